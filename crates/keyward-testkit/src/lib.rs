@@ -1,0 +1,1 @@
+//! Test doubles and leak assertions for code that handles OpenAI API keys.
