@@ -52,6 +52,22 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether a text has something in it that begins like a key, or has a key's marker.
+///
+/// It is for texts that are kept as they are or not at all, such as request ids. A long random
+/// word is none here.
+///
+/// ```
+/// use keyward_core::find;
+///
+/// assert!(find::contains_key("x-sk-proj-A1b2"));
+/// assert!(!find::contains_key("b1946ac9-2ad6-4b0d-8f0c-5f2d3c4b5a69"));
+/// ```
+#[must_use]
+pub fn contains_key(text: &str) -> bool {
+    words(text).any(|(start, end)| begins_key(&text.as_bytes()[start..end]).is_some())
+}
+
 /// How long a word must be to look random rather than written.
 const RANDOM: usize = 20;
 
@@ -74,9 +90,23 @@ fn words(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
 
 /// From where in the word a key may stand, and of which kind it would be.
 fn suspicious(word: &str) -> Option<(usize, KeyKind)> {
-    let bytes = word.as_bytes();
-    let from_prefix = (0..bytes.len()).find(|&at| {
-        let rest = &bytes[at..];
+    if let Some(at) = begins_key(word.as_bytes()) {
+        return Some((at, KeyKind::classify(&word.as_bytes()[at..])));
+    }
+    let is_identifier = IDENTIFIERS.iter().any(|prefix| {
+        word.strip_prefix(prefix).is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
+    });
+    let is_masked = word.contains(['*', '•']) && word.chars().any(char::is_alphanumeric);
+    let is_random = word.len() >= RANDOM
+        && word.bytes().any(|b| b.is_ascii_digit())
+        && word.bytes().any(|b| b.is_ascii_alphabetic());
+    (!is_identifier && (is_masked || is_random)).then_some((0, KeyKind::Unknown))
+}
+
+/// Where in the word something begins like a key; the whole word when only the marker is there.
+fn begins_key(word: &[u8]) -> Option<usize> {
+    let from_prefix = (0..word.len()).find(|&at| {
+        let rest = &word[at..];
         let prefix = FORMATS
             .iter()
             .map(|format| format.prefix.as_bytes())
@@ -86,29 +116,11 @@ fn suspicious(word: &str) -> Option<(usize, KeyKind)> {
         // stands where a key would begin.
         prefix.is_some_and(|prefix| {
             let tail = &rest[prefix.len()..];
-            let starts = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-            let wordlike = tail.iter().all(|b| b.is_ascii_lowercase() || *b == b'-');
-            !tail.is_empty()
-                && if starts {
-                    tail.len() >= 3 || !wordlike
-                } else {
-                    !wordlike
-                }
+            let is_start = at == 0 || !word[at - 1].is_ascii_alphanumeric();
+            let is_word = tail.iter().all(|b| b.is_ascii_lowercase() || *b == b'-');
+            !tail.is_empty() && (!is_word || (is_start && tail.len() >= 3))
         })
     });
-    if let Some(at) = from_prefix {
-        return Some((at, KeyKind::classify(&bytes[at..])));
-    }
-    if bytes.windows(MARKER.len()).any(|window| window == MARKER) {
-        return Some((0, KeyKind::Unknown));
-    }
-    let is_identifier = IDENTIFIERS.iter().any(|prefix| {
-        word.strip_prefix(prefix)
-            .is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
-    });
-    let is_masked = word.contains(['*', '•']) && word.chars().any(char::is_alphanumeric);
-    let is_random = word.len() >= RANDOM
-        && word.bytes().any(|b| b.is_ascii_digit())
-        && word.bytes().any(|b| b.is_ascii_alphabetic());
-    (!is_identifier && (is_masked || is_random)).then_some((0, KeyKind::Unknown))
+    let marked = || word.windows(MARKER.len()).any(|window| window == MARKER).then_some(0);
+    from_prefix.or_else(marked)
 }

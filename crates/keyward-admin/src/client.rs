@@ -1,0 +1,223 @@
+//! [`Client`]: the organization, seen with an admin key.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
+
+use crate::transport::{Limits, Transport};
+use crate::{
+    AdminKeyHandle, AdminKeyId, AdminKeys, Error, ProjectHandle, ProjectId, Projects, UserHandle,
+    UserId, Users,
+};
+
+/// A client of the OpenAI Admin API.
+///
+/// It is cheap to clone, and clones share one connection pool. Nothing is sent before a call is.
+///
+/// It takes an [`AdminKey`], which only a policy gives out; a project key does not fit. It sends
+/// the key to the policy's hosts over https, or over http to this machine (for a fake), follows no
+/// redirect, and uses no proxy for http.
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use keyward_admin::{Client, NewServiceAccountKey, Scope, Scopes};
+/// use keyward_core::{AdmitContext, ApiKey, KeyPolicy, Timestamp};
+///
+/// # let fake = keyward_testkit::FakeOpenAi::start().await?;
+/// # let (text, url) = (fake.admin_key(), fake.base_url());
+/// # let project = fake.seed_project("website");
+/// # let account = fake.seed_service_account(&project, "backend", "member");
+/// # let now = Timestamp::from_unix_seconds(1_790_000_000);
+/// let admin_key = KeyPolicy::admin()
+///     .admit(&ApiKey::parse(text)?, &AdmitContext::at(now))?
+///     .into_admin_key()?;
+/// let client = Client::builder(admin_key).base_url(url).build()?;
+///
+/// let mut projects = client.projects().list();
+/// while let Some(project) = projects.next().await {
+///     println!("{}", project?.id);
+/// }
+///
+/// let new = NewServiceAccountKey::new("backend-2026-11", Scopes::only(Scope::RESPONSES_WRITE));
+/// let minted = client.project(project).service_account(account).create_key(new).await?;
+/// println!("{minted:?}"); // the kind and the fingerprint, never the key
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+impl Client {
+    /// A client of `https://api.openai.com/v1` with careful defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) when TLS cannot be set up.
+    pub fn new(key: AdminKey) -> Result<Self, Error> {
+        Self::builder(key).build()
+    }
+
+    /// A client with settings of its own.
+    #[must_use]
+    pub fn builder(key: AdminKey) -> ClientBuilder {
+        ClientBuilder {
+            key,
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            policy: KeyPolicy::admin(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The organization's admin keys.
+    #[must_use]
+    pub fn admin_keys(&self) -> AdminKeys {
+        AdminKeys::new(self.clone())
+    }
+
+    /// One admin key.
+    #[must_use]
+    pub fn admin_key(&self, id: impl Into<AdminKeyId>) -> AdminKeyHandle {
+        AdminKeyHandle::new(self.clone(), id.into())
+    }
+
+    /// The organization's projects.
+    #[must_use]
+    pub fn projects(&self) -> Projects {
+        Projects::new(self.clone())
+    }
+
+    /// One project, and what is in it.
+    #[must_use]
+    pub fn project(&self, id: impl Into<ProjectId>) -> ProjectHandle {
+        ProjectHandle::new(self.clone(), id.into())
+    }
+
+    /// The organization's users.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        Users::new(self.clone())
+    }
+
+    /// One user.
+    #[must_use]
+    pub fn user(&self, id: impl Into<UserId>) -> UserHandle {
+        UserHandle::new(self.clone(), id.into())
+    }
+
+    /// The fingerprint of the admin key in use, for logs.
+    #[must_use]
+    pub fn key_fingerprint(&self) -> KeyFingerprint {
+        self.transport.key_fingerprint()
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("transport", &self.transport).finish()
+    }
+}
+
+/// Settings of a [`Client`].
+#[derive(Clone, Debug)]
+#[must_use = "call `build`"]
+pub struct ClientBuilder {
+    key: AdminKey,
+    base_url: String,
+    policy: KeyPolicy,
+    limits: Limits,
+}
+
+const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+
+impl ClientBuilder {
+    /// Where the API answers, with its version: `https://eu.api.openai.com/v1`.
+    ///
+    /// The host must be one of the [policy](Self::policy)'s, or this machine.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = url.into();
+        self
+    }
+
+    /// The policy whose hosts the key may be sent to, [`KeyPolicy::admin`] unless said otherwise.
+    pub fn policy(mut self, policy: KeyPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long one attempt may take, the answer's body included: 30 seconds unless said
+    /// otherwise.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take: 10 seconds unless said otherwise.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.connect_timeout = timeout;
+        self
+    }
+
+    /// How often a call that may be repeated is tried: 4 times unless said otherwise.
+    ///
+    /// Calls that create something are tried once, whatever is said here.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.limits.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// The longest wait between two attempts: 90 seconds unless said otherwise. A server that asks
+    /// for more gets no further attempt, and the caller an error that tells how much.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.limits.max_wait = wait;
+        self
+    }
+
+    /// The largest answer that is read, in bytes: 32 MiB unless said otherwise.
+    pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_answer_bytes = bytes;
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for an address that cannot be
+    /// read, has a user or a query in it, or to which the policy does not let keys be sent; and
+    /// when TLS cannot be set up.
+    pub fn build(self) -> Result<Client, Error> {
+        let url = reqwest::Url::parse(&self.base_url).map_err(|_| {
+            Error::configuration("the base URL cannot be read; write it as https://HOST/v1")
+        })?;
+        if !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return Err(Error::configuration(
+                "the base URL has a user, a query or a fragment; write it as https://HOST/v1",
+            ));
+        }
+        let endpoint = Endpoint::new(url.scheme(), url.host_str().unwrap_or_default());
+        // A loopback server needs no entry in the policy: no key leaves the machine.
+        let policy = if endpoint.is_loopback() {
+            self.policy.with_host(endpoint.host()).map_err(|e| Error::configuration(e.to_string()))?
+        } else {
+            self.policy
+        };
+        policy.admit_endpoint(&endpoint).map_err(Error::refused)?;
+        let transport = Transport::new(&self.key, url, self.limits)?;
+        Ok(Client { transport: Arc::new(transport) })
+    }
+}

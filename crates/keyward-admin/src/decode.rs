@@ -1,0 +1,43 @@
+//! Reading an answer, and saying where it is not as documented without saying what stands there.
+
+use keyward_core::find;
+use serde::Deserialize;
+
+use crate::transport::Call;
+use crate::{Error, ErrorKind};
+
+/// Reads the answer to a call.
+pub(crate) fn answer<'a, T: Deserialize<'a>>(call: &Call, body: &'a [u8]) -> Result<T, Error> {
+    decode(body).map_err(|error| error.in_operation(&call.operation))
+}
+
+/// Reads an answer; a failure names the path and the place, never the content.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut json);
+    read.map_err(|error| {
+        let path = error.path().to_string();
+        // serde_json's own text quotes values, so only its place is taken.
+        let at = error.inner();
+        let what = match at.classify() {
+            serde_json::error::Category::Eof => "the JSON breaks off",
+            serde_json::error::Category::Syntax => "not JSON",
+            _ => "not the documented shape",
+        };
+        let place = format!("line {}, column {}", at.line(), at.column());
+        let detail = if is_plain(&path) {
+            format!("{what} at `{path}` ({place} of {} bytes)", body.len())
+        } else {
+            format!("{what} ({place} of {} bytes)", body.len())
+        };
+        Error::new(ErrorKind::Drift, detail)
+    })
+}
+
+/// A path of field names and indices. Names come from the server, so they are looked at too.
+fn is_plain(path: &str) -> bool {
+    path.len() <= 80
+        && path != "."
+        && path.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'[' | b']'))
+        && find::scrub(path) == path
+}

@@ -1,0 +1,66 @@
+//! Ids, one type each, so that a user's id cannot be passed for a project's.
+
+macro_rules! id {
+    ($($(#[$meta:meta])* $name:ident)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as the API writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(id.to_owned())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<&Self> for $name {
+            fn from(id: &Self) -> Self {
+                id.clone()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl crate::wire::Lenient for $name {
+            fn from_text(id: &str) -> Option<Self> {
+                Some(Self(id.to_owned()))
+            }
+        }
+    )*};
+}
+
+id! {
+    /// The id of an admin key (`key_…`).
+    AdminKeyId
+    /// The id of a project's API key (`key_…`).
+    ApiKeyId
+    /// The id of a project (`proj_…`).
+    ProjectId
+    /// The id of a service account (`svc_acct_…`).
+    ServiceAccountId
+    /// The id of a user (`user-…`).
+    UserId
+}

@@ -1,0 +1,59 @@
+//! The primary type in this crate is [`Client`]: the OpenAI Admin API, typed, seen with an admin
+//! key.
+//!
+//! This version covers the whole life of a key: [admin keys](AdminKeys), [projects](Projects),
+//! [service accounts](ServiceAccounts) and their keys, [project API keys](ProjectApiKeys) and
+//! [users](Users). [`OPERATIONS`] is the table of what it can call.
+//!
+//! # What it does for you
+//!
+//! - **A key is never made twice.** A call that creates something is sent once. When its outcome
+//!   is not known (a 5xx, a time-out, a lost answer) the error is
+//!   [`ErrorKind::OutcomeUnknown`], and `reconcile(name)` finds what was made.
+//! - **A minted key is never lost.** Its value is kept whatever its format and whatever else
+//!   drifted in the answer: see [`MintedKey`].
+//! - **Nothing leaks.** No error, no `Debug` and no log line has a key, a body, or a server's text
+//!   with a key in it.
+//! - **Drift does not break it.** Unknown words, unknown fields, missing fields and fields of
+//!   another type are taken as they come; only an `id` is demanded.
+//! - **A list is whole or an error.** See [`Pages`].
+//! - **"All" is said by its name.** See [`Scopes`].
+//!
+//! # Features
+//!
+//! None.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use crate::client::{Client, ClientBuilder};
+pub use crate::error::{Error, ErrorKind};
+pub use crate::ids::{AdminKeyId, ApiKeyId, ProjectId, ServiceAccountId, UserId};
+pub use crate::mint::{KeyMetadata, MintedKey};
+pub use crate::operations::{Effect, OPERATIONS, Operation};
+pub use crate::page::Pages;
+pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
+pub use crate::resources::project_keys::{
+    KeyOwner, KeyOwnerKind, KeyOwnerServiceAccount, KeyOwnerUser, KeyUpdate, OwnerProjectAccess,
+    ProjectApiKey, ProjectApiKeyHandle, ProjectApiKeys,
+};
+pub use crate::resources::projects::{
+    NewProject, Project, ProjectHandle, ProjectStatus, ProjectUpdate, Projects,
+};
+pub use crate::resources::service_accounts::{
+    CreatedServiceAccount, NewServiceAccount, NewServiceAccountKey, ServiceAccount,
+    ServiceAccountHandle, ServiceAccountRole, ServiceAccountUpdate, ServiceAccounts,
+};
+pub use crate::resources::users::{User, UserHandle, UserRole, Users};
+pub use crate::scopes::{Scope, ScopeList, Scopes};
+
+mod client;
+mod decode;
+mod error;
+mod ids;
+mod mint;
+mod operations;
+mod page;
+mod resources;
+mod scopes;
+mod transport;
+mod wire;

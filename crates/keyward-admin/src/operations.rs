@@ -1,0 +1,76 @@
+//! The written table of operations: every call of the client is one row.
+//!
+//! Tests hold the client to it: each row is called against the fake organization.
+
+use core::fmt;
+
+/// One operation of the Admin API.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Operation {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path below the base URL, with parameters in braces.
+    pub path: &'static str,
+    /// The call that performs it.
+    pub call: &'static str,
+    /// What repeating it would do.
+    pub effect: Effect,
+}
+
+/// What repeating an operation would do, and so whether it may be repeated.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// It makes something each time. It is sent once; a failure that may have come after the
+    /// effect is [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
+    Create,
+    /// It changes something, and twice is the same as once.
+    Idempotent,
+    /// It changes nothing.
+    Read,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+macro_rules! operations {
+    ($($name:ident = $method:literal $path:literal, $effect:ident, $call:literal;)*) => {
+        $(pub(crate) const $name: Operation = Operation {
+            method: $method,
+            path: $path,
+            call: $call,
+            effect: Effect::$effect,
+        };)*
+
+        /// Every operation that the client can call, in the order of the reference.
+        pub const OPERATIONS: &[Operation] = &[$($name),*];
+    };
+}
+
+operations! {
+    ADMIN_KEYS_LIST = "GET" "/organization/admin_api_keys", Read, "admin_keys().list()";
+    ADMIN_KEYS_CREATE = "POST" "/organization/admin_api_keys", Create, "admin_keys().create()";
+    ADMIN_KEY_GET = "GET" "/organization/admin_api_keys/{key_id}", Read, "admin_key().get()";
+    ADMIN_KEY_DELETE = "DELETE" "/organization/admin_api_keys/{key_id}", Idempotent, "admin_key().delete()";
+    PROJECTS_LIST = "GET" "/organization/projects", Read, "projects().list()";
+    PROJECTS_CREATE = "POST" "/organization/projects", Create, "projects().create()";
+    PROJECT_GET = "GET" "/organization/projects/{project_id}", Read, "project().get()";
+    PROJECT_MODIFY = "POST" "/organization/projects/{project_id}", Idempotent, "project().modify()";
+    PROJECT_ARCHIVE = "POST" "/organization/projects/{project_id}/archive", Idempotent, "project().archive()";
+    PROJECT_KEYS_LIST = "GET" "/organization/projects/{project_id}/api_keys", Read, "project().api_keys().list()";
+    PROJECT_KEY_GET = "GET" "/organization/projects/{project_id}/api_keys/{api_key_id}", Read, "project().api_key().get()";
+    PROJECT_KEY_UPDATE = "POST" "/organization/projects/{project_id}/api_keys/{api_key_id}", Idempotent, "project().api_key().update()";
+    PROJECT_KEY_DELETE = "DELETE" "/organization/projects/{project_id}/api_keys/{api_key_id}", Idempotent, "project().api_key().delete()";
+    SERVICE_ACCOUNTS_LIST = "GET" "/organization/projects/{project_id}/service_accounts", Read, "project().service_accounts().list()";
+    SERVICE_ACCOUNTS_CREATE = "POST" "/organization/projects/{project_id}/service_accounts", Create, "project().service_accounts().create()";
+    SERVICE_ACCOUNT_GET = "GET" "/organization/projects/{project_id}/service_accounts/{service_account_id}", Read, "project().service_account().get()";
+    SERVICE_ACCOUNT_UPDATE = "POST" "/organization/projects/{project_id}/service_accounts/{service_account_id}", Idempotent, "project().service_account().update()";
+    SERVICE_ACCOUNT_DELETE = "DELETE" "/organization/projects/{project_id}/service_accounts/{service_account_id}", Idempotent, "project().service_account().delete()";
+    SERVICE_ACCOUNT_KEYS_CREATE = "POST" "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys", Create, "project().service_account().create_key()";
+    USERS_LIST = "GET" "/organization/users", Read, "users().list()";
+    USER_GET = "GET" "/organization/users/{user_id}", Read, "user().get()";
+}

@@ -1,0 +1,147 @@
+//! Admin keys: the keys of the organization itself.
+
+use std::time::Duration;
+
+use keyward_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{PAGE, seconds};
+use crate::mint::{MintedKey, mint};
+use crate::page::Listed;
+use crate::transport::Call;
+use crate::wire::{lenient, required_id};
+use crate::{AdminKeyId, Client, Error, KeyOwnerUser, Pages, decode, operations};
+
+/// An admin key, as the API lists it: without its value.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AdminApiKey {
+    /// The id.
+    #[serde(deserialize_with = "required_id")]
+    pub id: AdminKeyId,
+    /// The name.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// The first and last characters. The list has been seen to hold project keys too: tell them
+    /// apart by this.
+    #[serde(default, deserialize_with = "lenient")]
+    pub redacted_value: Option<String>,
+    /// When it was made.
+    #[serde(default, deserialize_with = "lenient")]
+    pub created_at: Option<Timestamp>,
+    /// When it expires; none when it does not.
+    #[serde(default, deserialize_with = "lenient")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used; none when it never was.
+    #[serde(default, deserialize_with = "lenient")]
+    pub last_used_at: Option<Timestamp>,
+    /// Who made it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub owner: Option<KeyOwnerUser>,
+}
+
+impl Listed for AdminApiKey {
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+/// What a new admin key is to be.
+#[derive(Clone, Debug, Serialize)]
+#[must_use = "pass it to `create`"]
+pub struct NewAdminKey {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_seconds: Option<u64>,
+}
+
+impl NewAdminKey {
+    /// A key of this name. A name used once can be [reconciled](AdminKeys::reconcile).
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), expires_in_seconds: None }
+    }
+
+    /// Lets it expire, in whole seconds from 1 second to a year.
+    pub fn expires_in(mut self, life: Duration) -> Self {
+        self.expires_in_seconds = Some(seconds(life));
+        self
+    }
+}
+
+/// The organization's admin keys. It comes from [`Client::admin_keys`].
+#[derive(Clone, Debug)]
+pub struct AdminKeys {
+    client: Client,
+}
+
+impl AdminKeys {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Lists them.
+    pub fn list(&self) -> Pages<AdminApiKey> {
+        let call = Call::new(operations::ADMIN_KEYS_LIST, []).query("limit", PAGE);
+        Pages::new(self.client.clone(), call)
+    }
+
+    /// Makes one. It is sent once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) when nobody knows whether
+    /// it was made: see [`reconcile`](Self::reconcile).
+    ///
+    /// # Security
+    ///
+    /// The value is shown this once. An admin key manages the whole organization: give it an
+    /// expiry.
+    pub async fn create(&self, new: NewAdminKey) -> Result<MintedKey<AdminKeyId>, Error> {
+        mint(&self.client, Call::new(operations::ADMIN_KEYS_CREATE, []).json(&new)).await
+    }
+
+    /// The keys of exactly this name: what a create call of unknown outcome has made, if anything.
+    ///
+    /// Their values cannot be had again. Delete them, and create anew.
+    ///
+    /// # Errors
+    ///
+    /// As of listing.
+    pub async fn reconcile(&self, name: &str) -> Result<Vec<AdminApiKey>, Error> {
+        let keys = self.list().all().await?;
+        Ok(keys.into_iter().filter(|key| key.name.as_deref() == Some(name)).collect())
+    }
+}
+
+/// One admin key. It comes from [`Client::admin_key`].
+#[derive(Clone, Debug)]
+pub struct AdminKeyHandle {
+    client: Client,
+    id: AdminKeyId,
+}
+
+impl AdminKeyHandle {
+    pub(crate) fn new(client: Client, id: AdminKeyId) -> Self {
+        Self { client, id }
+    }
+
+    /// Describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
+    pub async fn get(&self) -> Result<AdminApiKey, Error> {
+        let call = Call::new(operations::ADMIN_KEY_GET, [self.id.as_str()]);
+        decode::answer(&call, &self.client.transport().send(&call).await?)
+    }
+
+    /// Deletes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
+    pub async fn delete(&self) -> Result<(), Error> {
+        let call = Call::new(operations::ADMIN_KEY_DELETE, [self.id.as_str()]);
+        self.client.transport().send(&call).await.map(drop)
+    }
+}

@@ -1,0 +1,231 @@
+//! Projects: what keys, service accounts, limits and budgets belong to.
+
+use keyward_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::PAGE;
+use crate::page::Listed;
+use crate::transport::Call;
+use crate::wire::{lenient, open_enum, required_id};
+use crate::{
+    ApiKeyId, Client, Error, Pages, ProjectApiKeyHandle, ProjectApiKeys, ProjectId,
+    ServiceAccountHandle, ServiceAccountId, ServiceAccounts, decode, operations,
+};
+
+/// A project.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct Project {
+    /// The id.
+    #[serde(deserialize_with = "required_id")]
+    pub id: ProjectId,
+    /// The name, which appears in reports.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// Whether it is in use.
+    #[serde(default, deserialize_with = "lenient")]
+    pub status: Option<ProjectStatus>,
+    /// When it was made.
+    #[serde(default, deserialize_with = "lenient")]
+    pub created_at: Option<Timestamp>,
+    /// When it was archived; none while it is in use.
+    #[serde(default, deserialize_with = "lenient")]
+    pub archived_at: Option<Timestamp>,
+    /// The customer-managed encryption key of the project.
+    #[serde(default, deserialize_with = "lenient")]
+    pub external_key_id: Option<String>,
+    /// Where its data stays and is processed, such as `EU_STORAGE_PROCESSING`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub residency: Option<String>,
+}
+
+impl Listed for Project {
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+open_enum! {
+    /// Whether a project is in use.
+    pub enum ProjectStatus {
+        /// It is in use.
+        Active = "active",
+        /// It is archived: its keys are dead and nothing in it can be changed.
+        Archived = "archived",
+    }
+}
+
+/// What a new project is to be.
+#[derive(Clone, Debug, Serialize)]
+#[must_use = "pass it to `create`"]
+pub struct NewProject {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    residency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_key_id: Option<String>,
+}
+
+impl NewProject {
+    /// A project of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), residency: None, external_key_id: None }
+    }
+
+    /// Keeps its data in a region, such as `EU_STORAGE_PROCESSING`. It cannot be changed later.
+    pub fn residency(mut self, residency: impl Into<String>) -> Self {
+        self.residency = Some(residency.into());
+        self
+    }
+
+    /// Encrypts its data with a key of the customer's.
+    pub fn external_key(mut self, id: impl Into<String>) -> Self {
+        self.external_key_id = Some(id.into());
+        self
+    }
+}
+
+/// What to change of a project.
+#[derive(Clone, Debug, Default, Serialize)]
+#[must_use = "pass it to `modify`"]
+pub struct ProjectUpdate {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_key_id: Option<String>,
+}
+
+impl ProjectUpdate {
+    /// Gives it another name.
+    pub fn rename(name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), external_key_id: None }
+    }
+
+    /// Encrypts its data with a key of the customer's.
+    pub fn external_key(mut self, id: impl Into<String>) -> Self {
+        self.external_key_id = Some(id.into());
+        self
+    }
+}
+
+/// The organization's projects. It comes from [`Client::projects`].
+#[derive(Clone, Debug)]
+pub struct Projects {
+    client: Client,
+}
+
+impl Projects {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Lists those in use.
+    pub fn list(&self) -> Pages<Project> {
+        self.pages(false)
+    }
+
+    /// Lists those in use and those archived.
+    pub fn list_with_archived(&self) -> Pages<Project> {
+        self.pages(true)
+    }
+
+    /// Makes one. It is sent once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) when nobody knows whether
+    /// it was made: see [`reconcile`](Self::reconcile).
+    pub async fn create(&self, new: NewProject) -> Result<Project, Error> {
+        let call = Call::new(operations::PROJECTS_CREATE, []).json(&new);
+        let body = self.client.transport().send(&call).await?;
+        decode::answer(&call, &body).map_err(Error::into_outcome_unknown)
+    }
+
+    /// The projects in use of exactly this name: what a create call of unknown outcome has made,
+    /// if anything.
+    ///
+    /// # Errors
+    ///
+    /// As of listing.
+    pub async fn reconcile(&self, name: &str) -> Result<Vec<Project>, Error> {
+        let projects = self.list().all().await?;
+        Ok(projects.into_iter().filter(|p| p.name.as_deref() == Some(name)).collect())
+    }
+
+    fn pages(&self, archived: bool) -> Pages<Project> {
+        let call = Call::new(operations::PROJECTS_LIST, [])
+            .query("limit", PAGE)
+            .query("include_archived", archived);
+        Pages::new(self.client.clone(), call)
+    }
+}
+
+/// One project, and what is in it. It comes from [`Client::project`].
+#[derive(Clone, Debug)]
+pub struct ProjectHandle {
+    client: Client,
+    id: ProjectId,
+}
+
+impl ProjectHandle {
+    pub(crate) fn new(client: Client, id: ProjectId) -> Self {
+        Self { client, id }
+    }
+
+    /// Describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
+    pub async fn get(&self) -> Result<Project, Error> {
+        self.call(Call::new(operations::PROJECT_GET, [self.id.as_str()])).await
+    }
+
+    /// Changes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) for a change that the
+    /// server does not take, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
+    /// none of this id.
+    pub async fn modify(&self, update: ProjectUpdate) -> Result<Project, Error> {
+        self.call(Call::new(operations::PROJECT_MODIFY, [self.id.as_str()]).json(&update)).await
+    }
+
+    /// Archives it, which kills its keys. It cannot be undone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
+    pub async fn archive(&self) -> Result<Project, Error> {
+        self.call(Call::new(operations::PROJECT_ARCHIVE, [self.id.as_str()])).await
+    }
+
+    /// The API keys in it: those of people and those of service accounts.
+    #[must_use]
+    pub fn api_keys(&self) -> ProjectApiKeys {
+        ProjectApiKeys::new(self.client.clone(), self.id.clone())
+    }
+
+    /// One API key in it.
+    #[must_use]
+    pub fn api_key(&self, id: impl Into<ApiKeyId>) -> ProjectApiKeyHandle {
+        ProjectApiKeyHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    /// The service accounts in it.
+    #[must_use]
+    pub fn service_accounts(&self) -> ServiceAccounts {
+        ServiceAccounts::new(self.client.clone(), self.id.clone())
+    }
+
+    /// One service account in it.
+    #[must_use]
+    pub fn service_account(&self, id: impl Into<ServiceAccountId>) -> ServiceAccountHandle {
+        ServiceAccountHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    async fn call(&self, call: Call) -> Result<Project, Error> {
+        decode::answer(&call, &self.client.transport().send(&call).await?)
+    }
+}

@@ -1,0 +1,395 @@
+//! One call over the wire: the key put on it, the limits kept, repeated only where that is safe.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use keyward_core::{AdminKey, KeyFingerprint, find};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Url};
+use zeroize::Zeroizing;
+
+use crate::error::{Answer, Error, ErrorKind};
+use crate::operations::{Effect, Operation};
+
+/// One call: an operation, what stands in its path, its query and its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    pub(crate) args: Vec<String>,
+    pub(crate) query: Vec<(Cow<'static, str>, String)>,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl Call {
+    pub(crate) fn new<const N: usize>(operation: Operation, args: [&str; N]) -> Self {
+        let args = args.map(str::to_owned).to_vec();
+        Self { operation, args, query: Vec::new(), body: None }
+    }
+
+    pub(crate) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((Cow::Borrowed(name), value.to_string()));
+        self
+    }
+
+    pub(crate) fn json(mut self, body: &impl serde::Serialize) -> Self {
+        // Bodies are structs of strings and numbers of ours, which JSON can always tell.
+        self.body = serde_json::to_vec(body).ok();
+        self
+    }
+}
+
+/// An answer's body. It may be one that holds a new key, so it is wiped.
+pub(crate) type Body = Zeroizing<Vec<u8>>;
+
+/// A call that failed, and what had been read of its answer by then.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// Not empty only where the status was a success and the body then broke off.
+    pub(crate) received: Body,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) max_wait: Duration,
+    pub(crate) max_answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            max_attempts: 4,
+            // The Admin API refills its buckets in about 60 seconds (measured, 2026-11).
+            max_wait: Duration::from_secs(90),
+            max_answer_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// What an answer that may hold a key is read into: one allocation, so that no grown-out-of copy
+/// stays behind. Such answers have a few hundred bytes.
+const MINT_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    base_url: Url,
+    authorization: HeaderValue,
+    fingerprint: KeyFingerprint,
+    limits: Limits,
+}
+
+impl Transport {
+    pub(crate) fn new(key: &AdminKey, base_url: Url, limits: Limits) -> Result<Self, Error> {
+        let is_https = base_url.scheme() == "https";
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("keyward-admin/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            // Whether a call may be sent again is decided here, for each operation.
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .https_only(is_https)
+            .timeout(limits.timeout)
+            .connect_timeout(limits.connect_timeout);
+        if !is_https {
+            // A proxy from the environment would get the key in the clear.
+            http = http.no_proxy();
+        }
+        let http = http
+            .build()
+            .map_err(|_| Error::configuration("the HTTP client cannot be set up (TLS roots?)"))?;
+        let authorization = bearer(key)?;
+        Ok(Self { http, base_url, authorization, fingerprint: key.fingerprint(), limits })
+    }
+
+    pub(crate) fn key_fingerprint(&self) -> KeyFingerprint {
+        self.fingerprint
+    }
+
+    /// Sends a call, again where that is safe, and answers its body.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Body, Error> {
+        self.send_keeping_received(call).await.map_err(|failure| failure.error)
+    }
+
+    /// The same; a failure keeps what was read. For calls that answer a key, which must not be
+    /// lost because the answer broke off behind it.
+    pub(crate) async fn send_keeping_received(&self, call: &Call) -> Result<Body, Failure> {
+        let operation = &call.operation;
+        let url = match self.url(call) {
+            Ok(url) => url,
+            Err(error) => {
+                let error = error.in_operation(operation);
+                return Err(Failure { error, received: Body::default() });
+            }
+        };
+        let mut may_have_happened = false;
+        let mut attempt = 1;
+        loop {
+            let Failure { error, received } = match self.once(call, url.clone()).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            let error = error.in_operation(operation);
+            let is_ambiguous = is_ambiguous(&error);
+            tracing::debug!(
+                %operation,
+                attempt,
+                kind = ?error.kind(),
+                status = error.status(),
+                request_id = error.request_id(),
+                "call failed"
+            );
+            if operation.effect == Effect::Create {
+                let error = if is_ambiguous { error.into_outcome_unknown() } else { error };
+                return Err(Failure { error, received });
+            }
+            if operation.method == "DELETE" && may_have_happened && error.is_not_found() {
+                // An attempt whose answer was lost has already deleted it.
+                return Ok(Body::default());
+            }
+            may_have_happened |= is_ambiguous;
+            let wait = error.retry_after().unwrap_or_else(|| backoff(attempt));
+            if attempt >= self.limits.max_attempts
+                || !error.is_retryable()
+                || wait > self.limits.max_wait
+            {
+                return Err(Failure { error, received });
+            }
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once(&self, call: &Call, url: Url) -> Result<Body, Failure> {
+        let early = |error| Failure { error, received: Body::default() };
+        let method = Method::from_bytes(call.operation.method.as_bytes())
+            .map_err(|_| early(Error::configuration("not an HTTP method")))?;
+        let mut request = self
+            .http
+            .request(method, url)
+            // EXPOSE: the Authorization header, built once and marked sensitive.
+            .header(AUTHORIZATION, self.authorization.clone());
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let answer = request.send().await.map_err(|e| early(broken(&e)))?;
+
+        let status = answer.status();
+        let request_id = request_id(answer.headers());
+        let retry_after = retry_after(answer.headers());
+        tracing::debug!(
+            operation = %call.operation,
+            status = status.as_u16(),
+            request_id,
+            "answered"
+        );
+        let received = if status.is_success() {
+            self.read(answer, call.operation.effect == Effect::Create).await
+        } else {
+            // What an error says is cut at the same length as an answer with a key.
+            self.read(answer, true).await
+        };
+        if status.is_success() {
+            return received.map_err(|failure| Failure {
+                error: failure.error.with_request_id(request_id),
+                received: failure.received,
+            });
+        }
+        let body = received.unwrap_or_else(|failure| failure.received);
+        let status = status.as_u16();
+        Err(early(Error::from_answer(&Answer { status, body: &body, request_id, retry_after })))
+    }
+
+    async fn read(&self, mut answer: reqwest::Response, may_hold_key: bool) -> Result<Body, Failure> {
+        let most = if may_hold_key {
+            MINT_BYTES.min(self.limits.max_answer_bytes)
+        } else {
+            self.limits.max_answer_bytes
+        };
+        let too_large = || {
+            Error::new(ErrorKind::TooLarge, format!("more than {most} bytes"))
+        };
+        let mut body = Body::default();
+        if answer.content_length().is_some_and(|n| n > most as u64) {
+            return Err(Failure { error: too_large(), received: body });
+        }
+        if may_hold_key {
+            body.reserve_exact(most);
+        }
+        loop {
+            match answer.chunk().await {
+                Ok(None) => return Ok(body),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => return Err(Failure { error: too_large(), received: body }),
+                Err(e) => return Err(Failure { error: broken(&e), received: body }),
+            }
+        }
+    }
+
+    /// The base URL and the operation's path, with each argument as one segment.
+    fn url(&self, call: &Call) -> Result<Url, Error> {
+        let mut url = self.base_url.clone();
+        let mut args = call.args.iter();
+        {
+            let mut path = url.path_segments_mut().map_err(|()| {
+                Error::configuration("the base URL has no path; write it as https://HOST/v1")
+            })?;
+            path.pop_if_empty();
+            for segment in call.operation.path.split('/').skip(1) {
+                if !segment.starts_with('{') {
+                    path.push(segment);
+                    continue;
+                }
+                let arg = args.next().map_or("", String::as_str);
+                // Such a segment would vanish, and the call reach another resource.
+                if arg.is_empty() || arg == "." || arg == ".." {
+                    return Err(Error::new(
+                        ErrorKind::InvalidRequest,
+                        format!("`{arg}` cannot be the {}", segment.trim_matches(['{', '}'])),
+                    ));
+                }
+                path.push(arg);
+            }
+        }
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query.iter().map(|(k, v)| (k.as_ref(), v)));
+        }
+        Ok(url)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("base_url", &self.base_url.as_str())
+            .field("key", &self.fingerprint)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `Bearer` and the key, in one allocation that is wiped when the last header that shares it goes.
+fn bearer(key: &AdminKey) -> Result<HeaderValue, Error> {
+    const SCHEME: &str = "Bearer ";
+
+    // EXPOSE: the Authorization header of the Admin API client.
+    #[allow(clippy::disallowed_methods, reason = "the marked door")]
+    let secret = key.as_api_key().expose_secret();
+    let mut text = Zeroizing::new(Vec::with_capacity(SCHEME.len() + secret.len()));
+    text.extend_from_slice(SCHEME.as_bytes());
+    text.extend_from_slice(secret.as_bytes());
+    // An `ApiKey` consists of what a header can carry, so this cannot fail.
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))
+        .map_err(|_| Error::configuration("the key cannot be put in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Whether the call may have had its effect although it failed.
+fn is_ambiguous(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Drift
+            | ErrorKind::Server
+            | ErrorKind::Timeout
+            | ErrorKind::TooLarge
+            | ErrorKind::Transport
+    )
+}
+
+/// A failure without an answer. Its own text is ours: reqwest's would name the URL.
+fn broken(error: &reqwest::Error) -> Error {
+    if error.is_connect() {
+        return Error::new(ErrorKind::Connection, cause(error));
+    }
+    if error.is_timeout() {
+        return Error::new(ErrorKind::Timeout, "no whole answer came in time");
+    }
+    Error::new(ErrorKind::Transport, cause(error))
+}
+
+/// The operating system's word for it, found in the chain of errors.
+fn cause(error: &reqwest::Error) -> String {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>()
+            && io.kind() != std::io::ErrorKind::Other
+        {
+            return io.kind().to_string();
+        }
+        source = inner.source();
+    }
+    let what = if error.is_timeout() {
+        "timed out"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else if error.is_connect() {
+        "name resolution or TLS failed"
+    } else {
+        "the server closed it without an answer"
+    };
+    what.to_owned()
+}
+
+/// Ids are for support tickets and logs; what has the shape of a key is none.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let is_id = !id.is_empty()
+        && id.len() <= 80
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && !find::contains_key(id);
+    is_id.then(|| id.to_owned())
+}
+
+/// `Retry-After` in seconds, or as a date, which is read against the answer's own `Date`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let until = date(text)?;
+    let now: SystemTime = date(headers.get(DATE)?.to_str().ok()?)?;
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
+/// Twice as long each time, from half a second, between half and all of it by chance.
+fn backoff(attempt: u32) -> Duration {
+    let most = Duration::from_millis(500) * 2_u32.saturating_pow(attempt.saturating_sub(1).min(6));
+    most.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+
+    use super::retry_after;
+
+    #[test]
+    fn reads_retry_after_in_both_forms() {
+        let date = "Fri, 20 Nov 2026 12:00:00 GMT";
+        for (text, expected) in [
+            ("7", Some(7_000)),
+            (" 0 ", Some(0)),
+            ("1.5", Some(1_500)),
+            ("Fri, 20 Nov 2026 12:00:30 GMT", Some(30_000)),
+            ("Fri, 20 Nov 2026 11:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("NaN", None),
+            ("1e300", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, HeaderValue::from_static(date));
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            assert_eq!(retry_after(&headers), expected.map(Duration::from_millis), "{text}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What the Admin API says in JSON, read so that its drift does not break a service.
+//!
+//! A field of the wrong type is a field that is not there. A field that nobody knows is passed
+//! over. A word that nobody knows is kept.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use keyward_core::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+
+/// A value that can be read from whatever JSON stands in its place, if only as nothing.
+pub(crate) trait Lenient: Sized {
+    fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn from_integer(_: i64) -> Option<Self> {
+        None
+    }
+
+    fn from_bool(_: bool) -> Option<Self> {
+        None
+    }
+
+    fn from_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+/// For `#[serde(default, deserialize_with = "lenient")]`.
+pub(crate) fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Lenient,
+{
+    struct AnyVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Lenient> Visitor<'de> for AnyVisitor<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(T::from_text(text))
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+            Ok(T::from_integer(number))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+            Ok(i64::try_from(number).ok().and_then(T::from_integer))
+        }
+
+        #[allow(clippy::cast_possible_truncation, reason = "checked to be in range")]
+        fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+            let is_exact = number.abs() < 9e15;
+            Ok(is_exact.then_some(number as i64).and_then(T::from_integer))
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+            Ok(T::from_bool(value))
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::from_map(map)
+        }
+    }
+
+    deserializer.deserialize_any(AnyVisitor(PhantomData))
+}
+
+impl Lenient for String {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+
+    fn from_integer(number: i64) -> Option<Self> {
+        Some(number.to_string())
+    }
+}
+
+impl Lenient for bool {
+    fn from_bool(value: bool) -> Option<Self> {
+        Some(value)
+    }
+}
+
+impl Lenient for Timestamp {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self::from_unix_seconds)
+    }
+
+    fn from_integer(seconds: i64) -> Option<Self> {
+        Some(Self::from_unix_seconds(seconds))
+    }
+}
+
+/// Implements [`Lenient`] for structs whose every field is lenient.
+macro_rules! lenient_struct {
+    ($($type:ty),* $(,)?) => {$(
+        impl $crate::wire::Lenient for $type {
+            fn from_map<'de, A: serde::de::MapAccess<'de>>(
+                map: A,
+            ) -> Result<Option<Self>, A::Error> {
+                $crate::wire::object(map).map(Some)
+            }
+        }
+    )*};
+}
+pub(crate) use lenient_struct;
+
+pub(crate) fn object<'de, A: MapAccess<'de>, T: Deserialize<'de>>(map: A) -> Result<T, A::Error> {
+    T::deserialize(MapAccessDeserializer::new(map))
+}
+
+/// A set of words that OpenAI extends without notice.
+macro_rules! open_enum {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$vmeta])* $variant,)*
+            /// A word that this version does not know, as it was.
+            Other(Box<str>),
+        }
+
+        impl $name {
+            /// The word as the API writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> Self {
+                match word {
+                    $($word => Self::$variant,)*
+                    word => Self::Other(word.into()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl $crate::wire::Lenient for $name {
+            fn from_text(word: &str) -> Option<Self> {
+                Some(Self::from(word))
+            }
+        }
+    };
+}
+pub(crate) use open_enum;
+
+/// An error body in any of the shapes seen.
+#[derive(Default, Deserialize)]
+pub(crate) struct ErrorShape {
+    #[serde(default, deserialize_with = "lenient")]
+    error: Option<ErrorField>,
+    #[serde(default, deserialize_with = "lenient")]
+    code: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    message: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    error_description: Option<String>,
+}
+
+enum ErrorField {
+    Word(String),
+    Object(ErrorObject),
+}
+
+#[derive(Deserialize)]
+struct ErrorObject {
+    #[serde(default, deserialize_with = "lenient")]
+    code: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    message: Option<String>,
+}
+
+impl Lenient for ErrorField {
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self::Word(text.to_owned()))
+    }
+
+    fn from_map<'de, A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        object(map).map(Self::Object).map(Some)
+    }
+}
+
+impl ErrorShape {
+    /// The code and the message.
+    pub(crate) fn into_parts(self) -> (Option<String>, Option<String>) {
+        let message = self.message.or(self.error_description);
+        match self.error {
+            Some(ErrorField::Object(inner)) => {
+                (inner.code.or(self.code), inner.message.or(message))
+            }
+            Some(ErrorField::Word(word)) if message.is_none() => (self.code, Some(word)),
+            Some(ErrorField::Word(word)) => (Some(word), message),
+            None => (self.code, message),
+        }
+    }
+}
+
+/// Reads an id, the one field that everything must have.
+pub(crate) fn required_id<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<String>,
+{
+    // Not serde's own "invalid type" error, which quotes the value.
+    match lenient::<D, String>(deserializer)? {
+        Some(id) if !id.is_empty() => Ok(T::from(id)),
+        _ => Err(D::Error::custom("no id")),
+    }
+}
