@@ -8,8 +8,10 @@ use crate::keys::{self, KeyRng};
 /// The canary to plant by default: a project key of today's shape.
 ///
 /// ```
+/// use keyward_testkit::{CANARY, assert_no_leak};
 ///
 /// let printed = format!("key of {} characters", CANARY.text().len());
+/// assert_no_leak!(CANARY.text(), printed);
 /// ```
 pub static CANARY: Canary = Canary::new("project");
 

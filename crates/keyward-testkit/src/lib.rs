@@ -3,6 +3,7 @@
 mod base64;
 mod canary;
 pub mod keys;
+pub mod leak;
 mod pattern;
 
 pub use canary::{CANARY, Canary};
