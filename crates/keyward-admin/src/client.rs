@@ -65,7 +65,6 @@ impl Client {
     }
 
     /// A client with settings of its own.
-    #[must_use]
     pub fn builder(key: AdminKey) -> ClientBuilder {
         ClientBuilder {
             key,
@@ -124,7 +123,9 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("transport", &self.transport).finish()
+        f.debug_struct("Client")
+            .field("transport", &self.transport)
+            .finish()
     }
 }
 
@@ -212,12 +213,16 @@ impl ClientBuilder {
         let endpoint = Endpoint::new(url.scheme(), url.host_str().unwrap_or_default());
         // A loopback server needs no entry in the policy: no key leaves the machine.
         let policy = if endpoint.is_loopback() {
-            self.policy.with_host(endpoint.host()).map_err(|e| Error::configuration(e.to_string()))?
+            self.policy
+                .with_host(endpoint.host())
+                .map_err(|e| Error::configuration(e.to_string()))?
         } else {
             self.policy
         };
         policy.admit_endpoint(&endpoint).map_err(Error::refused)?;
         let transport = Transport::new(&self.key, url, self.limits)?;
-        Ok(Client { transport: Arc::new(transport) })
+        Ok(Client {
+            transport: Arc::new(transport),
+        })
     }
 }

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 
 use keyward_core::Timestamp;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value that can be read from whatever JSON stands in its place, if only as nothing.
 pub(crate) trait Lenient: Sized {

@@ -98,10 +98,17 @@ impl From<std::time::SystemTime> for Timestamp {
 }
 
 /// A text that is neither an RFC 3339 time nor a date.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a date: write it as 2026-12-31 or 2026-12-31T00:00:00Z")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct InvalidTimestamp;
+
+impl core::error::Error for InvalidTimestamp {}
+
+impl fmt::Display for InvalidTimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a date: write it as 2026-12-31 or 2026-12-31T00:00:00Z")
+    }
+}
 
 #[cfg(test)]
 mod tests {

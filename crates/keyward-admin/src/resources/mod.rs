@@ -16,4 +16,3 @@ fn seconds(life: Duration) -> u64 {
 
 /// The largest page that every listing of this crate accepts, which costs the fewest requests.
 const PAGE: u32 = 100;
-

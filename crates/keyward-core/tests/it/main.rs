@@ -1,0 +1,8 @@
+//! What `keyward-core` promises, seen from outside.
+
+#[cfg(feature = "serde")]
+mod config;
+mod formats;
+mod keys;
+mod policies;
+mod scrubbing;
