@@ -15,27 +15,27 @@ pub(super) struct Plant {
 /// The secret in each form, each amid other text.
 pub(super) fn plants(secret: &Secret) -> Vec<Plant> {
     let text = &secret.text;
-    let mut plants = vec![
-        whole("raw", text.clone()),
-        whole("percent-encoded, every byte", percent(text, |_| true)),
-        whole(
+    let mut forms = vec![
+        ("raw", text.clone()),
+        ("percent-encoded, every byte", percent(text, |_| true)),
+        (
             "percent-encoded, reserved bytes",
             percent(text, |byte| !unreserved(byte)),
         ),
-        whole("JSON with every byte escaped", escape_all(text)),
-        whole("JSON with what JSON must escape", escape_needed(text)),
-        whole("lower-case hexadecimal", hex(text, false)),
-        whole("upper-case hexadecimal", hex(text, true)),
-        whole(
+        ("JSON with every byte escaped", escape_all(text)),
+        ("JSON with what JSON must escape", escape_needed(text)),
+        ("lower-case hexadecimal", hex(text, false)),
+        ("upper-case hexadecimal", hex(text, true)),
+        (
             "UTF-16LE",
             text.iter().flat_map(|byte| [*byte, 0]).collect(),
         ),
-        whole(
+        (
             "UTF-16BE",
             text.iter().flat_map(|byte| [0, *byte]).collect(),
         ),
-        whole("a list of bytes", format!("{text:?}").into_bytes()),
-        whole(
+        ("a list of bytes", format!("{text:?}").into_bytes()),
+        (
             "a list of bytes, one a line",
             format!("{text:#?}").into_bytes(),
         ),
@@ -46,9 +46,17 @@ pub(super) fn plants(secret: &Secret) -> Vec<Plant> {
     ] {
         for before in ["", "x", "xy"] {
             let bytes = [before.as_bytes(), text, b"end"].concat();
-            plants.push(whole(what, base64::encode(alphabet, &bytes).into_bytes()));
+            forms.push((what, base64::encode(alphabet, &bytes).into_bytes()));
         }
     }
+    let mut plants: Vec<_> = forms
+        .into_iter()
+        .map(|(what, form)| Plant {
+            what,
+            whole: true,
+            text: amid(&form),
+        })
+        .collect();
     if let Some(fragment) = text[secret.body..].windows(LeakDetector::FRAGMENT).last() {
         plants.push(Plant {
             what: "a fragment",
@@ -57,14 +65,6 @@ pub(super) fn plants(secret: &Secret) -> Vec<Plant> {
         });
     }
     plants
-}
-
-fn whole(what: &'static str, text: Vec<u8>) -> Plant {
-    Plant {
-        what,
-        whole: true,
-        text: amid(&text),
-    }
 }
 
 fn amid(text: &[u8]) -> Vec<u8> {
