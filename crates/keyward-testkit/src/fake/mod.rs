@@ -1,0 +1,452 @@
+//! A fake OpenAI organization that answers over HTTP on loopback, with faults by script.
+//!
+//! It knows nothing of any client: it builds its JSON by hand from what OpenAI documents, so that
+//! a client's mistakes are not its own. Each resource of the API has its own file.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod admin_api_keys;
+mod answer;
+mod auth;
+mod clock;
+mod costs;
+mod fault;
+mod groups;
+mod inference;
+mod inject;
+mod page;
+mod project_api_keys;
+mod projects;
+mod record;
+mod server;
+mod service_accounts;
+mod state;
+mod users;
+
+pub use clock::FakeClock;
+pub use fault::{EchoPlace, Fault, FaultAction, FaultListError, FaultPoint};
+pub use record::RecordedRequest;
+
+use crate::keys::KeyRng;
+use fault::Script;
+use server::Server;
+use state::{KeyKind, NewKey, Options, Owner, Shared, Spending};
+
+/// A fake OpenAI organization, listening on loopback while it lives.
+///
+/// A new one has an owner and the owner's admin key, and nothing else; fill it with the `seed_…`
+/// methods or over the API. It runs on a thread of its own, so that a test may block.
+///
+/// # What it does as OpenAI does
+///
+/// - An admin key is good for `/organization/…` alone, other keys for `/models` and `/responses`
+///   alone. An unknown key is a 401 that echoes a part of it; a missing scope is a 403 that names
+///   the scope.
+/// - Keys expire by the clock, and their `last_used_at` follows their use. New keys, deleted keys
+///   and changed scopes take effect when the authentication cache
+///   ([`auth_cache`](FakeOpenAiBuilder::auth_cache)) has run out.
+/// - The list of a project's keys hides those whose owner has lost access, unless it is asked for
+///   `owner_project_access=any`.
+/// - A service account created alone has the role `none`, and its keys are useless until it has
+///   another.
+/// - `scopes: []` means every scope. A body with a field that the operation does not have is
+///   refused.
+///
+/// # What it only guesses
+///
+/// OpenAI documents no wording and no code for most refusals, nor what a policy of
+/// `service_account_keys_only` refuses: here the use and the update of people's keys.
+pub struct FakeOpenAi {
+    shared: Arc<Shared>,
+    server: Server,
+}
+
+impl FakeOpenAi {
+    /// Starts a fake with everything at its default.
+    ///
+    /// # Errors
+    ///
+    /// If no port of the loopback interface can be listened on, or no thread be started.
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Sets a fake up before it starts.
+    pub fn builder() -> FakeOpenAiBuilder {
+        FakeOpenAiBuilder::new()
+    }
+
+    /// Stops the server: the port is closed and open connections are cut. Dropping the fake does
+    /// the same.
+    pub async fn shutdown(mut self) {
+        self.server.stop();
+    }
+
+    /// The address to give to a client: `http://127.0.0.1:PORT/v1`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.server.address())
+    }
+
+    /// The clock of the organization.
+    #[must_use]
+    pub fn clock(&self) -> &FakeClock {
+        &self.shared.clock
+    }
+
+    /// The owner's admin key.
+    #[must_use]
+    pub fn admin_key(&self) -> String {
+        self.shared.organization().keys[0].value.clone()
+    }
+
+    /// Every request so far, in order of arrival.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.records.all()
+    }
+
+    /// How many requests came to an operation, such as
+    /// `count("GET", "/organization/projects/{project_id}")`.
+    #[must_use]
+    pub fn count(&self, method: &str, template: &str) -> usize {
+        self.requests()
+            .iter()
+            .filter(|request| request.method == method && request.template == template)
+            .count()
+    }
+
+    /// Adds a fault behind those that there are.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.script().push(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.shared.script().clear();
+    }
+
+    /// The values of all keys that exist and have not expired, admin keys included, in order of
+    /// creation.
+    #[must_use]
+    pub fn live_key_values(&self) -> Vec<String> {
+        let organization = self.shared.organization();
+        let now = self.clock().now();
+        organization
+            .keys
+            .iter()
+            .filter(|key| organization.is_live(key, now))
+            .map(|key| key.value.clone())
+            .collect()
+    }
+
+    /// Whether a key exists and has not expired.
+    ///
+    /// While the authentication cache runs, a request may still be admitted with a key that is
+    /// dead, or not yet with one that lives.
+    #[must_use]
+    pub fn key_is_live(&self, value: &str) -> bool {
+        self.live_key_values().iter().any(|live| live == value)
+    }
+
+    /// The id of the key with this value, if it was ever made here.
+    #[must_use]
+    pub fn key_id(&self, value: &str) -> Option<String> {
+        let organization = self.shared.organization();
+        organization
+            .keys
+            .iter()
+            .find(|key| key.value == value)
+            .map(|key| key.id.clone())
+    }
+}
+
+/// Filling the organization without the API.
+#[allow(
+    clippy::must_use_candidate,
+    reason = "seeding is done for its effect too"
+)]
+impl FakeOpenAi {
+    /// Adds a project and tells its id.
+    pub fn seed_project(&self, name: &str) -> String {
+        self.shared
+            .organization()
+            .add_project(name, self.clock().now())
+            .id
+            .clone()
+    }
+
+    /// Adds a person with the role `reader` and tells their id. They have access to no project.
+    pub fn seed_user(&self, name: &str) -> String {
+        self.shared
+            .organization()
+            .add_user(name, "reader", self.clock().now())
+    }
+
+    /// Adds a group and tells its id.
+    pub fn seed_group(&self, name: &str) -> String {
+        self.shared
+            .organization()
+            .add_group(name, self.clock().now())
+    }
+
+    /// Adds a service account without keys and tells its id. The roles are `member`, `owner` and
+    /// `none`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such project.
+    pub fn seed_service_account(&self, project: &str, name: &str, role: &str) -> String {
+        let mut organization = self.shared.organization();
+        assert!(
+            organization.project(project).is_ok(),
+            "no such project: {project}"
+        );
+        organization
+            .add_service_account(project, name, role, self.clock().now())
+            .id
+    }
+
+    /// Adds a key, with every scope and no expiry, to a service account, and tells its value.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such account.
+    pub fn seed_service_account_key(&self, service_account: &str) -> String {
+        let mut organization = self.shared.organization();
+        let found = organization
+            .service_accounts
+            .iter()
+            .find(|account| account.id == service_account);
+        let Some(account) = found else {
+            panic!("no such service account: {service_account}")
+        };
+        let project = account.project.clone();
+        let owner = Owner::ServiceAccount(service_account.to_owned());
+        organization
+            .add_key(self.seed(KeyKind::ServiceAccount, owner, project))
+            .value
+            .clone()
+    }
+
+    /// Adds a person with access to a project and a key for it, and tells the key's value.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such project.
+    pub fn seed_user_project_key(&self, project: &str) -> String {
+        let mut organization = self.shared.organization();
+        assert!(
+            organization.project(project).is_ok(),
+            "no such project: {project}"
+        );
+        let user = organization.add_user("Member", "reader", self.clock().now());
+        let added = organization.users.last_mut().expect("one was just added");
+        added.projects.push(project.to_owned());
+        let owner = Owner::User(user);
+        organization
+            .add_key(self.seed(KeyKind::Project, owner, project.to_owned()))
+            .value
+            .clone()
+    }
+
+    /// Adds a legacy user key of the owner's, and tells its value. It is in the default project,
+    /// which is added when there is none.
+    pub fn seed_legacy_user_key(&self) -> String {
+        let mut organization = self.shared.organization();
+        let default = organization
+            .projects
+            .iter()
+            .find(|project| project.is_default);
+        let project = match default {
+            Some(project) => project.id.clone(),
+            None => {
+                let project = organization.add_project("Default project", self.clock().now());
+                project.is_default = true;
+                project.id.clone()
+            }
+        };
+        let user = &mut organization.users[0];
+        if !user.projects.contains(&project) {
+            user.projects.push(project.clone());
+        }
+        let owner = Owner::User(user.id.clone());
+        organization
+            .add_key(self.seed(KeyKind::LegacyUser, owner, project))
+            .value
+            .clone()
+    }
+
+    /// Adds what was spent, in US dollars.
+    pub fn seed_cost(&self, project: &str, unix_seconds: u64, amount: f64) {
+        let project = Some(project.to_owned());
+        let spending = Spending {
+            at: unix_seconds,
+            project,
+            key: None,
+            amount,
+        };
+        self.shared.organization().spending.push(spending);
+    }
+
+    /// Takes a person's access to a project away. Their keys stay, and are no longer accepted.
+    pub fn revoke_access(&self, user: &str, project: &str) {
+        let mut organization = self.shared.organization();
+        for user in organization.users.iter_mut().filter(|u| u.id == user) {
+            user.projects.retain(|id| id != project);
+        }
+    }
+
+    fn seed(&self, kind: KeyKind, owner: Owner, project: String) -> NewKey<'static> {
+        NewKey {
+            kind,
+            name: "seeded",
+            owner,
+            project: Some(project),
+            now: self.clock().now(),
+            live_from: Duration::ZERO,
+            lifetime: None,
+            scopes: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for FakeOpenAi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeOpenAi")
+            .field("base_url", &self.base_url())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a [`FakeOpenAi`] is set up.
+#[derive(Debug)]
+#[must_use = "nothing listens before `start`"]
+pub struct FakeOpenAiBuilder {
+    clock: FakeClock,
+    options: Options,
+    port: u16,
+    script: Script,
+    seed: Option<u64>,
+}
+
+impl FakeOpenAiBuilder {
+    fn new() -> Self {
+        Self {
+            clock: FakeClock::system(),
+            options: Options {
+                auth_cache: Duration::ZERO,
+                list_project_keys_as_admin_keys: false,
+                max_key_lifetime: None,
+                organization_name: "Fake Organization".to_owned(),
+                page_size_limit: None,
+                refuse_duplicate_service_account_names: false,
+                refuse_service_account_key_deletion: false,
+                service_account_keys_only: false,
+            },
+            port: 0,
+            script: Script::default(),
+            seed: None,
+        }
+    }
+
+    /// How long a new key is not accepted, and a deleted key and former scopes still are.
+    /// By default, no time.
+    pub fn auth_cache(mut self, delay: Duration) -> Self {
+        self.options.auth_cache = delay;
+        self
+    }
+
+    /// The clock. By default, the system's.
+    pub fn clock(mut self, clock: FakeClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Adds a fault behind those given before.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.script.push(fault);
+        self
+    }
+
+    /// Whether the list of admin keys shows project keys as well, labelled as admin keys, as
+    /// OpenAI's has been seen to do. By default, it does not.
+    pub fn list_project_keys_as_admin_keys(mut self, yes: bool) -> Self {
+        self.options.list_project_keys_as_admin_keys = yes;
+        self
+    }
+
+    /// The longest life of a key; one that never expires is then refused too. By default, none.
+    pub fn max_key_lifetime(mut self, max: Option<Duration>) -> Self {
+        self.options.max_key_lifetime = max;
+        self
+    }
+
+    /// The organization's name.
+    pub fn organization_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.options.organization_name);
+        self
+    }
+
+    /// The most entries on a page, whatever a client asks for, so that few entries fill many
+    /// pages. By default, as many as OpenAI's.
+    pub fn page_size_limit(mut self, entries: usize) -> Self {
+        self.options.page_size_limit = Some(entries);
+        self
+    }
+
+    /// The port on the loopback interface. By default, a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Whether a second service account of the same name is refused in a project. By default, it
+    /// is not; OpenAI does not say.
+    pub fn refuse_duplicate_service_account_names(mut self, yes: bool) -> Self {
+        self.options.refuse_duplicate_service_account_names = yes;
+        self
+    }
+
+    /// Whether the key of a service account can only be deleted with the account, as it was
+    /// before 2026-10. By default, it can be deleted.
+    pub fn refuse_service_account_key_deletion(mut self, yes: bool) -> Self {
+        self.options.refuse_service_account_key_deletion = yes;
+        self
+    }
+
+    /// Makes ids and keys the same in each run. By default, they differ.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Whether the keys of people are refused where they are used or updated. By default, they
+    /// are not.
+    pub fn service_account_keys_only(mut self, yes: bool) -> Self {
+        self.options.service_account_keys_only = yes;
+        self
+    }
+
+    /// Starts to listen.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken, or no thread can be started.
+    pub async fn start(self) -> io::Result<FakeOpenAi> {
+        let Self {
+            clock,
+            options,
+            port,
+            script,
+            seed,
+        } = self;
+        let seed = seed.unwrap_or_else(|| KeyRng::from_entropy().next_u64());
+        let shared = Arc::new(Shared::new(clock, options, seed, script));
+        let server = Server::start(port, Arc::clone(&shared))?;
+        Ok(FakeOpenAi { shared, server })
+    }
+}
