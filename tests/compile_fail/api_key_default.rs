@@ -1,0 +1,5 @@
+//! There is no default key.
+
+fn main() {
+    let _ = keyward::ApiKey::default();
+}

@@ -1,0 +1,85 @@
+//! Listings: whole or an error, page by page, and never without an end.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+
+use futures_util::StreamExt as _;
+use keyward_admin::{ErrorKind, NewProject};
+use keyward_testkit::{FakeOpenAi, FaultAction};
+
+use crate::fixture::Organization;
+
+const PROJECTS: &str = "/organization/projects";
+
+async fn with_projects(n: usize, page: usize) -> Organization {
+    let fake = FakeOpenAi::builder().page_size_limit(page).start().await.expect("a fake");
+    let org = Organization::of(fake);
+    for n in 1..n {
+        org.fake.seed_project(&format!("project {n}"));
+    }
+    org
+}
+
+#[tokio::test]
+async fn a_listing_has_every_item_once() {
+    for (n, page, requests) in [(1, 10, 1), (10, 10, 1), (11, 10, 2), (57, 10, 6)] {
+        let org = with_projects(n, page).await;
+        let all = org.client().projects().list().all().await.expect("a listing");
+        let ids: BTreeSet<_> = all.iter().map(|p| p.id.clone()).collect();
+        assert_eq!((all.len(), ids.len()), (n, n));
+        assert_eq!(org.fake.count("GET", PROJECTS), requests, "{n} by {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_is_a_stream_that_fetches_as_it_is_read() {
+    let org = with_projects(50, 10).await;
+    let client = org.client();
+    let pages = client.projects().list();
+    assert!(org.fake.requests().is_empty(), "nothing is sent before an item is asked for");
+    let first: Vec<_> = pin!(pages).take(15).collect().await;
+    assert_eq!(first.into_iter().filter(Result::is_ok).count(), 15);
+    assert_eq!(org.fake.count("GET", PROJECTS), 2);
+}
+
+#[tokio::test]
+async fn a_cursor_that_comes_again_ends_the_listing_with_an_error() {
+    let org = with_projects(50, 10).await;
+    org.fake.fault(
+        keyward_testkit::Fault::on("GET", PROJECTS).always().then(FaultAction::RepeatedCursor),
+    );
+    let mut pages = org.client().projects().list();
+    let mut items = 0;
+    let error = loop {
+        match pages.next().await.expect("an error comes before the end") {
+            Ok(_) => items += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
+    assert!(items >= 10, "what came before the error is not lost");
+    assert!(pages.next().await.is_none());
+    assert!(org.fake.count("GET", PROJECTS) <= 3);
+}
+
+#[tokio::test]
+async fn half_a_listing_is_an_error() {
+    let org = with_projects(30, 10).await;
+    let client = org.builder().max_attempts(1).build().expect("a client");
+    org.fake.fault(
+        keyward_testkit::Fault::on("GET", PROJECTS)
+            .after(1)
+            .then(FaultAction::StatusBefore { code: 500 }),
+    );
+    assert_eq!(client.projects().list().all().await.expect_err("half").kind(), ErrorKind::Server);
+}
+
+#[tokio::test]
+async fn what_was_made_is_listed() {
+    let org = with_projects(1, 10).await;
+    let client = org.client();
+    let made = client.projects().create(NewProject::new("made")).await.expect("a project");
+    let found = client.projects().reconcile("made").await.expect("a listing");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id, made.id);
+}

@@ -1,0 +1,9 @@
+//! What the crates promise together, on the fake organization and as processes.
+
+mod admin_drift;
+mod admin_errors;
+mod admin_mint;
+mod admin_operations;
+mod admin_pages;
+mod compile_fail;
+mod fixture;
