@@ -32,14 +32,16 @@ impl View {
     }
 }
 
-/// `haystack` as each decoder reads it.
-pub(super) fn views(haystack: &[u8]) -> Vec<View> {
-    let mut views = vec![raw(haystack), percent(haystack), escaped(haystack)];
-    byte_lists(haystack, &mut views);
-    hex(haystack, &mut views);
-    utf16(haystack, &mut views);
-    base64(haystack, &mut views);
-    views
+/// Shows `haystack` as each decoder reads it, one view at a time: together they are many times
+/// as large as the haystack.
+pub(super) fn for_each_view(haystack: &[u8], mut visit: impl FnMut(&View)) {
+    visit(&raw(haystack));
+    visit(&percent(haystack));
+    visit(&escaped(haystack));
+    byte_lists(haystack, &mut visit);
+    hex(haystack, &mut visit);
+    utf16(haystack, &mut visit);
+    base64(haystack, &mut visit);
 }
 
 fn raw(haystack: &[u8]) -> View {
@@ -99,7 +101,7 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
 }
 
 /// Lists of numbers with commas or blanks between: one view a list.
-fn byte_lists(haystack: &[u8], views: &mut Vec<View>) {
+fn byte_lists(haystack: &[u8], visit: &mut impl FnMut(&View)) {
     let mut view = View::new(Form::ByteList);
     let mut at = 0;
     // Where the last number ended, while only separators were seen since.
@@ -113,7 +115,7 @@ fn byte_lists(haystack: &[u8], views: &mut Vec<View>) {
             match number(&haystack[at..end]) {
                 Some(value) => {
                     if !open {
-                        views.extend(long_enough(&mut view));
+                        hand_over(&mut view, visit);
                     }
                     view.push(value, at, end);
                     open = true;
@@ -126,7 +128,7 @@ fn byte_lists(haystack: &[u8], views: &mut Vec<View>) {
             at += 1;
         }
     }
-    views.extend(long_enough(&mut view));
+    hand_over(&mut view, visit);
 }
 
 fn number(digits: &[u8]) -> Option<u8> {
@@ -139,7 +141,7 @@ fn number(digits: &[u8]) -> Option<u8> {
 }
 
 /// Runs of hexadecimal digits, at both alignments: one view each.
-fn hex(haystack: &[u8], views: &mut Vec<View>) {
+fn hex(haystack: &[u8], visit: &mut impl FnMut(&View)) {
     for (start, end) in runs(haystack, u8::is_ascii_hexdigit) {
         for phase in 0..2 {
             let mut view = View::new(Form::Hex);
@@ -150,13 +152,13 @@ fn hex(haystack: &[u8], views: &mut Vec<View>) {
                 }
                 at += 2;
             }
-            views.extend(long_enough(&mut view));
+            hand_over(&mut view, visit);
         }
     }
 }
 
 /// Stretches where every second byte is zero: one view a stretch and byte order.
-fn utf16(haystack: &[u8], views: &mut Vec<View>) {
+fn utf16(haystack: &[u8], visit: &mut impl FnMut(&View)) {
     for phase in 0..2 {
         let mut le = View::new(Form::Utf16Le);
         let mut be = View::new(Form::Utf16Be);
@@ -164,31 +166,31 @@ fn utf16(haystack: &[u8], views: &mut Vec<View>) {
         while at + 1 < haystack.len() {
             match (haystack[at], haystack[at + 1]) {
                 (0, 0) => {
-                    views.extend(long_enough(&mut le));
-                    views.extend(long_enough(&mut be));
+                    hand_over(&mut le, visit);
+                    hand_over(&mut be, visit);
                 }
                 (byte, 0) => {
-                    views.extend(long_enough(&mut be));
+                    hand_over(&mut be, visit);
                     le.push(byte, at, at + 2);
                 }
                 (0, byte) => {
-                    views.extend(long_enough(&mut le));
+                    hand_over(&mut le, visit);
                     be.push(byte, at, at + 2);
                 }
                 _ => {
-                    views.extend(long_enough(&mut le));
-                    views.extend(long_enough(&mut be));
+                    hand_over(&mut le, visit);
+                    hand_over(&mut be, visit);
                 }
             }
             at += 2;
         }
-        views.extend(long_enough(&mut le));
-        views.extend(long_enough(&mut be));
+        hand_over(&mut le, visit);
+        hand_over(&mut be, visit);
     }
 }
 
 /// Runs of base64 digits of either alphabet, at all four alignments: one view each.
-fn base64(haystack: &[u8], views: &mut Vec<View>) {
+fn base64(haystack: &[u8], visit: &mut impl FnMut(&View)) {
     // A line break inside a run is the wrapping of MIME.
     let digit = |byte: &u8| base64::digit(*byte).is_some() || matches!(*byte, b'\r' | b'\n');
     for (start, end) in runs(haystack, digit) {
@@ -216,16 +218,19 @@ fn base64(haystack: &[u8], views: &mut Vec<View>) {
                     }
                 }
             }
-            views.extend(long_enough(&mut view));
+            hand_over(&mut view, visit);
         }
     }
 }
 
-/// `view` if it can hold a secret; an empty one takes its place.
-fn long_enough(view: &mut View) -> Option<View> {
-    let empty = View::new(view.form);
-    let view = std::mem::replace(view, empty);
-    (view.bytes.len() >= super::LeakDetector::MIN_SECRET).then_some(view)
+/// Shows `view` if it can hold a secret, and empties it.
+fn hand_over(view: &mut View, visit: &mut impl FnMut(&View)) {
+    if view.bytes.len() >= super::LeakDetector::MIN_SECRET {
+        visit(view);
+    }
+    view.bytes.clear();
+    view.starts.clear();
+    view.ends.clear();
 }
 
 /// The stretches of `haystack` whose bytes are all `member`.

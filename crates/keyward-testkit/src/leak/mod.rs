@@ -134,7 +134,7 @@ impl LeakDetector {
     #[must_use]
     pub fn find(&self, haystack: &[u8]) -> Vec<Leak> {
         let mut leaks: Vec<Leak> = Vec::new();
-        for view in decode::views(haystack) {
+        decode::for_each_view(haystack, |view| {
             for (index, secret) in self.secrets.iter().enumerate() {
                 for run in secret.runs(&view.bytes) {
                     let start = view.starts[run.start];
@@ -153,7 +153,7 @@ impl LeakDetector {
                     });
                 }
             }
-        }
+        });
         // The most telling of those that share bytes stays: the one that shows most of the
         // secret, then the shortest.
         leaks.sort_by_key(|leak| (std::cmp::Reverse(leak.secret_bytes), leak.length, leak.form));
@@ -329,8 +329,9 @@ struct Secret {
     text: Vec<u8>,
     body: usize,
     windows: HashSet<[u8; LeakDetector::FRAGMENT]>,
-    /// Whether a window begins with a byte: most of a haystack is passed over by this alone.
-    first: [bool; 256],
+    /// Whether the secret or a window begins with a pair of bytes: most of a haystack is passed
+    /// over by this alone.
+    pairs: Vec<bool>,
 }
 
 impl Secret {
@@ -343,41 +344,45 @@ impl Secret {
         );
         let body = public_prefix(text);
         let text = text.as_bytes().to_vec();
-        let mut first = [false; 256];
         let windows: HashSet<_> = text[body..]
             .windows(LeakDetector::FRAGMENT)
             .map(|window| <[u8; LeakDetector::FRAGMENT]>::try_from(window).expect("as long"))
-            .inspect(|window| first[usize::from(window[0])] = true)
             .collect();
+        let mut pairs = vec![false; 1 << 16];
+        pairs[pair(&text)] = true;
+        for window in &windows {
+            pairs[pair(window)] = true;
+        }
         Self {
             text,
             body,
             windows,
-            first,
+            pairs,
         }
     }
 
     /// The stretches of `bytes` that show this secret, whole or in part.
     fn runs(&self, bytes: &[u8]) -> Vec<Run> {
         let mut runs = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() {
+        let mut after = 0;
+        for (at, start) in bytes.windows(2).enumerate() {
+            if at < after || !self.pairs[pair(start)] {
+                continue;
+            }
             if bytes[at..].starts_with(&self.text) {
+                after = at + self.text.len();
                 runs.push(Run {
                     start: at,
-                    end: at + self.text.len(),
+                    end: after,
                     whole: true,
                 });
-                at += self.text.len();
             } else if let Some(end) = self.fragment(bytes, at) {
+                after = end;
                 runs.push(Run {
                     start: at,
                     end,
                     whole: false,
                 });
-                at = end;
-            } else {
-                at += 1;
             }
         }
         runs
@@ -385,25 +390,18 @@ impl Secret {
 
     /// The end of the fragment that begins at `at`, however long it goes on.
     fn fragment(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        let mut end = None;
-        for from in at.. {
-            if !bytes
-                .get(from)
-                .is_some_and(|byte| self.first[usize::from(*byte)])
-            {
-                break;
-            }
-            let to = from + LeakDetector::FRAGMENT;
-            if !bytes
-                .get(from..to)
-                .is_some_and(|window| self.windows.contains(window))
-            {
-                break;
-            }
-            end = Some(to);
-        }
-        end
+        bytes[at..]
+            .windows(LeakDetector::FRAGMENT)
+            .take_while(|window| self.windows.contains(*window))
+            .count()
+            .checked_sub(1)
+            .map(|more| at + LeakDetector::FRAGMENT + more)
     }
+}
+
+/// The first two bytes as one number.
+fn pair(bytes: &[u8]) -> usize {
+    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }
 
 struct Run {
