@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::operations::OPERATIONS;
+
 /// Something that goes wrong with requests to one operation of a
 /// [`FakeOpenAi`](crate::FakeOpenAi).
 ///
@@ -44,7 +46,8 @@ use serde::{Deserialize, Deserializer};
 /// ```
 ///
 /// `method` and `path` may be `*`. `after` is how many matching requests pass first (0), `times` how
-/// many it befalls then (1, or `null` for all). `action` has the `kind` of a [`FaultAction`] in
+/// many it befalls then (1, or `null` for all). A path names its parameters as the fake's
+/// [table of operations](crate::FakeOpenAi::operations) does. `action` has the `kind` of a [`FaultAction`] in
 /// snake case and its fields; durations are in milliseconds, `duration_ms` and `interval_ms`.
 /// An unknown field is an error.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -86,6 +89,17 @@ impl Fault {
     #[must_use]
     pub fn action(&self) -> &FaultAction {
         &self.action
+    }
+
+    /// Whether it can befall a request at all: a fault that never happens proves nothing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.path == "*" || OPERATIONS.iter().any(|(m, path)| self.matches(m, path)) {
+            return Ok(());
+        }
+        Err(format!(
+            "the fake has no operation {} {} for a fault",
+            self.method, self.path
+        ))
     }
 
     fn matches(&self, method: &str, template: &str) -> bool {
@@ -277,6 +291,11 @@ pub(super) struct Script {
 }
 
 impl Script {
+    /// Whether each of its faults can befall a request.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.faults.iter().try_for_each(|(fault, _)| fault.check())
+    }
+
     pub(super) fn push(&mut self, fault: Fault) {
         self.faults.push((fault, 0));
     }

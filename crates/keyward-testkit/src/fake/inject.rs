@@ -259,7 +259,10 @@ fn html(code: u16) -> Response {
 }
 
 fn error(code: u16) -> Response {
-    let message = "The server had an error while processing your request. Sorry about that!";
+    let message = match code {
+        500.. => "The server had an error while processing your request. Sorry about that!",
+        _ => "This request was refused because a fault was asked for.",
+    };
     ApiError::new(status(code), message).into_response()
 }
 

@@ -17,6 +17,7 @@ mod fault;
 mod groups;
 mod inference;
 mod inject;
+mod operations;
 mod page;
 mod project_api_keys;
 mod projects;
@@ -119,8 +120,22 @@ impl FakeOpenAi {
             .count()
     }
 
+    /// Every operation that the fake knows: method and path template, without `/v1`.
+    #[must_use]
+    pub fn operations() -> &'static [(&'static str, &'static str)] {
+        &operations::OPERATIONS
+    }
+
     /// Adds a fault behind those that there are.
+    ///
+    /// # Panics
+    ///
+    /// If the fake has no such operation: a fault that never happens proves nothing.
+    #[track_caller]
     pub fn fault(&self, fault: Fault) {
+        if let Err(message) = fault.check() {
+            panic!("{message}");
+        }
         self.shared.script().push(fault);
     }
 
@@ -243,7 +258,8 @@ impl FakeOpenAi {
             organization.project(project).is_ok(),
             "no such project: {project}"
         );
-        let user = organization.add_user("Member", "reader", self.clock().now());
+        let name = format!("Member {}", organization.users.len());
+        let user = organization.add_user(&name, "reader", self.clock().now());
         let added = organization.users.last_mut().expect("one was just added");
         added.projects.push(project.to_owned());
         let owner = Owner::User(user);
@@ -393,7 +409,12 @@ impl FakeOpenAiBuilder {
 
     /// The most entries on a page, whatever a client asks for, so that few entries fill many
     /// pages. By default, as many as OpenAI's.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero: such pages never end.
     pub fn page_size_limit(mut self, entries: usize) -> Self {
+        assert!(entries > 0, "a page holds at least one entry");
         self.options.page_size_limit = Some(entries);
         self
     }
@@ -435,7 +456,8 @@ impl FakeOpenAiBuilder {
     ///
     /// # Errors
     ///
-    /// If the port is taken, or no thread can be started.
+    /// If the port is taken, no thread can be started, or a fault is of an operation that the
+    /// fake does not have.
     pub async fn start(self) -> io::Result<FakeOpenAi> {
         let Self {
             clock,
@@ -444,6 +466,9 @@ impl FakeOpenAiBuilder {
             script,
             seed,
         } = self;
+        script
+            .check()
+            .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
         let seed = seed.unwrap_or_else(|| KeyRng::from_entropy().next_u64());
         let shared = Arc::new(Shared::new(clock, options, seed, script));
         let server = Server::start(port, Arc::clone(&shared))?;

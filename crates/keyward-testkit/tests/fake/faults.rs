@@ -301,3 +301,18 @@ async fn faults_are_read_from_json_given_at_start_and_cleared() {
     s.fake.clear_faults();
     assert_eq!(s.admin.get(PROJECTS).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_fault_of_no_operation_is_a_mistake() {
+    let nowhere = || Fault::on("GET", "/organization/projekts").then(FaultAction::TruncatedJson);
+    let error = FakeOpenAi::builder()
+        .fault(nowhere())
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    let fake = FakeOpenAi::start().await.unwrap();
+    let added = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fake.fault(nowhere())));
+    assert!(added.is_err());
+    fake.fault(Fault::on("get", "/v1/organization/projects").then(FaultAction::TruncatedJson));
+}
