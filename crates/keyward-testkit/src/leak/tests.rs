@@ -116,6 +116,25 @@ fn the_alphabets_of_base64_are_told_apart() {
 }
 
 #[test]
+fn base64_glued_to_other_digits_is_found() {
+    let encoded = base64::encode(base64::STANDARD, CANARY.text().as_bytes());
+    for glue in ["", "a", "ab", "abc", "abcd"] {
+        let found = LeakDetector::new(CANARY.text()).find(format!("{glue}{encoded}").as_bytes());
+        assert!(
+            found[0].is_whole() && found[0].offset() == glue.len(),
+            "{glue}"
+        );
+    }
+}
+
+#[test]
+fn hexadecimal_glued_to_another_digit_is_found() {
+    let hex: String = CANARY.text().bytes().map(|b| format!("{b:02x}")).collect();
+    let found = LeakDetector::new(CANARY.text()).find(format!("f{hex}").as_bytes());
+    assert!(found[0].is_whole() && found[0].offset() == 1);
+}
+
+#[test]
 fn wrapped_base64_is_found() {
     let encoded = base64::encode(base64::STANDARD, format!("x{}", CANARY.text()).as_bytes());
     let wrapped: Vec<u8> = encoded

@@ -39,6 +39,12 @@ async fn a_key_is_minted_used_listed_and_deleted() {
 
     let deleted = s.admin.ok(Method::DELETE, &s.key_path(id), None).await;
     assert_eq!(deleted["object"], "organization.project.api_key.deleted");
+    let left = s
+        .admin
+        .get(&s.project_path("/api_keys?owner_project_access=any"))
+        .await
+        .1;
+    assert!(texts(&left, "id").is_empty());
     assert_eq!(uses(&key).await, 401);
     assert!(!s.fake.key_is_live(value));
     assert_eq!(s.admin.delete(&s.key_path(id)).await.0, 404);
