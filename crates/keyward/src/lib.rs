@@ -1,0 +1,83 @@
+//! Hold OpenAI API keys in a Rust service: load a key from where it is kept, prove what it is, and
+//! use it without leaking it.
+//!
+//! The primary trait is [`KeyLoader`], and a [`LoaderChain`] is several loaders in the order that
+//! the application writes down. What they yield is admitted by a [`KeyPolicy`]; only then can it
+//! authorize a request. Everything of the crate `keyward-core` ([`ApiKey`], [`KeyPolicy`], …) is
+//! re-exported here.
+//!
+//! # Example
+//!
+//! A service that takes its key from the environment or, if nothing is set there, from a mounted
+//! secret; that admits no person's key; and that sends it to OpenAI alone (feature `http`):
+//!
+#![cfg_attr(feature = "http", doc = "```")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
+//! use std::time::SystemTime;
+//!
+//! use keyward::authorize::Authorizer;
+//! use keyward::{EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, LoaderChain};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! # let key = keyward_testkit::keys::service_account_key(
+//! #     &mut keyward_testkit::keys::KeyRng::seeded(1));
+//! let env = EnvLoader::new("OPENAI_API_KEY");
+//! # let env = env.with_environment(keyward::Environment::fixed([("OPENAI_API_KEY", key)]));
+//! let chain = LoaderChain::first("env", env)
+//!     .then("mount", FileLoader::mounted_secret("/run/secrets/openai"));
+//! let policy = KeyPolicy::production();
+//!
+//! let loaded = chain.load().await?;
+//! println!("{} from {}", loaded.key.fingerprint(), loaded.source);
+//! let key = loaded.admit(&policy, SystemTime::now().into())?.into_project_key()?;
+//!
+//! let mut request = http::Request::post("https://api.openai.com/v1/responses").body(())?;
+//! Authorizer::new(policy).authorize(&key, &mut request)?;
+//! # assert!(request.headers().contains_key("authorization"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Loaders
+//!
+//! | loader | needs | when there is nothing | tested against |
+//! |---|---|---|---|
+//! | [`EnvLoader`] | a variable `NAME`, or `NAME_FILE` with the path of a file | `NotConfigured` | an injected [`Environment`] |
+//! | [`FileLoader::new`] | a file that its owner alone can read | `NotFound` | real files, owners, links, pipes, on Linux |
+//! | [`FileLoader::mounted_secret`] | a mount by Kubernetes or Docker | `NotFound` | the links that Kubernetes makes, on a local file system, and their replacement |
+//! | [`FileLoader::systemd_credential`] | a unit with `LoadCredential=` | `NotConfigured` | a directory laid out as systemd's |
+//! | [`LoaderChain`] | the loaders above, or your own | `AllNotFound` | all of these |
+//!
+//! Whatever else goes wrong is another [`LoadErrorKind`], and stops a chain. An error tells where,
+//! what and how to mend it, and never anything of what was read.
+//!
+//! Making a loader reads nothing and starts nothing. Loads work on tokio's runtimes of either
+//! kind; without a runtime, reading a file blocks the thread.
+//!
+//! # Features
+//!
+//! - `http`: [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/) puts a key on
+//!   requests of the crate `http`.
+//! - `serde`: [`ApiKey`] can be deserialized (never serialized), and [`KeyPolicy`] read from and
+//!   written to TOML or JSON.
+//!
+//! No feature is on by default, and none changes what is refused or what is printed.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use keyward_core::{
+    AdminKey, AdmitContext, Admitted, ApiKey, Endpoint, InvalidTimestamp, KeyFingerprint, KeyKind,
+    KeyPolicy, KeySource, MAX_KEY_LEN, ParseError, ParseReason, PolicyError, ProjectKey, Refusal,
+    SecretText, Timestamp, Vendor, danger, find,
+};
+
+pub use crate::environment::Environment;
+pub use crate::loader::{
+    Attempt, AttemptOutcome, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError, LoadErrorKind,
+    LoadedKey, LoaderChain,
+};
+
+mod environment;
+mod loader;

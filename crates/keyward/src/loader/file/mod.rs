@@ -1,0 +1,428 @@
+//! [`FileLoader`]: a key in a file of its own, which only those may read and write who should.
+
+use std::ffi::OsString;
+use std::fs::{self, File, FileType};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use keyward_core::{ApiKey, KeySource};
+use zeroize::Zeroizing;
+
+use super::place::Place;
+use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, blocking};
+use crate::Environment;
+
+#[cfg_attr(not(unix), path = "other.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+mod platform;
+
+/// Loads a key from a file that holds it and nothing else.
+///
+/// | made by | for | the file may be read by |
+/// |---|---|---|
+/// | [`new`](Self::new) | a file that you or your provisioning wrote | its owner |
+/// | [`mounted_secret`](Self::mounted_secret) | what a container platform mounts | anyone |
+/// | [`systemd_credential`](Self::systemd_credential) | `LoadCredential=` of a unit | anyone |
+///
+/// A file must always
+///
+/// - be a regular file of at most 64 KiB. A pipe, a socket or a device is refused without waiting
+///   for it;
+/// - belong to the effective user or to root, and be writable by its owner alone;
+/// - lie in the directory that its path names. A link that stays inside is followed, which is how
+///   Kubernetes mounts secrets (`key` → `..data/key`, `..data` → `..2026_11_20…`) and replaces
+///   them; a link that leads out is refused.
+///
+/// The checks are made on the open file, so that it cannot be replaced after them. Owner and
+/// permissions are checked on Unix alone; elsewhere keep the file in a directory that only the
+/// service's account can open.
+///
+/// Every load reads the file anew.
+///
+/// ```
+/// use keyward::FileLoader;
+///
+/// let own = FileLoader::new("/etc/billing/openai.key");
+/// let kubernetes = FileLoader::mounted_secret("/var/run/secrets/openai/key");
+/// let systemd = FileLoader::systemd_credential("openai");
+/// # let _ = (own, kubernetes, systemd);
+/// ```
+///
+/// # Security
+///
+/// The file is read into one buffer, which is wiped. What the system keeps of it is beyond reach:
+/// the page cache, a backup, and blocks of the disk that an earlier version stood in.
+/// `mounted_secret` takes the platform's word for who can read the mount; outside of a container
+/// use `new`. Whoever may write to the directories above the file may replace it by another file
+/// of yours.
+#[derive(Clone, Debug)]
+pub struct FileLoader {
+    location: Location,
+    rule: FileRule,
+    environment: Environment,
+}
+
+impl FileLoader {
+    /// A file that only its owner may read: [`FileRule::Strict`].
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::at(Location::Path(Place::new(path.into())), FileRule::Strict)
+    }
+
+    /// A file that Kubernetes, Docker or another platform mounts: [`FileRule::MountedSecret`].
+    #[must_use]
+    pub fn mounted_secret(path: impl Into<PathBuf>) -> Self {
+        let location = Location::Path(Place::new(path.into()));
+        Self::at(location, FileRule::MountedSecret)
+    }
+
+    /// A credential that systemd passes to a unit (`LoadCredential=name:…`): the file `name` in
+    /// `$CREDENTIALS_DIRECTORY`.
+    #[must_use]
+    pub fn systemd_credential(name: impl Into<OsString>) -> Self {
+        let location = Location::SystemdCredential(Place::new(name));
+        Self::at(location, FileRule::MountedSecret)
+    }
+
+    /// Looks for `$CREDENTIALS_DIRECTORY` in this environment instead of the process's.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    fn at(location: Location, rule: FileRule) -> Self {
+        Self {
+            location,
+            rule,
+            environment: Environment::process(),
+        }
+    }
+
+    fn path(&self) -> Result<Place, LoadError> {
+        let name = match &self.location {
+            Location::Path(path) => return Ok(path.clone()),
+            Location::SystemdCredential(name) => name,
+        };
+        if !is_file_name(name.as_path()) {
+            return Err(LoadError::new(
+                LoadErrorKind::Invalid,
+                self.source(),
+                "a credential's name is one file name",
+                "give the name that stands before the colon of `LoadCredential=`",
+            ));
+        }
+        let directory = self
+            .environment
+            .path(CREDENTIALS_DIRECTORY.as_ref())
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .ok_or_else(|| {
+                LoadError::new(
+                    LoadErrorKind::NotConfigured,
+                    self.source(),
+                    format!("{CREDENTIALS_DIRECTORY} is not set"),
+                    "run the service as a systemd unit with `LoadCredential=`",
+                )
+            })?;
+        if !directory.is_absolute() {
+            return Err(LoadError::new(
+                LoadErrorKind::Invalid,
+                self.source(),
+                format!("{CREDENTIALS_DIRECTORY} is not an absolute path"),
+                "leave it to systemd to set it",
+            ));
+        }
+        Ok(Place::new(directory.join(name.as_path())))
+    }
+}
+
+impl KeyLoader for FileLoader {
+    async fn load(&self) -> Result<LoadedKey, LoadError> {
+        load(self.path()?, self.rule).await
+    }
+
+    /// `file:PATH`.
+    fn source(&self) -> KeySource {
+        match &self.location {
+            Location::Path(path) => path.source("file"),
+            Location::SystemdCredential(name) => {
+                KeySource::new("file", format!("${CREDENTIALS_DIRECTORY}/{name}"))
+            }
+        }
+    }
+}
+
+/// Who may read a file that holds a key.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum FileRule {
+    /// Anyone may read it and its owner alone may write it: a secret that a container platform
+    /// mounts, for which it sets the permissions (Kubernetes 0644 or 0440, Docker 0444).
+    MountedSecret,
+    /// Its owner alone may read and write it: 0600 or 0400.
+    #[default]
+    Strict,
+}
+
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// The largest file that is read. It is well above the longest key, so that a file with something
+/// else in it is told apart from a key that is too long.
+const MAX_FILE_LEN: usize = 64 * 1024;
+
+/// How often a path is resolved: a mount that is replaced between resolving and opening is there
+/// again at the second try.
+const TRIES: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Location {
+    Path(Place),
+    SystemdCredential(Place),
+}
+
+/// Loads a key from a file without blocking the thread that polls.
+pub(super) async fn load(path: Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
+    let source = path.source("file");
+    blocking(move || read(&path, rule))
+        .await
+        .unwrap_or_else(|| {
+            Err(LoadError::new(
+                LoadErrorKind::Unreadable,
+                source,
+                "the runtime is shutting down",
+                "load keys before it does",
+            ))
+        })
+}
+
+fn read(path: &Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
+    let source = path.source("file");
+    let fail = |problem: Problem| problem.at(source.clone(), path);
+    let file = open(path.as_path(), rule).map_err(fail)?;
+    let mut text = read_bounded(&file).map_err(fail)?;
+    // EXPOSE: the door for keys that stand in files. The buffer goes into the key as it is.
+    let key = ApiKey::parse(std::mem::take(&mut *text))
+        .map_err(|error| LoadError::invalid(source.clone(), error))?;
+    Ok(LoadedKey::new(key, source))
+}
+
+/// Opens what the path leads to, and refuses it unless it is a file that keeps the rule.
+fn open(path: &Path, rule: FileRule) -> Result<File, Problem> {
+    let mut tries = TRIES;
+    let file = loop {
+        tries -= 1;
+        let opened = resolve(path).and_then(|resolved| {
+            // Before opening, because opening alone can make a device act; after it once more,
+            // because only what is open stays what it is.
+            regular(fs::symlink_metadata(&resolved)?.file_type())?;
+            Ok(platform::open(&resolved)?)
+        });
+        match opened {
+            Ok(file) => break file,
+            Err(Problem::Io(_)) if tries > 0 && fs::symlink_metadata(path).is_ok() => {}
+            Err(Problem::Io(io::ErrorKind::NotFound)) if fs::symlink_metadata(path).is_ok() => {
+                return Err(Problem::DanglingLink);
+            }
+            Err(problem) => return Err(problem),
+        }
+    };
+    let metadata = file.metadata()?;
+    regular(metadata.file_type())?;
+    platform::check(&metadata, rule)?;
+    if metadata.len() > MAX_FILE_LEN as u64 {
+        return Err(Problem::TooLarge);
+    }
+    Ok(file)
+}
+
+/// The path without links, if it is inside the directory that the path names.
+fn resolve(path: &Path) -> Result<PathBuf, Problem> {
+    // A path that ends in `..` or a root names no file.
+    if path.file_name().is_none() {
+        return Err(Problem::NotAFile("a directory"));
+    }
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let resolved = fs::canonicalize(path)?;
+    if !resolved.starts_with(fs::canonicalize(directory)?) {
+        return Err(Problem::LeavesDirectory(Place::new(resolved)));
+    }
+    Ok(resolved)
+}
+
+fn regular(kind: FileType) -> Result<(), Problem> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    Err(Problem::NotAFile(if kind.is_dir() {
+        "a directory"
+    } else {
+        platform::name_of(kind)
+    }))
+}
+
+/// Reads into one buffer that never moves, because what a buffer leaves behind when it grows is
+/// not wiped. The size is bounded here too: the file can grow after it was looked at.
+fn read_bounded(mut file: &File) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut buffer = Zeroizing::new(vec![0; MAX_FILE_LEN + 1]);
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read(&mut buffer[len..]) {
+            Ok(0) => {
+                buffer.truncate(len);
+                return Ok(buffer);
+            }
+            Ok(n) => len += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::TooLarge)
+}
+
+fn is_file_name(name: &Path) -> bool {
+    // Compared whole, because `components` drops a trailing `/` and `.`.
+    name.file_name() == Some(name.as_os_str())
+}
+
+/// What is wrong with a file, before it is told where the file is.
+enum Problem {
+    DanglingLink,
+    Io(io::ErrorKind),
+    LeavesDirectory(Place),
+    NotAFile(&'static str),
+    #[cfg(unix)]
+    Owner {
+        owner: u32,
+        user: u32,
+    },
+    #[cfg(unix)]
+    Readable {
+        mode: u32,
+    },
+    TooLarge,
+    #[cfg(unix)]
+    Writable {
+        mode: u32,
+    },
+}
+
+impl Problem {
+    fn at(self, source: KeySource, path: &Place) -> LoadError {
+        let (kind, what, fix): (_, String, String) = match self {
+            Self::DanglingLink => (
+                LoadErrorKind::Unreadable,
+                "a link that leads to nothing".into(),
+                "mend the link, or remove it".into(),
+            ),
+            Self::Io(io::ErrorKind::NotFound) => (
+                LoadErrorKind::NotFound,
+                "no such file".into(),
+                "create it, or correct the path".into(),
+            ),
+            Self::Io(io::ErrorKind::PermissionDenied) => (
+                LoadErrorKind::Unreadable,
+                "permission denied".into(),
+                "give the service's user read access to the file and its directories".into(),
+            ),
+            Self::Io(kind @ io::ErrorKind::TimedOut) => (
+                LoadErrorKind::TimedOut,
+                kind.to_string(),
+                "check the file system that it lies on".into(),
+            ),
+            Self::Io(kind) => (
+                LoadErrorKind::Unreadable,
+                format!("cannot be read: {kind}"),
+                "check the path and the file system that it lies on".into(),
+            ),
+            Self::LeavesDirectory(target) => (
+                LoadErrorKind::Insecure,
+                format!("a link that leads out of its directory, to {target}"),
+                "give the path of the file itself".into(),
+            ),
+            Self::NotAFile(what) => (
+                LoadErrorKind::NotAFile,
+                format!("it is {what}"),
+                "store the key in a regular file of its own".into(),
+            ),
+            #[cfg(unix)]
+            Self::Owner { owner, user } => (
+                LoadErrorKind::Insecure,
+                format!(
+                    "owned by uid {owner}, who is neither the effective user ({user}) nor root"
+                ),
+                format!("`chown {user} {path}`"),
+            ),
+            #[cfg(unix)]
+            Self::Readable { mode } => (
+                LoadErrorKind::Insecure,
+                format!("its mode {mode:04o} lets others than its owner in"),
+                format!(
+                    "`chmod 600 {path}`, or `FileLoader::mounted_secret` \
+                     (`FileRule::MountedSecret`) if a container platform mounts it"
+                ),
+            ),
+            Self::TooLarge => (
+                LoadErrorKind::TooLarge,
+                format!("larger than {} KiB", MAX_FILE_LEN / 1024),
+                "store the key in a file of its own, with nothing else in it".into(),
+            ),
+            #[cfg(unix)]
+            Self::Writable { mode } => (
+                LoadErrorKind::Insecure,
+                format!("its mode {mode:04o} lets others than its owner write it"),
+                format!("`chmod go-w {path}`, or mount it read-only"),
+            ),
+        };
+        LoadError::new(kind, source, what, fix)
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_still_bounded() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![b'a'; MAX_FILE_LEN]).unwrap();
+        for (extra, expected) in [(0, Some(MAX_FILE_LEN)), (1, None)] {
+            file.write_all(&vec![b'a'; extra]).unwrap();
+            io::Seek::rewind(&mut file).unwrap();
+            let read = read_bounded(&file).ok();
+            assert_eq!(read.as_ref().map(|buffer| buffer.len()), expected);
+            if let Some(buffer) = read {
+                assert_eq!(buffer.capacity(), MAX_FILE_LEN + 1, "the buffer moved");
+            }
+        }
+    }
+
+    #[test]
+    fn credentials_are_named_by_one_file_name() {
+        for (name, expected) in [
+            ("openai", true),
+            ("openai.key", true),
+            ("..data", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("a/b", false),
+            ("../a", false),
+            ("/etc/passwd", false),
+            ("a/", false),
+            ("a/.", false),
+        ] {
+            assert_eq!(is_file_name(Path::new(name)), expected, "{name}");
+        }
+    }
+}

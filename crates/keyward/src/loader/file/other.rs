@@ -1,0 +1,20 @@
+//! Opening a file where there are no Unix permissions.
+
+use std::fs::{File, FileType, Metadata};
+use std::io;
+use std::path::Path;
+
+use super::{FileRule, Problem};
+
+pub(super) fn open(resolved: &Path) -> io::Result<File> {
+    File::open(resolved)
+}
+
+/// Nothing is checked here: see the documentation of `FileLoader`.
+pub(super) fn check(_: &Metadata, _: FileRule) -> Result<(), Problem> {
+    Ok(())
+}
+
+pub(super) fn name_of(_: FileType) -> &'static str {
+    "not a regular file"
+}

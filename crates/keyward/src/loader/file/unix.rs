@@ -1,0 +1,47 @@
+//! Opening a file without being held up or led astray, and who may read it: on Unix.
+
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::{FileRule, Problem};
+
+/// Opens a path that has no links in it. `O_CLOEXEC` is set by the standard library.
+pub(super) fn open(resolved: &Path) -> io::Result<File> {
+    // NONBLOCK: a pipe without a writer would hold the open up for ever.
+    // NOCTTY: a terminal must not become the process's own.
+    // NOFOLLOW: a link that took the file's place after it was resolved.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(resolved)
+}
+
+/// Who owns the file and who else may do what with it.
+pub(super) fn check(metadata: &Metadata, rule: FileRule) -> Result<(), Problem> {
+    let user = rustix::process::geteuid().as_raw();
+    let mode = metadata.mode() & 0o7777;
+    let owner = metadata.uid();
+    if owner != user && owner != 0 {
+        return Err(Problem::Owner { owner, user });
+    }
+    match rule {
+        FileRule::Strict if mode & 0o077 != 0 => Err(Problem::Readable { mode }),
+        FileRule::MountedSecret if mode & 0o022 != 0 => Err(Problem::Writable { mode }),
+        FileRule::MountedSecret | FileRule::Strict => Ok(()),
+    }
+}
+
+pub(super) fn name_of(kind: FileType) -> &'static str {
+    if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}

@@ -1,0 +1,131 @@
+//! [`KeyLoader`]: how a key gets from where it is kept into the process; one file for each kind of
+//! place.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::panic;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use keyward_core::KeySource;
+use tokio::runtime::Handle;
+
+pub use self::attempt::{Attempt, AttemptOutcome};
+pub use self::chain::LoaderChain;
+pub use self::env::EnvLoader;
+pub use self::error::{LoadError, LoadErrorKind};
+pub use self::file::{FileLoader, FileRule};
+pub use self::loaded::LoadedKey;
+
+mod attempt;
+mod chain;
+mod env;
+mod error;
+mod file;
+mod loaded;
+mod place;
+
+/// Loads a key from where it is kept. Other libraries call this a credential provider.
+///
+/// A loader is a description: making one reads nothing, and each [`load`](Self::load) reads anew.
+/// A load does not block the thread that polls it, and dropping its future is safe at any point.
+///
+/// # Implementing
+///
+/// Take the text of the key by value into [`ApiKey::parse`](keyward_core::ApiKey::parse), and
+/// answer [`LoadErrorKind::NotConfigured`] or [`LoadErrorKind::NotFound`] only when there is
+/// nothing at all: after any other error a chain stops, so that a source that is broken is not
+/// mistaken for one that is absent.
+///
+/// ```
+/// use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadErrorKind, LoadedKey};
+///
+/// struct Vault;
+///
+/// impl KeyLoader for Vault {
+///     async fn load(&self) -> Result<LoadedKey, LoadError> {
+///         let Some(text) = ask_the_vault().await else {
+///             let (kind, fix) = (LoadErrorKind::NotFound, "write the key to `openai/prod`");
+///             return Err(LoadError::new(kind, self.source(), "no such secret", fix));
+///         };
+///         let key = ApiKey::parse(text).map_err(|e| LoadError::invalid(self.source(), e))?;
+///         Ok(LoadedKey::new(key, self.source()))
+///     }
+///
+///     fn source(&self) -> KeySource {
+///         KeySource::new("vault", "openai/prod")
+///     }
+/// }
+/// # async fn ask_the_vault() -> Option<String> { None }
+/// ```
+pub trait KeyLoader: Send + Sync {
+    /// Loads the key.
+    ///
+    /// # Errors
+    ///
+    /// A [`LoadError`] with what happened, where, and the fix; never with what was read.
+    fn load(&self) -> impl Future<Output = Result<LoadedKey, LoadError>> + Send;
+
+    /// Where it looks, for errors and logs. Where the key was in the end is told by
+    /// [`LoadedKey::source`].
+    fn source(&self) -> KeySource;
+
+    /// The environment variables that hold the key or lead to it, which a child should not
+    /// inherit. None unless the loader says so.
+    fn variables(&self) -> Vec<OsString> {
+        Vec::new()
+    }
+}
+
+impl<L: KeyLoader> KeyLoader for Arc<L> {
+    fn load(&self) -> impl Future<Output = Result<LoadedKey, LoadError>> + Send {
+        L::load(self)
+    }
+
+    fn source(&self) -> KeySource {
+        L::source(self)
+    }
+
+    fn variables(&self) -> Vec<OsString> {
+        L::variables(self)
+    }
+}
+
+/// A [`KeyLoader`] of any type, so that loaders of several can stand in one list.
+trait AnyLoader: Send + Sync {
+    fn load_any(&self) -> LoadFuture<'_>;
+    fn source_any(&self) -> KeySource;
+    fn variables_any(&self) -> Vec<OsString>;
+}
+
+type LoadFuture<'a> = Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + 'a>>;
+
+impl<L: KeyLoader> AnyLoader for L {
+    fn load_any(&self) -> LoadFuture<'_> {
+        Box::pin(self.load())
+    }
+
+    fn source_any(&self) -> KeySource {
+        self.source()
+    }
+
+    fn variables_any(&self) -> Vec<OsString> {
+        self.variables()
+    }
+}
+
+/// Does work that blocks: on the runtime's threads for that, or here if no runtime is there.
+///
+/// `None` when the runtime shut down before the work began.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Some(work());
+    };
+    match runtime.spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(payload) => panic::resume_unwind(payload),
+            Err(_) => None,
+        },
+    }
+}

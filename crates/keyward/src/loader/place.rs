@@ -1,0 +1,87 @@
+//! [`Place`]: a path or a name that a loader was given, and how it may be shown.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::Path;
+
+use keyward_core::{KeyKind, KeySource, find};
+
+/// A path or a variable's name.
+///
+/// It is shown in every error, so it is shown with care: on one line, whatever characters it has,
+/// and masked where it is a key that was passed in place of its name.
+#[derive(Clone)]
+pub(super) struct Place(OsString);
+
+impl Place {
+    pub(super) fn new(place: impl Into<OsString>) -> Self {
+        Self(place.into())
+    }
+
+    pub(super) fn as_os_str(&self) -> &OsStr {
+        &self.0
+    }
+
+    pub(super) fn as_path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+
+    pub(super) fn source(&self, scheme: &'static str) -> KeySource {
+        KeySource::new(scheme, self.to_string())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string_lossy();
+        // Every name is not scrubbed: a long name with a digit in it would be masked too.
+        let text = if text.split(['/', '\\']).any(is_key) {
+            find::scrub(&text)
+        } else {
+            text
+        };
+        text.chars().try_for_each(|c| {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())
+            } else {
+                fmt::Write::write_char(f, c)
+            }
+        })
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    match KeyKind::classify(text.as_bytes()) {
+        KeyKind::OtherVendor(_) | KeyKind::Unknown => text.starts_with("sk-"),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn shows_names_whole_and_keys_masked() {
+        let key = format!("sk-proj-{}", "a1B2".repeat(12));
+        for (place, expected) in [
+            ("OPENAI_API_KEY_OF_TEAM_2".to_owned(), None),
+            (
+                "/run/secrets/openai-key-of-2026-production".to_owned(),
+                None,
+            ),
+            ("a\nb\u{1b}[2J".to_owned(), Some("a\\nb\\u{1b}[2J")),
+            (key.clone(), Some("[project key]")),
+            (format!("/run/{key}"), Some("/run/[project key]")),
+        ] {
+            let shown = Place::new(place.clone()).to_string();
+            assert_eq!(shown, expected.unwrap_or(&place));
+        }
+    }
+}
