@@ -79,5 +79,8 @@ pub use crate::loader::{
     LoadedKey, LoaderChain,
 };
 
+#[cfg(feature = "http")]
+pub mod authorize;
+
 mod environment;
 mod loader;
