@@ -45,3 +45,26 @@ pub(super) fn name_of(kind: FileType) -> &'static str {
         "a device"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::open;
+
+    /// What the checks before opening keep out can take a file's place after them.
+    #[test]
+    fn a_pipe_does_not_hold_it_up_and_a_link_does_not_lead_it_astray() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o600)).unwrap();
+        let opened = open(&pipe).unwrap();
+        assert!(super::super::regular(opened.metadata().unwrap().file_type()).is_err());
+
+        let link = directory.path().join("link");
+        symlink("/etc/hostname", &link).unwrap();
+        assert!(open(&link).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! Which requests get a key, and what is seen of it.
+
+use http::Request;
+use http::header::{AUTHORIZATION, HeaderValue};
+use keyward::authorize::{AuthorizeError, Authorizer};
+use keyward::{ApiKey, KeyPolicy, KeySource, LoadedKey, ProjectKey};
+use keyward_testkit::{assert_no_leak, leak};
+
+use crate::fixture::{NOW, secret};
+
+fn project_key(secret: &str) -> ProjectKey {
+    let key = ApiKey::parse(secret.to_owned()).unwrap();
+    LoadedKey::new(key, KeySource::new("test", "key"))
+        .admit(&KeyPolicy::production(), NOW)
+        .unwrap()
+        .into_project_key()
+        .unwrap()
+}
+
+#[test]
+fn sets_one_sensitive_header() {
+    let secret = secret();
+    let authorizer = Authorizer::new(KeyPolicy::production());
+    let mut request = Request::post("https://api.openai.com/v1/responses")
+        .body("body")
+        .unwrap();
+    authorizer
+        .authorize(&project_key(&secret), &mut request)
+        .unwrap();
+    let value = &request.headers()[AUTHORIZATION];
+    assert_eq!(value.as_bytes(), format!("Bearer {secret}").as_bytes());
+    assert!(value.is_sensitive());
+    assert_eq!(request.headers().len(), 1);
+    assert_no_leak!(
+        secret,
+        [
+            ("request", format!("{request:?}")),
+            ("clone", format!("{:#?}", request.headers().clone())),
+            ("authorizer", format!("{authorizer:?}")),
+        ]
+    );
+}
+
+#[test]
+fn goes_to_the_policys_hosts_over_https_alone() {
+    let secret = secret();
+    let key = project_key(&secret);
+    let own = KeyPolicy::production()
+        .with_hosts(["gateway.example", "127.0.0.1", "localhost", "[::1]"])
+        .unwrap();
+    let openai = KeyPolicy::production();
+    for (policy, uri, expected) in [
+        (&openai, "https://api.openai.com/v1/models", None),
+        (&openai, "HTTPS://API.OPENAI.COM/v1/models", None),
+        (&openai, "https://api.openai.com:443/v1/models", None),
+        (&openai, "https://api.openai.com.:443/v1/models", None),
+        (&openai, "https://eu.api.openai.com/v1/models", None),
+        (
+            &openai,
+            "http://api.openai.com/v1/models",
+            Some("insecure_transport"),
+        ),
+        (
+            &openai,
+            "ws://api.openai.com/v1/realtime",
+            Some("insecure_transport"),
+        ),
+        (
+            &openai,
+            "https://api.openai.com.evil.example/",
+            Some("host"),
+        ),
+        (&openai, "https://evil.example/api.openai.com", Some("host")),
+        (&openai, "https://evil.example?api.openai.com", Some("host")),
+        (&openai, "https://localhost/", Some("host")),
+        (
+            &openai,
+            "https://api.openai.com@evil.example/",
+            Some("userinfo"),
+        ),
+        (
+            &openai,
+            "https://user:password@api.openai.com/",
+            Some("userinfo"),
+        ),
+        (&openai, "https://@api.openai.com/", Some("userinfo")),
+        (&openai, "/v1/models", Some("relative")),
+        (&openai, "api.openai.com:443", Some("relative")),
+        (&openai, "*", Some("relative")),
+        (&own, "https://gateway.example/v1/models", None),
+        (&own, "http://127.0.0.1:8080/v1/models", None),
+        (&own, "http://localhost:8080/v1/models", None),
+        (&own, "http://[::1]:8080/v1/models", None),
+        (&own, "http://127.0.0.2/v1/models", Some("host")),
+        (
+            &own,
+            "http://gateway.example/v1/models",
+            Some("insecure_transport"),
+        ),
+        (&own, "https://api.openai.com/v1/models", Some("host")),
+    ] {
+        let Ok(mut request) = Request::get(uri).body(()) else {
+            // What `http` does not take for a URI cannot be sent either.
+            assert!(expected.is_some(), "{uri}");
+            continue;
+        };
+        let result = Authorizer::new(policy.clone()).authorize(&key, &mut request);
+        let seen = result.as_ref().err().map(|error| match error {
+            AuthorizeError::Refused(refusal) => refusal.rule(),
+            AuthorizeError::RelativeUri => "relative",
+            AuthorizeError::UserInfo => "userinfo",
+            other => panic!("{other}"),
+        });
+        assert_eq!(seen, expected, "{uri}");
+        assert_eq!(
+            request.headers().contains_key(AUTHORIZATION),
+            result.is_ok(),
+            "{uri}"
+        );
+    }
+}
+
+#[test]
+fn never_touches_a_request_that_carries_a_credential() {
+    let secret = secret();
+    let key = project_key(&secret);
+    let authorizer = Authorizer::new(KeyPolicy::production());
+    for name in ["authorization", "Authorization", "api-key", "X-API-Key"] {
+        let mut request = Request::get("https://api.openai.com/v1/models")
+            .header(name, "another")
+            .body(())
+            .unwrap();
+        let before = request.headers().clone();
+        let error = authorizer.authorize(&key, &mut request).unwrap_err();
+        let lower = name.to_lowercase();
+        assert!(
+            matches!(&error, AuthorizeError::AlreadyAuthorized { header, .. } if *header == lower)
+        );
+        assert_eq!(request.headers(), &before);
+    }
+    // Nor twice: the second time it carries ours.
+    let mut request = Request::get("https://api.openai.com/").body(()).unwrap();
+    authorizer.authorize(&key, &mut request).unwrap();
+    assert!(authorizer.authorize(&key, &mut request).is_err());
+}
+
+/// The secret stands in every part of the request that an error could quote.
+#[test]
+fn errors_quote_nothing_of_the_request_but_the_host() {
+    let secret = secret();
+    let key = project_key(&secret);
+    let authorizer = Authorizer::new(KeyPolicy::production());
+    for uri in [
+        format!("https://{secret}@api.openai.com/"),
+        format!("https://user:{secret}@api.openai.com/"),
+        format!("https://evil.example/{secret}?key={secret}"),
+        format!("http://api.openai.com/{secret}?key={secret}"),
+        format!("/{secret}?key={secret}"),
+        format!("https://api.openai.com/?key={secret}"),
+    ] {
+        let mut request = Request::get(&uri).body(secret.clone()).unwrap();
+        request
+            .headers_mut()
+            .insert("api-key", HeaderValue::from_str(&secret).unwrap());
+        let error = authorizer.authorize(&key, &mut request).unwrap_err();
+        assert_eq!(error.to_string().lines().count(), 1);
+        assert!(error.to_string().contains("; "), "no fix: {error}");
+        assert_eq!(
+            error.refusal().is_some(),
+            matches!(error, AuthorizeError::Refused(_))
+        );
+        assert_no_leak!(secret, leak::error_surfaces(&error));
+    }
+}

@@ -1,0 +1,195 @@
+//! What is left of a key in the process's memory: the writable memory is read and searched.
+//!
+//! A freed block keeps what it held until it is used again, so a copy that somebody forgot to wipe
+//! is found here. The test itself never holds the key in one piece but where it says so.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use keyward::{EnvLoader, Environment, FileLoader, KeyLoader, LoadErrorKind};
+use keyward_testkit::keys::KeyRng;
+
+use crate::fixture::{load, ready};
+
+const MASK: u8 = 0xa5;
+
+/// A key that is kept masked, so that the search does not find what it searches for.
+struct Masked(Vec<u8>);
+
+impl Masked {
+    fn new() -> Self {
+        let mut rng = KeyRng::from_entropy();
+        let mut masked: Vec<u8> = b"sk-svcacct-".iter().map(|b| b ^ MASK).collect();
+        masked.extend((0..120).map(|_| rng.alphanumeric(1).as_bytes()[0] ^ MASK));
+        Self(masked)
+    }
+
+    /// Writes the key, byte by byte.
+    fn write(&self, path: &Path, end: &[u8]) {
+        let mut file = File::create(path).unwrap();
+        crate::fixture::chmod(path, 0o600);
+        for byte in &self.0 {
+            file.write_all(&[byte ^ MASK]).unwrap();
+        }
+        file.write_all(end).unwrap();
+    }
+
+    /// The key in one allocation of exactly its size.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.0.len());
+        bytes.extend(self.0.iter().map(|b| b ^ MASK));
+        bytes
+    }
+
+    /// Whether the random part, or a good piece of it, stands anywhere in writable memory.
+    fn is_in_memory(&self) -> bool {
+        let needle = &self.0[40..72];
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut chunk = vec![0; 1 << 20];
+        for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+            let mut fields = line.split(' ');
+            let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
+            if !rights.starts_with("rw") {
+                continue;
+            }
+            let (start, end) = range.split_once('-').unwrap();
+            let mut at = u64::from_str_radix(start, 16).unwrap();
+            let end = u64::from_str_radix(end, 16).unwrap();
+            while at < end {
+                let want = chunk.len().min((end - at) as usize);
+                let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
+                    break; // Another thread gave it back.
+                };
+                if contains(&chunk[..got], needle) {
+                    return true;
+                }
+                if got < needle.len() || at + got as u64 >= end {
+                    break;
+                }
+                at += (got - needle.len()) as u64;
+            }
+        }
+        false
+    }
+}
+
+fn contains(haystack: &[u8], masked: &[u8]) -> bool {
+    let first = masked[0] ^ MASK;
+    let mut rest = haystack;
+    while let Some(at) = rest.iter().position(|byte| *byte == first) {
+        rest = &rest[at..];
+        if rest.len() >= masked.len() && rest.iter().zip(masked).all(|(a, b)| *a == b ^ MASK) {
+            return true;
+        }
+        rest = &rest[1..];
+    }
+    false
+}
+
+/// Loads, proves that the search sees the key while it is held, and that it is gone with it.
+fn assert_gone_after(key: &Masked, loader: &impl KeyLoader) {
+    for run in [load, ready_load] {
+        let loaded = run(loader).unwrap();
+        assert!(key.is_in_memory(), "the search is blind");
+        drop(loaded);
+    }
+}
+
+fn ready_load<L: KeyLoader>(loader: &L) -> Result<keyward::LoadedKey, keyward::LoadError> {
+    ready(loader.load())
+}
+
+#[test]
+fn a_file_leaves_nothing() {
+    let key = Masked::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    for end in ["", "\n"] {
+        key.write(&path, end.as_bytes());
+        assert_gone_after(&key, &FileLoader::new(&path));
+        assert!(!key.is_in_memory(), "left behind, with the end {end:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_refused_leaves_nothing() {
+    let key = Masked::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    for (end, kind) in [
+        ("\"".to_owned(), LoadErrorKind::Invalid),
+        ("\n".repeat(64 * 1024 - 120), LoadErrorKind::TooLarge),
+    ] {
+        key.write(&path, end.as_bytes());
+        for run in [load, ready_load] {
+            assert_eq!(run(&FileLoader::new(&path)).unwrap_err().kind(), kind);
+        }
+        assert!(!key.is_in_memory(), "left behind: {kind:?}");
+    }
+}
+
+#[test]
+fn an_injected_variable_leaves_nothing() {
+    let key = Masked::new();
+    let value = std::ffi::OsString::from_vec(key.to_bytes());
+    let loader = EnvLoader::new("KEY").with_environment(Environment::fixed([("KEY", value)]));
+    assert_gone_after(&key, &loader);
+    assert!(
+        key.is_in_memory(),
+        "the injected environment holds it as long as it lives"
+    );
+    drop(loader);
+    assert!(!key.is_in_memory());
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_header_leaves_nothing() {
+    let key = Masked::new();
+    let policy = keyward::KeyPolicy::production();
+    let authorizer = keyward::authorize::Authorizer::new(policy.clone());
+    let mut request = http::Request::get("https://api.openai.com/")
+        .body(())
+        .unwrap();
+    {
+        let admitted = keyward::ApiKey::parse(key.to_bytes()).unwrap();
+        let context = keyward::AdmitContext::at(crate::fixture::NOW);
+        let admitted = policy.admit(&admitted, &context).unwrap();
+        let admitted = admitted.into_project_key().unwrap();
+        authorizer.authorize(&admitted, &mut request).unwrap();
+    }
+    let headers = request.headers().clone();
+    drop(request);
+    assert!(key.is_in_memory(), "the search is blind");
+    drop(headers);
+    assert!(!key.is_in_memory());
+}
+
+#[test]
+fn the_search_finds_a_block_that_was_freed_unwiped() {
+    let key = Masked::new();
+    assert!(!key.is_in_memory());
+    let block = |_| {
+        let mut block = vec![0; 9_000];
+        for (to, from) in block[4_000..].iter_mut().zip(&key.0) {
+            *to = from ^ MASK;
+        }
+        block
+    };
+    // Every other block stays, so that the allocator cannot join the freed ones and give them
+    // back; there are many, because others may get one of them at once.
+    let mut kept: Vec<Vec<u8>> = (0..128).map(block).collect();
+    let mut freed = 0;
+    kept.retain_mut(|block| {
+        freed += 1;
+        if freed % 2 == 0 {
+            block.fill(0);
+        }
+        freed % 2 == 0
+    });
+    assert!(key.is_in_memory());
+    drop(kept);
+}
