@@ -76,11 +76,11 @@ impl KeyLoader for LoaderChain {
         let mut attempts = Vec::new();
         for Link { name, loader } in &self.links {
             match loader.load_any().await {
-                Ok(mut loaded) => {
+                Ok(loaded) => {
                     attempts.extend(Attempt::of_key(name, &loaded));
-                    loaded.attempts = attempts;
                     // A variable that an earlier source made irrelevant is inherited all the same.
-                    loaded.variables = self.variables();
+                    let mut loaded = loaded.variables(self.variables());
+                    loaded.attempts = attempts;
                     return Ok(loaded);
                 }
                 Err(error) => {

@@ -118,7 +118,7 @@ impl KeyLoader for EnvLoader {
         let is_set = value.is_some();
         let value = value.filter(|value| !value.is_empty());
         let path = path.filter(|path| !path.as_os_str().is_empty());
-        let mut loaded = match (value, path) {
+        let loaded = match (value, path) {
             (Some(_), Some(_)) => Err(LoadError::new(
                 LoadErrorKind::Conflict,
                 self.source(),
@@ -136,8 +136,7 @@ impl KeyLoader for EnvLoader {
                 format!("set it to the key, or {file_name} to the path of a file that holds it"),
             )),
         }?;
-        loaded.variables = self.variables();
-        Ok(loaded)
+        Ok(loaded.variables(self.variables()))
     }
 
     /// `env:NAME`.

@@ -16,8 +16,10 @@ use super::Attempt;
 ///
 /// It holds nothing of what was read, and no error of another library, whose text could: it has
 /// no [`source`](std::error::Error::source).
+#[derive(Debug)]
 pub struct LoadError(Box<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     kind: LoadErrorKind,
     source: KeySource,
@@ -140,22 +142,12 @@ impl LoadError {
 
 impl std::error::Error for LoadError {}
 
-impl fmt::Debug for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        f.debug_struct("LoadError")
-            .field("kind", &inner.kind)
-            .field("source", &inner.source)
-            .field("what", &inner.what)
-            .field("parse_error", &inner.parse_error)
-            .field("attempts", &inner.attempts)
-            .finish_non_exhaustive()
-    }
-}
-
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        let Some((stopped, before)) = inner.attempts.split_last() else {
+            return write!(f, "{}: {}; {}", inner.source, inner.what, inner.fix);
+        };
         if inner.kind == LoadErrorKind::AllNotFound {
             write!(f, "{}: ", inner.what)?;
             for attempt in &inner.attempts {
@@ -163,9 +155,6 @@ impl fmt::Display for LoadError {
             }
             return f.write_str(&inner.fix);
         }
-        let Some((stopped, before)) = inner.attempts.split_last() else {
-            return write!(f, "{}: {}; {}", inner.source, inner.what, inner.fix);
-        };
         write!(f, "{stopped}; {}", inner.fix)?;
         for (n, attempt) in before.iter().enumerate() {
             f.write_str(if n == 0 { "; tried before: " } else { "; " })?;

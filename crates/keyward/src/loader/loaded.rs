@@ -51,6 +51,13 @@ impl LoadedKey {
         self
     }
 
+    /// Sets the environment variables that hold the key or lead to it.
+    #[must_use]
+    pub fn variables<N: Into<OsString>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.variables = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// What a chain tried, in its order, up to the loader that had the key; empty when the key
     /// comes from no chain.
     #[must_use]

@@ -26,6 +26,16 @@ impl Place {
         Path::new(&self.0)
     }
 
+    /// As a word of a shell command that a reader may copy.
+    pub(super) fn quoted(&self) -> String {
+        let text = self.to_string();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+        if text.chars().all(plain) {
+            return text;
+        }
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+
     pub(super) fn source(&self, scheme: &'static str) -> KeySource {
         KeySource::new(scheme, self.to_string())
     }
@@ -66,6 +76,18 @@ fn is_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Place;
+
+    #[test]
+    fn is_one_word_of_a_command() {
+        for (place, expected) in [
+            ("/run/secrets/openai-key", "/run/secrets/openai-key"),
+            ("/a b", "'/a b'"),
+            ("/a;rm x", "'/a;rm x'"),
+            ("/it's", r"'/it'\''s'"),
+        ] {
+            assert_eq!(Place::new(place).quoted(), expected);
+        }
+    }
 
     #[test]
     fn shows_names_whole_and_keys_masked() {

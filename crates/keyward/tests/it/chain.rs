@@ -175,6 +175,12 @@ fn a_chain_in_a_chain_tells_its_own_attempts() {
 }
 
 #[test]
+fn a_loader_of_ones_own_may_speak_of_all() {
+    let error = load(&Scripted("A", Err(LoadErrorKind::AllNotFound))).unwrap_err();
+    assert_eq!(error.to_string(), "scripted:A: it failed; mend it");
+}
+
+#[test]
 fn a_child_inherits_no_variable_of_any_loader() {
     let directory = tempfile::tempdir().unwrap();
     let path = write(directory.path().join("key"), secret());

@@ -106,6 +106,26 @@ fn reads_anew_each_time_and_nothing_before() {
 }
 
 #[test]
+fn a_runtime_that_has_shut_down_is_told() {
+    let key = secret();
+    let directory = tempfile::tempdir().unwrap();
+    let loader = FileLoader::new(write(directory.path().join("key"), &key));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _entered = handle.enter();
+    let says = ["the runtime is shutting down; load keys before"];
+    assert_fails(
+        crate::fixture::ready(loader.load()),
+        &key,
+        LoadErrorKind::Unreadable,
+        &says,
+    );
+}
+
+#[test]
 fn a_relative_path_is_one_of_the_working_directory() {
     // Tests run in the crate's directory. The file holds no key, so it is refused after all else.
     let error = load(&FileLoader::mounted_secret("Cargo.toml")).unwrap_err();

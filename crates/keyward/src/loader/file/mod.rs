@@ -353,15 +353,16 @@ impl Problem {
                 format!(
                     "owned by uid {owner}, who is neither the effective user ({user}) nor root"
                 ),
-                format!("`chown {user} {path}`"),
+                format!("`chown {user} {}`", path.quoted()),
             ),
             #[cfg(unix)]
             Self::Readable { mode } => (
                 LoadErrorKind::Insecure,
                 format!("its mode {mode:04o} lets others than its owner in"),
                 format!(
-                    "`chmod 600 {path}`, or `FileLoader::mounted_secret` \
-                     (`FileRule::MountedSecret`) if a container platform mounts it"
+                    "`chmod 600 {}`, or `FileLoader::mounted_secret` \
+                     (`FileRule::MountedSecret`) if a container platform mounts it",
+                    path.quoted()
                 ),
             ),
             Self::TooLarge => (
@@ -373,7 +374,7 @@ impl Problem {
             Self::Writable { mode } => (
                 LoadErrorKind::Insecure,
                 format!("its mode {mode:04o} lets others than its owner write it"),
-                format!("`chmod go-w {path}`, or mount it read-only"),
+                format!("`chmod go-w {}`, or mount it read-only", path.quoted()),
             ),
         };
         LoadError::new(kind, source, what, fix)
