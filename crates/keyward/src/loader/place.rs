@@ -27,6 +27,7 @@ impl Place {
     }
 
     /// As a word of a shell command that a reader may copy.
+    #[cfg(unix)]
     pub(super) fn quoted(&self) -> String {
         let text = self.to_string();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
@@ -77,6 +78,7 @@ fn is_key(text: &str) -> bool {
 mod tests {
     use super::Place;
 
+    #[cfg(unix)]
     #[test]
     fn is_one_word_of_a_command() {
         for (place, expected) in [
@@ -100,6 +102,7 @@ mod tests {
             ),
             ("a\nb\u{1b}[2J".to_owned(), Some("a\\nb\\u{1b}[2J")),
             (key.clone(), Some("[project key]")),
+            (format!("sk-{}", "a1B2".repeat(12)), Some("[masked]")),
             (format!("/run/{key}"), Some("/run/[project key]")),
         ] {
             let shown = Place::new(place.clone()).to_string();

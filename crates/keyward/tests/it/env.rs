@@ -130,8 +130,9 @@ fn the_variable_with_file_behind_its_name_gives_a_path() {
     let source = format!("file:{path}");
     let both = [("KEY", key.as_str()), ("KEY_FILE", path)];
     for (variables, expected) in [
-        ([("KEY", ""), ("KEY_FILE", path)], Ok(())),
-        ([("OTHER", ""), ("KEY_FILE", path)], Ok(())),
+        ([("KEY", ""), ("KEY_FILE", path)], Ok(source.as_str())),
+        ([("OTHER", ""), ("KEY_FILE", path)], Ok(source.as_str())),
+        ([("KEY", key.as_str()), ("KEY_FILE", "")], Ok("env:KEY")),
         (
             both,
             Err((
@@ -159,7 +160,7 @@ fn the_variable_with_file_behind_its_name_gives_a_path() {
         let loader = EnvLoader::new("KEY").with_environment(Environment::fixed(variables));
         for (_, result) in load_everywhere(&loader) {
             match expected {
-                Ok(()) => drop(assert_loads(result, &key, &source)),
+                Ok(source) => drop(assert_loads(result, &key, source)),
                 Err((kind, says)) => {
                     let error = assert_fails(result, &key, kind, &[says]);
                     assert!(!error.is_not_found(), "a chain must not go on: {error}");

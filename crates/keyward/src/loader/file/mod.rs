@@ -197,42 +197,57 @@ pub(super) async fn load(path: Place, rule: FileRule) -> Result<LoadedKey, LoadE
 
 fn read(path: &Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
     let source = path.source("file");
-    let fail = |problem: Problem| problem.at(source.clone(), path);
-    let file = open(path.as_path(), rule).map_err(fail)?;
-    let mut text = read_bounded(&file).map_err(fail)?;
+    let mut text = open(path.as_path())
+        .and_then(|file| {
+            check(&file, path, rule)?;
+            read_bounded(&file)
+        })
+        .map_err(|problem| problem.at(source.clone()))?;
     // EXPOSE: the door for keys that stand in files. The buffer goes into the key as it is.
     let key = ApiKey::parse(std::mem::take(&mut *text))
         .map_err(|error| LoadError::invalid(source.clone(), error))?;
     Ok(LoadedKey::new(key, source))
 }
 
-/// Opens what the path leads to, and refuses it unless it is a file that keeps the rule.
-fn open(path: &Path, rule: FileRule) -> Result<File, Problem> {
-    let mut tries = TRIES;
-    let file = loop {
-        tries -= 1;
-        let opened = resolve(path).and_then(|resolved| {
-            // Before opening, because opening alone can make a device act; after it once more,
-            // because only what is open stays what it is.
-            regular(fs::symlink_metadata(&resolved)?.file_type())?;
-            Ok(platform::open(&resolved)?)
-        });
-        match opened {
-            Ok(file) => break file,
-            Err(Problem::Io(_)) if tries > 0 && fs::symlink_metadata(path).is_ok() => {}
-            Err(Problem::Io(io::ErrorKind::NotFound)) if fs::symlink_metadata(path).is_ok() => {
-                return Err(Problem::DanglingLink);
-            }
-            Err(problem) => return Err(problem),
+/// Opens the file that a path leads to.
+fn open(path: &Path) -> Result<File, Problem> {
+    trying(path, || {
+        let resolved = resolve(path)?;
+        // Before opening, because opening alone can make a device act.
+        check_kind(fs::symlink_metadata(&resolved)?.file_type())?;
+        Ok(platform::open(&resolved)?)
+    })
+}
+
+/// Tries again as long as the path's name is there and what it leads to is not: a mount was
+/// replaced between resolving and opening.
+fn trying<T>(path: &Path, mut open: impl FnMut() -> Result<T, Problem>) -> Result<T, Problem> {
+    for _ in 1..TRIES {
+        match open() {
+            Err(Problem::Io(_)) if is_there(path) => {}
+            done => return done,
         }
-    };
+    }
+    match open() {
+        Err(Problem::Io(io::ErrorKind::NotFound)) if is_there(path) => Err(Problem::DanglingLink),
+        done => done,
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Refuses an open file unless it keeps the rule. Only what is open stays what it is, so this
+/// is the check that counts.
+fn check(file: &File, path: &Place, rule: FileRule) -> Result<(), Problem> {
     let metadata = file.metadata()?;
-    regular(metadata.file_type())?;
-    platform::check(&metadata, rule)?;
+    check_kind(metadata.file_type())?;
+    platform::check(&metadata, path, rule)?;
     if metadata.len() > MAX_FILE_LEN as u64 {
         return Err(Problem::TooLarge);
     }
-    Ok(file)
+    Ok(())
 }
 
 /// The path without links, if it is inside the directory that the path names.
@@ -247,12 +262,18 @@ fn resolve(path: &Path) -> Result<PathBuf, Problem> {
     };
     let resolved = fs::canonicalize(path)?;
     if !resolved.starts_with(fs::canonicalize(directory)?) {
-        return Err(Problem::LeavesDirectory(Place::new(resolved)));
+        return Err(Problem::Insecure {
+            what: format!(
+                "a link that leads out of its directory, to {}",
+                Place::new(resolved)
+            ),
+            fix: "give the path of the file itself".into(),
+        });
     }
     Ok(resolved)
 }
 
-fn regular(kind: FileType) -> Result<(), Problem> {
+fn check_kind(kind: FileType) -> Result<(), Problem> {
     if kind.is_file() {
         return Ok(());
     }
@@ -290,33 +311,21 @@ fn is_file_name(name: &Path) -> bool {
 /// What is wrong with a file, before it is told where the file is.
 enum Problem {
     DanglingLink,
+    Insecure { what: String, fix: String },
     Io(io::ErrorKind),
-    LeavesDirectory(Place),
     NotAFile(&'static str),
-    #[cfg(unix)]
-    Owner {
-        owner: u32,
-        user: u32,
-    },
-    #[cfg(unix)]
-    Readable {
-        mode: u32,
-    },
     TooLarge,
-    #[cfg(unix)]
-    Writable {
-        mode: u32,
-    },
 }
 
 impl Problem {
-    fn at(self, source: KeySource, path: &Place) -> LoadError {
+    fn at(self, source: KeySource) -> LoadError {
         let (kind, what, fix): (_, String, String) = match self {
             Self::DanglingLink => (
                 LoadErrorKind::Unreadable,
                 "a link that leads to nothing".into(),
                 "mend the link, or remove it".into(),
             ),
+            Self::Insecure { what, fix } => (LoadErrorKind::Insecure, what, fix),
             Self::Io(io::ErrorKind::NotFound) => (
                 LoadErrorKind::NotFound,
                 "no such file".into(),
@@ -337,44 +346,15 @@ impl Problem {
                 format!("cannot be read: {kind}"),
                 "check the path and the file system that it lies on".into(),
             ),
-            Self::LeavesDirectory(target) => (
-                LoadErrorKind::Insecure,
-                format!("a link that leads out of its directory, to {target}"),
-                "give the path of the file itself".into(),
-            ),
             Self::NotAFile(what) => (
                 LoadErrorKind::NotAFile,
                 format!("it is {what}"),
                 "store the key in a regular file of its own".into(),
             ),
-            #[cfg(unix)]
-            Self::Owner { owner, user } => (
-                LoadErrorKind::Insecure,
-                format!(
-                    "owned by uid {owner}, who is neither the effective user ({user}) nor root"
-                ),
-                format!("`chown {user} {}`", path.quoted()),
-            ),
-            #[cfg(unix)]
-            Self::Readable { mode } => (
-                LoadErrorKind::Insecure,
-                format!("its mode {mode:04o} lets others than its owner in"),
-                format!(
-                    "`chmod 600 {}`, or `FileLoader::mounted_secret` \
-                     (`FileRule::MountedSecret`) if a container platform mounts it",
-                    path.quoted()
-                ),
-            ),
             Self::TooLarge => (
                 LoadErrorKind::TooLarge,
                 format!("larger than {} KiB", MAX_FILE_LEN / 1024),
                 "store the key in a file of its own, with nothing else in it".into(),
-            ),
-            #[cfg(unix)]
-            Self::Writable { mode } => (
-                LoadErrorKind::Insecure,
-                format!("its mode {mode:04o} lets others than its owner write it"),
-                format!("`chmod go-w {}`, or mount it read-only", path.quoted()),
             ),
         };
         LoadError::new(kind, source, what, fix)
@@ -405,6 +385,34 @@ mod tests {
             if let Some(buffer) = read {
                 assert_eq!(buffer.capacity(), MAX_FILE_LEN + 1, "the buffer moved");
             }
+        }
+    }
+
+    /// A path whose name is there can lead to nothing for a moment, or for good.
+    #[test]
+    fn a_path_that_leads_to_nothing_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, succeeds_at, expected, tries) in [
+            (directory.path().to_owned(), 1, "opened", 1),
+            (directory.path().to_owned(), TRIES, "opened", TRIES),
+            (directory.path().to_owned(), TRIES + 1, "dangling", TRIES),
+            (directory.path().join("absent"), 2, "not found", 1),
+        ] {
+            let mut tried = 0;
+            let result = trying(&path, || {
+                tried += 1;
+                if tried == succeeds_at {
+                    return Ok(());
+                }
+                Err(Problem::Io(io::ErrorKind::NotFound))
+            });
+            let seen = match result {
+                Ok(()) => "opened",
+                Err(Problem::DanglingLink) => "dangling",
+                Err(Problem::Io(io::ErrorKind::NotFound)) => "not found",
+                Err(_) => "another",
+            };
+            assert_eq!((seen, tried), (expected, tries));
         }
     }
 

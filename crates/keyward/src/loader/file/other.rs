@@ -4,6 +4,7 @@ use std::fs::{File, FileType, Metadata};
 use std::io;
 use std::path::Path;
 
+use super::super::place::Place;
 use super::{FileRule, Problem};
 
 pub(super) fn open(resolved: &Path) -> io::Result<File> {
@@ -11,7 +12,7 @@ pub(super) fn open(resolved: &Path) -> io::Result<File> {
 }
 
 /// Nothing is checked here: see the documentation of `FileLoader`.
-pub(super) fn check(_: &Metadata, _: FileRule) -> Result<(), Problem> {
+pub(super) fn check(_: &Metadata, _: &Place, _: FileRule) -> Result<(), Problem> {
     Ok(())
 }
 

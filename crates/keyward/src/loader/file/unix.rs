@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use super::super::place::Place;
 use super::{FileRule, Problem};
 
 /// Opens a path that has no links in it. `O_CLOEXEC` is set by the standard library.
@@ -22,18 +23,33 @@ pub(super) fn open(resolved: &Path) -> io::Result<File> {
 }
 
 /// Who owns the file and who else may do what with it.
-pub(super) fn check(metadata: &Metadata, rule: FileRule) -> Result<(), Problem> {
+pub(super) fn check(metadata: &Metadata, path: &Place, rule: FileRule) -> Result<(), Problem> {
     let user = rustix::process::geteuid().as_raw();
     let mode = metadata.mode() & 0o7777;
     let owner = metadata.uid();
-    if owner != user && owner != 0 {
-        return Err(Problem::Owner { owner, user });
-    }
-    match rule {
-        FileRule::Strict if mode & 0o077 != 0 => Err(Problem::Readable { mode }),
-        FileRule::MountedSecret if mode & 0o022 != 0 => Err(Problem::Writable { mode }),
-        FileRule::MountedSecret | FileRule::Strict => Ok(()),
-    }
+    let path = path.quoted();
+    let (what, fix) = if owner != user && owner != 0 {
+        (
+            format!("owned by uid {owner}, who is neither the effective user ({user}) nor root"),
+            format!("`chown {user} {path}`"),
+        )
+    } else {
+        match rule {
+            FileRule::MountedSecret if mode & 0o022 != 0 => (
+                format!("its mode {mode:04o} lets others than its owner write it"),
+                format!("`chmod go-w {path}`, or mount it read-only"),
+            ),
+            FileRule::Strict if mode & 0o077 != 0 => (
+                format!("its mode {mode:04o} lets others than its owner in"),
+                format!(
+                    "`chmod 600 {path}`, or `FileLoader::mounted_secret` \
+                     (`FileRule::MountedSecret`) if a container platform mounts it"
+                ),
+            ),
+            FileRule::MountedSecret | FileRule::Strict => return Ok(()),
+        }
+    };
+    Err(Problem::Insecure { what, fix })
 }
 
 pub(super) fn name_of(kind: FileType) -> &'static str {
@@ -52,6 +68,7 @@ mod tests {
 
     use rustix::fs::{CWD, Mode, mkfifoat};
 
+    use super::super::{FileRule, Place, Problem, check};
     use super::open;
 
     /// What the checks before opening keep out can take a file's place after them.
@@ -61,7 +78,8 @@ mod tests {
         let pipe = directory.path().join("pipe");
         mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o600)).unwrap();
         let opened = open(&pipe).unwrap();
-        assert!(super::super::regular(opened.metadata().unwrap().file_type()).is_err());
+        let refused = check(&opened, &Place::new(&pipe), FileRule::Strict);
+        assert!(matches!(refused, Err(Problem::NotAFile("a pipe"))));
 
         let link = directory.path().join("link");
         symlink("/etc/hostname", &link).unwrap();
