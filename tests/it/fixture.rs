@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyward_admin::{Client, ClientBuilder, ProjectId, ServiceAccountId};
 use keyward_core::{AdminKey, AdmitContext, ApiKey, KeyPolicy, Timestamp};
 use keyward_testkit::leak::CapturedLogs;
-use keyward_testkit::{Fault, FaultAction, FakeOpenAi};
+use keyward_testkit::{FakeOpenAi, Fault, FaultAction};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub(crate) const MINT: &str =
@@ -26,7 +26,11 @@ impl Organization {
     pub(crate) fn of(fake: FakeOpenAi) -> Self {
         let project = fake.seed_project("website");
         let account = fake.seed_service_account(&project, "backend", "member");
-        Self { fake, project: project.into(), account: account.into() }
+        Self {
+            fake,
+            project: project.into(),
+            account: account.into(),
+        }
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder {
@@ -41,7 +45,10 @@ impl Organization {
 
     /// A client that does not wait long for an answer.
     pub(crate) fn hasty_client(&self) -> Client {
-        self.builder().timeout(Duration::from_millis(300)).build().expect("a client")
+        self.builder()
+            .timeout(Duration::from_millis(300))
+            .build()
+            .expect("a client")
     }
 
     /// Lets the next request to an operation fail so.
@@ -60,7 +67,11 @@ impl Organization {
 pub(crate) fn admin_key(text: String) -> AdminKey {
     let key = ApiKey::parse(text).expect("a key");
     let now = AdmitContext::at(Timestamp::from_unix_seconds(1_790_000_000));
-    KeyPolicy::admin().admit(&key, &now).expect("admitted").into_admin_key().expect("an admin key")
+    KeyPolicy::admin()
+        .admit(&key, &now)
+        .expect("admitted")
+        .into_admin_key()
+        .expect("an admin key")
 }
 
 /// Runs something on a runtime of this thread with every log line of every crate captured.
@@ -81,6 +92,9 @@ pub(crate) fn with_trace<T>(run: impl Future<Output = T>) -> (T, String) {
     drop(guard);
     let contents = logs.contents();
     // The positive control: the capture sees what the HTTP stack says.
-    assert!(contents.contains("TRACE") && contents.contains("hyper"), "nothing was captured");
+    assert!(
+        contents.contains("TRACE") && contents.contains("hyper"),
+        "nothing was captured"
+    );
     (result, contents)
 }
