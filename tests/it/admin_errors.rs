@@ -48,7 +48,7 @@ fn every_failure_has_its_kind_and_no_key_in_it() {
         (FaultAction::BareError { code: 500 }, ErrorKind::Server),
         (FaultAction::NotJson { code: 502 }, ErrorKind::Server),
         (FaultAction::NotJson { code: 200 }, ErrorKind::Drift),
-        (FaultAction::TruncatedJson, ErrorKind::Transport),
+        (FaultAction::TruncatedJson, ErrorKind::Drift),
         (FaultAction::ConnectionReset, ErrorKind::Transport),
         (FaultAction::AnswerLost, ErrorKind::Transport),
         (

@@ -1,12 +1,12 @@
 //! A fake organization with a client of it, and logs that are captured at `TRACE`.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use keyward_admin::{Client, ClientBuilder, ProjectId, ServiceAccountId};
 use keyward_core::{AdminKey, AdmitContext, ApiKey, KeyPolicy, Timestamp};
 use keyward_testkit::leak::CapturedLogs;
 use keyward_testkit::{FakeOpenAi, Fault, FaultAction};
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub(crate) const MINT: &str =
     "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
@@ -74,27 +74,34 @@ pub(crate) fn admin_key(text: String) -> AdminKey {
         .expect("an admin key")
 }
 
-/// Runs something on a runtime of this thread with every log line of every crate captured.
+/// Runs something on a runtime of this thread, and tells every log line that this thread wrote, of
+/// every crate.
 pub(crate) fn with_trace<T>(run: impl Future<Output = T>) -> (T, String) {
-    let logs = CapturedLogs::new();
-    let writer = logs.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.writer())
-        .finish();
-    let guard = subscriber.set_default();
+    thread_local! {
+        static LOGS: CapturedLogs = CapturedLogs::new();
+    }
+    // One subscriber for the process: tracing remembers for each place in the code whether
+    // anybody listens, and one subscriber a thread would make that depend on who came first.
+    static LISTEN: Once = Once::new();
+    LISTEN.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+            .with_writer(|| LOGS.with(CapturedLogs::writer))
+            .init();
+    });
+
+    let before = LOGS.with(CapturedLogs::contents).len();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let result = runtime.block_on(run);
     drop(runtime);
-    drop(guard);
-    let contents = logs.contents();
+    let logs = LOGS.with(CapturedLogs::contents).split_off(before);
     // The positive control: the capture sees what the HTTP stack says.
     assert!(
-        contents.contains("TRACE") && contents.contains("hyper"),
+        logs.contains("TRACE") && logs.contains("hyper"),
         "nothing was captured"
     );
-    (result, contents)
+    (result, logs)
 }

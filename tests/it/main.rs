@@ -5,5 +5,4 @@ mod admin_errors;
 mod admin_mint;
 mod admin_operations;
 mod admin_pages;
-mod compile_fail;
 mod fixture;

@@ -51,6 +51,8 @@ mod decode;
 mod error;
 mod ids;
 mod mint;
+#[cfg(doctest)]
+mod misuse;
 mod operations;
 mod page;
 mod resources;
