@@ -53,7 +53,8 @@ mod platform;
 /// The file is read into one buffer, which is wiped. What the system keeps of it is beyond reach:
 /// the page cache, a backup, and blocks of the disk that an earlier version stood in.
 /// `mounted_secret` takes the platform's word for who can read the mount; outside of a container
-/// use `new`. Whoever may write to the directories above the file may replace it by another file
+/// use `new`. A bind mount, which Docker Compose makes of a secret from a file, keeps the owner
+/// that the file has on the host: give it to the service's user there. Whoever may write to the directories above the file may replace it by another file
 /// of yours.
 #[derive(Clone, Debug)]
 pub struct FileLoader {
@@ -253,15 +254,17 @@ fn check(file: &File, path: &Place, rule: FileRule) -> Result<(), Problem> {
 /// The path without links, if it is inside the directory that the path names.
 fn resolve(path: &Path) -> Result<PathBuf, Problem> {
     // A path that ends in `..` or a root names no file.
-    if path.file_name().is_none() {
+    let Some(name) = path.file_name() else {
         return Err(Problem::NotAFile("a directory"));
-    }
+    };
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let resolved = fs::canonicalize(path)?;
-    if !resolved.starts_with(fs::canonicalize(directory)?) {
+    // Resolved once and then built upon, so that the two agree if a link above changes meanwhile.
+    let directory = fs::canonicalize(directory)?;
+    let resolved = fs::canonicalize(directory.join(name))?;
+    if !resolved.starts_with(directory) {
         return Err(Problem::Insecure {
             what: format!(
                 "a link that leads out of its directory, to {}",
