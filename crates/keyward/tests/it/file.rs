@@ -471,11 +471,14 @@ mod unix {
     fn a_kubernetes_mount_can_be_replaced_at_any_moment() {
         let key = secret();
         let mut mount = KubernetesMount::new(&key);
-        let loader = FileLoader::mounted_secret(mount.root.path().join("key"));
+        // By both names: the second has the link that moves in the middle.
+        let [one, two] = ["key", "..data/key"]
+            .map(|name| FileLoader::mounted_secret(mount.root.path().join(name)));
         let reader = thread::spawn(move || {
             let began = Instant::now();
             let mut loads = 0;
             while began.elapsed() < Duration::from_millis(300) {
+                let loader = if loads % 2 == 0 { &one } else { &two };
                 let loaded = crate::fixture::ready(loader.load());
                 assert!(
                     loaded.is_ok(),

@@ -8,13 +8,17 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 use keyward::{EnvLoader, Environment, FileLoader, KeyLoader, LoadErrorKind};
 use keyward_testkit::keys::KeyRng;
+use zeroize::Zeroizing;
 
 use crate::fixture::{load, ready};
 
 const MASK: u8 = 0xa5;
+
+static SEARCHING: Mutex<()> = Mutex::new(());
 
 /// A key that is kept masked, so that the search does not find what it searches for.
 struct Masked(Vec<u8>);
@@ -48,7 +52,9 @@ impl Masked {
     fn is_in_memory(&self) -> bool {
         let needle = &self.0[40..72];
         let memory = File::open("/proc/self/mem").unwrap();
-        let mut chunk = vec![0; 1 << 20];
+        // A search copies what it finds: one at a time, and each wipes its copy.
+        let _alone = SEARCHING.lock();
+        let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
         for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
             let mut fields = line.split(' ');
             let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
