@@ -334,17 +334,15 @@ fn pasted(key: &[u8]) -> Option<ParseReason> {
     None
 }
 
-/// `NAME=…` or `export NAME=…`, and not a token that ends in base64 padding.
+/// `name=…` or `export name=…`, and not a token that ends in base64 padding.
 fn is_assignment(key: &[u8]) -> bool {
     let key = key.strip_prefix(b"export ").unwrap_or(key);
     let Some(at) = key.iter().position(|&b| b == b'=') else {
         return false;
     };
     let (name, value) = (key[..at].trim_ascii_end(), &key[at + 1..]);
-    let is_name = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
     !name.is_empty()
-        && name.iter().all(is_name)
-        && name.contains(&b'_')
+        && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
         && value.iter().any(|&b| b != b'=')
 }
 

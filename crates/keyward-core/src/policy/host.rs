@@ -56,8 +56,9 @@ impl<'a> Endpoint<'a> {
 
 /// Whether a host, in any case, is covered by a pattern in lower case.
 pub(super) fn matches(pattern: &str, host: &str) -> bool {
-    // A trailing dot names the same host.
-    let host = host.strip_suffix('.').unwrap_or(host);
+    // A trailing dot names the same host, and so do brackets around an IPv6 address.
+    let host = unbracketed(host.strip_suffix('.').unwrap_or(host));
+    let pattern = unbracketed(pattern);
     match pattern.strip_prefix('*') {
         None => host.eq_ignore_ascii_case(pattern),
         Some(suffix) => {
@@ -79,16 +80,15 @@ pub(super) fn is_pattern(text: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
-    let is_ip = |host: &str| {
-        host.trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<core::net::IpAddr>()
-            .is_ok()
-    };
+    let is_ip = |host: &str| unbracketed(host).parse::<core::net::IpAddr>().is_ok();
     match text.strip_prefix("*.") {
         None => is_host(text) || is_ip(text),
         Some(name) => is_host(name) && name.contains('.') && !is_ip(name),
     }
+}
+
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -111,6 +111,9 @@ mod tests {
             ("*.api.openai.com", "", false),
             ("*.api.openai.com", "é.api.openai.com", true),
             ("*.é.com", "xé.com", false),
+            ("::1", "[::1]", true),
+            ("[::1]", "::1", true),
+            ("::1", "[::2]", false),
         ] {
             assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
         }

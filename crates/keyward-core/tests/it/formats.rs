@@ -67,6 +67,8 @@ fn reasons_name_the_mistake() {
         (format!("authorization: bearer {key}"), R::BearerPrefix),
         (format!("OPENAI_API_KEY={key}"), R::Assignment),
         (format!("export OPENAI_API_KEY={key}"), R::Assignment),
+        (format!("api_key = {key}"), R::Assignment),
+        (format!("KEY={key}"), R::Assignment),
         (format!("https://api.openai.com/?key={key}"), R::Url),
         ("op://prod/openai/credential".into(), R::Url),
         ("$OPENAI_API_KEY".into(), R::UnexpandedVariable),

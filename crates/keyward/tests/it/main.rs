@@ -10,6 +10,8 @@
 #[cfg(feature = "http")]
 mod authorize;
 mod chain;
+#[cfg(all(feature = "http", feature = "serde"))]
+mod compile_fail;
 mod env;
 mod file;
 mod fixture;
