@@ -67,10 +67,7 @@ impl Naive {
     }
 
     fn classify(&self, key: &[u8]) -> KeyKind {
-        self.0
-            .iter()
-            .find(|(regex, _)| regex.is_match(key))
-            .map_or(KeyKind::Unknown, |(_, k)| *k)
+        self.0.iter().find(|(regex, _)| regex.is_match(key)).map_or(KeyKind::Unknown, |(_, k)| *k)
     }
 }
 

@@ -11,55 +11,35 @@ fn drifts() -> Vec<FaultAction> {
     vec![
         FaultAction::UnknownFields,
         FaultAction::MissingFields { fields: vec![] },
-        FaultAction::MissingFields {
-            fields: vec!["id".into()],
-        },
-        FaultAction::MissingFields {
-            fields: vec!["name".into(), "created_at".into()],
-        },
-        FaultAction::MissingFields {
-            fields: vec!["value".into()],
-        },
+        FaultAction::MissingFields { fields: vec!["id".into()] },
+        FaultAction::MissingFields { fields: vec!["name".into(), "created_at".into()] },
+        FaultAction::MissingFields { fields: vec!["value".into()] },
         FaultAction::WrongTypes,
         FaultAction::ValueMoved,
         FaultAction::ValueRetyped,
         FaultAction::UnknownEnumValues,
         FaultAction::TruncatedJson,
-        FaultAction::SlowDrip {
-            chunk: 7,
-            interval: std::time::Duration::from_millis(1),
-        },
+        FaultAction::SlowDrip { chunk: 7, interval: std::time::Duration::from_millis(1) },
         FaultAction::HugePage { bytes: 200_000 },
         FaultAction::NotJson { code: 200 },
         FaultAction::StatusAfter { code: 500 },
         FaultAction::AnswerLost,
-        FaultAction::EchoAuthorization {
-            place: EchoPlace::Body,
-        },
-        FaultAction::EchoAuthorization {
-            place: EchoPlace::Header,
-        },
+        FaultAction::EchoAuthorization { place: EchoPlace::Body },
+        FaultAction::EchoAuthorization { place: EchoPlace::Header },
     ]
 }
 
 /// Mints under a drift, with logs at `TRACE`.
 fn mint(
     drift: &FaultAction,
-) -> (
-    Result<MintedKey<keyward_admin::ApiKeyId>, Error>,
-    String,
-    Organization,
-) {
+) -> (Result<MintedKey<keyward_admin::ApiKeyId>, Error>, String, Organization) {
     let ((result, org), logs) = with_trace(async {
         let org = Organization::start().await;
         let client = org.client();
         org.fails("POST", MINT, drift.clone());
         let new = NewServiceAccountKey::new("tag-1", Scopes::only(Scope::RESPONSES_WRITE));
-        let result = client
-            .project(&org.project)
-            .service_account(&org.account)
-            .create_key(new)
-            .await;
+        let result =
+            client.project(&org.project).service_account(&org.account).create_key(new).await;
         (result, org)
     });
     (result, logs, org)
@@ -118,11 +98,7 @@ async fn a_listing_survives_what_openai_changes_without_notice() {
         let client = org.client();
         let value = org.fake.seed_service_account_key(org.account.as_str());
         let id = org.fake.key_id(&value).expect("an id");
-        org.fails(
-            "GET",
-            "/organization/projects/{project_id}/api_keys",
-            drift.clone(),
-        );
+        org.fails("GET", "/organization/projects/{project_id}/api_keys", drift.clone());
         let listed = client.project(&org.project).api_keys().list().all().await;
         let listed = listed.unwrap_or_else(|e| panic!("{drift:?}: {e}"));
         assert_eq!(listed.len(), 1, "{drift:?}");

@@ -12,88 +12,37 @@ use crate::fixture::{Organization, admin_key, with_trace};
 const USERS: &str = "/organization/users";
 
 fn throttle(retry_after: Option<u64>, code: &str) -> FaultAction {
-    FaultAction::Throttle {
-        retry_after,
-        code: code.to_owned(),
-    }
+    FaultAction::Throttle { retry_after, code: code.to_owned() }
 }
 
 #[test]
 fn every_failure_has_its_kind_and_no_key_in_it() {
-    let hang = FaultAction::Hang {
-        duration: Duration::from_secs(2),
-        after_effect: false,
-    };
+    let hang = FaultAction::Hang { duration: Duration::from_secs(2), after_effect: false };
     let cases = [
-        (
-            FaultAction::StatusBefore { code: 400 },
-            ErrorKind::InvalidRequest,
-        ),
-        (
-            FaultAction::StatusBefore { code: 401 },
-            ErrorKind::Unauthorized,
-        ),
-        (
-            FaultAction::StatusBefore { code: 403 },
-            ErrorKind::Permission,
-        ),
+        (FaultAction::StatusBefore { code: 400 }, ErrorKind::InvalidRequest),
+        (FaultAction::StatusBefore { code: 401 }, ErrorKind::Unauthorized),
+        (FaultAction::StatusBefore { code: 403 }, ErrorKind::Permission),
         (FaultAction::StatusBefore { code: 404 }, ErrorKind::NotFound),
         (FaultAction::StatusBefore { code: 409 }, ErrorKind::Conflict),
         (FaultAction::StatusBefore { code: 500 }, ErrorKind::Server),
         (FaultAction::StatusBefore { code: 503 }, ErrorKind::Server),
-        (
-            FaultAction::BareError { code: 400 },
-            ErrorKind::InvalidRequest,
-        ),
+        (FaultAction::BareError { code: 400 }, ErrorKind::InvalidRequest),
         (FaultAction::BareError { code: 500 }, ErrorKind::Server),
         (FaultAction::NotJson { code: 502 }, ErrorKind::Server),
         (FaultAction::NotJson { code: 200 }, ErrorKind::Drift),
         (FaultAction::TruncatedJson, ErrorKind::Drift),
         (FaultAction::ConnectionReset, ErrorKind::Transport),
         (FaultAction::AnswerLost, ErrorKind::Transport),
-        (
-            FaultAction::EchoAuthorization {
-                place: EchoPlace::Body,
-            },
-            ErrorKind::Unauthorized,
-        ),
-        (
-            FaultAction::EchoAuthorization {
-                place: EchoPlace::Header,
-            },
-            ErrorKind::Unauthorized,
-        ),
-        (
-            FaultAction::HugePage { bytes: 300_000 },
-            ErrorKind::TooLarge,
-        ),
-        (
-            FaultAction::Redirect {
-                to: "http://127.0.0.1:9/".into(),
-            },
-            ErrorKind::Redirect,
-        ),
+        (FaultAction::EchoAuthorization { place: EchoPlace::Body }, ErrorKind::Unauthorized),
+        (FaultAction::EchoAuthorization { place: EchoPlace::Header }, ErrorKind::Unauthorized),
+        (FaultAction::HugePage { bytes: 300_000 }, ErrorKind::TooLarge),
+        (FaultAction::Redirect { to: "http://127.0.0.1:9/".into() }, ErrorKind::Redirect),
         (hang, ErrorKind::Timeout),
-        (
-            throttle(Some(0), "rate_limit_exceeded"),
-            ErrorKind::Throttled,
-        ),
-        (
-            throttle(None, "credit_balance_exhausted"),
-            ErrorKind::Budget,
-        ),
-        (
-            throttle(Some(0), "organization_spend_limit_exceeded"),
-            ErrorKind::Budget,
-        ),
-        (
-            throttle(Some(0), "organization_usage_limit_exceeded"),
-            ErrorKind::Budget,
-        ),
-        (
-            throttle(Some(0), "project_spend_limit_exceeded"),
-            ErrorKind::Budget,
-        ),
+        (throttle(Some(0), "rate_limit_exceeded"), ErrorKind::Throttled),
+        (throttle(None, "credit_balance_exhausted"), ErrorKind::Budget),
+        (throttle(Some(0), "organization_spend_limit_exceeded"), ErrorKind::Budget),
+        (throttle(Some(0), "organization_usage_limit_exceeded"), ErrorKind::Budget),
+        (throttle(Some(0), "project_spend_limit_exceeded"), ErrorKind::Budget),
     ];
     for (fault, kind) in cases {
         let ((error, org), logs) = with_trace(async {
@@ -112,15 +61,9 @@ fn every_failure_has_its_kind_and_no_key_in_it() {
         let shown = error_surfaces(&error);
         assert_eq!(error.kind(), kind, "{fault:?}: {error}");
         assert!(!error.to_string().contains('\n'), "{fault:?}: {error}");
-        assert!(
-            error.to_string().starts_with("GET /organization/users: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("GET /organization/users: "), "{error}");
         assert_no_leak!(&org.fake.admin_key(), [("error", &shown), ("logs", &logs)]);
-        assert!(
-            std::error::Error::source(&error).is_none(),
-            "no other library's error is kept"
-        );
+        assert!(std::error::Error::source(&error).is_none(), "no other library's error is kept");
     }
 }
 
@@ -134,25 +77,14 @@ async fn a_key_that_is_not_accepted_is_not_repeated_by_the_error() {
         .base_url(org.fake.base_url())
         .build()
         .expect("a client");
-    let error = client
-        .users()
-        .list()
-        .all()
-        .await
-        .expect_err("an unknown key");
+    let error = client.users().list().all().await.expect_err("an unknown key");
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(error.status(), Some(401));
     assert_eq!(error.code(), Some("invalid_api_key"));
-    assert!(
-        error.request_id().is_some_and(|id| id.starts_with("req_")),
-        "{error}"
-    );
+    assert!(error.request_id().is_some_and(|id| id.starts_with("req_")), "{error}");
     let shown = error_surfaces(&error);
     assert_no_leak!(&text, &shown);
-    assert!(
-        !shown.contains(&text[text.len() - 4..]),
-        "not even the end of the key: {error}"
-    );
+    assert!(!shown.contains(&text[text.len() - 4..]), "not even the end of the key: {error}");
     assert!(!format!("{client:?}").contains(&text[9..21]));
 }
 
@@ -160,31 +92,16 @@ async fn a_key_that_is_not_accepted_is_not_repeated_by_the_error() {
 async fn a_call_that_may_be_repeated_is() {
     let org = Organization::start().await;
     let client = org.client();
-    org.fake.fault(
-        Fault::on("GET", USERS)
-            .times(2)
-            .then(FaultAction::StatusBefore { code: 503 }),
-    );
-    org.fake.fault(
-        Fault::on("GET", USERS)
-            .times(1)
-            .then(FaultAction::AnswerLost),
-    );
-    assert_eq!(
-        client.users().list().all().await.expect("in the end").len(),
-        1
-    );
+    org.fake.fault(Fault::on("GET", USERS).times(2).then(FaultAction::StatusBefore { code: 503 }));
+    org.fake.fault(Fault::on("GET", USERS).times(1).then(FaultAction::AnswerLost));
+    assert_eq!(client.users().list().all().await.expect("in the end").len(), 1);
     assert_eq!(org.fake.count("GET", USERS), 4);
 
     // An update is the same twice.
     let path = "/organization/projects/{project_id}";
     org.fails("POST", path, FaultAction::StatusAfter { code: 500 });
     let update = keyward_admin::ProjectUpdate::rename("new");
-    client
-        .project(&org.project)
-        .modify(update)
-        .await
-        .expect("in the end");
+    client.project(&org.project).modify(update).await.expect("in the end");
     assert_eq!(org.fake.count("POST", path), 2);
 
     // A deletion whose answer was lost finds nothing left to delete, which is what was wanted.
@@ -192,21 +109,11 @@ async fn a_call_that_may_be_repeated_is() {
     let value = org.fake.seed_service_account_key(org.account.as_str());
     let id = org.fake.key_id(&value).expect("an id");
     org.fails("DELETE", path, FaultAction::AnswerLost);
-    client
-        .project(&org.project)
-        .api_key(id)
-        .delete()
-        .await
-        .expect("in the end");
+    client.project(&org.project).api_key(id).delete().await.expect("in the end");
     assert_eq!(org.fake.count("DELETE", path), 2);
     assert!(!org.fake.key_is_live(&value));
     // And one that was never there is an error.
-    let error = client
-        .project(&org.project)
-        .api_key("key_none")
-        .delete()
-        .await
-        .expect_err("none");
+    let error = client.project(&org.project).api_key("key_none").delete().await.expect_err("none");
     assert!(error.is_not_found());
 }
 
@@ -230,16 +137,9 @@ async fn retry_after_is_obeyed_up_to_a_limit() {
     assert!(error.to_string().contains("600 s"), "{error}");
 
     // A budget is not a rate.
-    org.fails(
-        "GET",
-        USERS,
-        throttle(Some(0), "project_spend_limit_exceeded"),
-    );
+    org.fails("GET", USERS, throttle(Some(0), "project_spend_limit_exceeded"));
     let before = org.fake.count("GET", USERS);
-    assert_eq!(
-        client.users().list().all().await.expect_err("spent").kind(),
-        ErrorKind::Budget
-    );
+    assert_eq!(client.users().list().all().await.expect_err("spent").kind(), ErrorKind::Budget);
     assert_eq!(org.fake.count("GET", USERS), before + 1);
 }
 
@@ -249,13 +149,7 @@ async fn the_key_does_not_follow_a_redirect() {
     let elsewhere = FakeOpenAi::start().await.expect("a fake");
     let to = format!("{}/organization/users", elsewhere.base_url());
     org.fails("GET", USERS, FaultAction::Redirect { to });
-    let error = org
-        .client()
-        .users()
-        .list()
-        .all()
-        .await
-        .expect_err("a redirect");
+    let error = org.client().users().list().all().await.expect_err("a redirect");
     assert_eq!(error.kind(), ErrorKind::Redirect);
     assert!(elsewhere.requests().is_empty());
 }
@@ -293,17 +187,13 @@ fn the_key_goes_to_the_policys_hosts_over_https_alone() {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
         }
     }
-    let gateway = KeyPolicy::admin()
-        .with_host("gateway.example")
-        .expect("a host");
+    let gateway = KeyPolicy::admin().with_host("gateway.example").expect("a host");
     assert!(build("https://gateway.example/v1", Some(gateway)).is_ok());
 }
 
 #[test]
 fn an_admin_key_is_had_through_a_policy_alone() {
-    let text = keyward_testkit::Canary::of_kind("project")
-        .text()
-        .to_owned();
+    let text = keyward_testkit::Canary::of_kind("project").text().to_owned();
     let key = ApiKey::parse(text).expect("a key");
     let now = AdmitContext::at(Timestamp::from_unix_seconds(1_790_000_000));
     assert!(KeyPolicy::admin().admit(&key, &now).is_err());

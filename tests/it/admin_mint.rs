@@ -19,13 +19,7 @@ fn lost() -> Vec<(FaultAction, bool)> {
         (FaultAction::StatusAfter { code: 502 }, true),
         (FaultAction::StatusAfter { code: 408 }, true),
         (FaultAction::AnswerLost, true),
-        (
-            FaultAction::Hang {
-                duration: hang,
-                after_effect: true,
-            },
-            true,
-        ),
+        (FaultAction::Hang { duration: hang, after_effect: true }, true),
         (FaultAction::StatusBefore { code: 500 }, false),
         (FaultAction::StatusBefore { code: 503 }, false),
         (FaultAction::ConnectionReset, false),
@@ -43,24 +37,13 @@ async fn a_service_account_key_of_unknown_outcome_is_found_and_deleted() {
         let org = Organization::start().await;
         let client = org.hasty_client();
         let account = client.project(&org.project).service_account(&org.account);
-        account
-            .create_key(NewServiceAccountKey::new("other", scopes()))
-            .await
-            .unwrap();
+        account.create_key(NewServiceAccountKey::new("other", scopes())).await.unwrap();
         org.fails("POST", MINT, fault.clone());
 
         let new = NewServiceAccountKey::new("tag-1", scopes());
         let error = account.create_key(new).await.expect_err("lost");
-        assert_eq!(
-            error.kind(),
-            ErrorKind::OutcomeUnknown,
-            "{fault:?}: {error}"
-        );
-        assert_eq!(
-            org.fake.count("POST", MINT),
-            2,
-            "{fault:?}: the lost call and the one before"
-        );
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{fault:?}: {error}");
+        assert_eq!(org.fake.count("POST", MINT), 2, "{fault:?}: the lost call and the one before");
         for key in org.fake.live_key_values() {
             assert_no_leak!(&key, error_surfaces(&error));
         }
@@ -68,12 +51,7 @@ async fn a_service_account_key_of_unknown_outcome_is_found_and_deleted() {
         let found = account.reconcile("tag-1").await.unwrap();
         assert_eq!(found.len(), usize::from(happened), "{fault:?}");
         for key in found {
-            client
-                .project(&org.project)
-                .api_key(key.id)
-                .delete()
-                .await
-                .unwrap();
+            client.project(&org.project).api_key(key.id).delete().await.unwrap();
         }
         assert!(account.reconcile("tag-1").await.unwrap().is_empty());
         assert_eq!(org.minted().len(), 1, "the other key lives on");
@@ -87,11 +65,7 @@ async fn an_admin_key_of_unknown_outcome_is_found_and_deleted() {
         let org = Organization::start().await;
         let client = org.hasty_client();
         org.fails("POST", PATH, fault.clone());
-        let error = client
-            .admin_keys()
-            .create(NewAdminKey::new("tag-1"))
-            .await
-            .expect_err("lost");
+        let error = client.admin_keys().create(NewAdminKey::new("tag-1")).await.expect_err("lost");
         assert!(error.is_outcome_unknown(), "{fault:?}: {error}");
         assert_eq!(org.fake.count("POST", PATH), 1, "{fault:?}");
         let found = client.admin_keys().reconcile("tag-1").await.unwrap();
@@ -116,17 +90,10 @@ async fn a_service_account_or_a_project_of_unknown_outcome_is_found() {
         let error = accounts.create(new).await.expect_err("lost");
         assert!(error.is_outcome_unknown(), "{fault:?}: {error}");
         assert_eq!(org.fake.count("POST", ACCOUNTS), 1, "{fault:?}");
-        assert_eq!(
-            accounts.reconcile("tag-1").await.unwrap().len(),
-            usize::from(happened)
-        );
+        assert_eq!(accounts.reconcile("tag-1").await.unwrap().len(), usize::from(happened));
 
         org.fails("POST", PROJECTS, fault.clone());
-        let error = client
-            .projects()
-            .create(NewProject::new("tag-2"))
-            .await
-            .expect_err("lost");
+        let error = client.projects().create(NewProject::new("tag-2")).await.expect_err("lost");
         assert!(error.is_outcome_unknown(), "{fault:?}: {error}");
         assert_eq!(org.fake.count("POST", PROJECTS), 1, "{fault:?}");
         let found = client.projects().reconcile("tag-2").await.unwrap();
@@ -136,27 +103,13 @@ async fn a_service_account_or_a_project_of_unknown_outcome_is_found() {
 
 #[tokio::test]
 async fn what_surely_made_nothing_is_not_unknown() {
-    let throttle = |after| FaultAction::Throttle {
-        retry_after: after,
-        code: "rate_limit".into(),
-    };
+    let throttle = |after| FaultAction::Throttle { retry_after: after, code: "rate_limit".into() };
     for (fault, kind) in [
         (throttle(Some(1)), ErrorKind::Throttled),
-        (
-            FaultAction::StatusBefore { code: 400 },
-            ErrorKind::InvalidRequest,
-        ),
-        (
-            FaultAction::StatusBefore { code: 403 },
-            ErrorKind::Permission,
-        ),
+        (FaultAction::StatusBefore { code: 400 }, ErrorKind::InvalidRequest),
+        (FaultAction::StatusBefore { code: 403 }, ErrorKind::Permission),
         (FaultAction::StatusBefore { code: 409 }, ErrorKind::Conflict),
-        (
-            FaultAction::Redirect {
-                to: "/v1/models".into(),
-            },
-            ErrorKind::Redirect,
-        ),
+        (FaultAction::Redirect { to: "/v1/models".into() }, ErrorKind::Redirect),
     ] {
         let org = Organization::start().await;
         let client = org.client();
@@ -165,11 +118,7 @@ async fn what_surely_made_nothing_is_not_unknown() {
         let new = NewServiceAccountKey::new("tag-1", scopes());
         let error = account.create_key(new).await.expect_err("refused");
         assert_eq!(error.kind(), kind, "{fault:?}: {error}");
-        assert_eq!(
-            org.fake.count("POST", MINT),
-            1,
-            "{fault:?}: a create call is sent once"
-        );
+        assert_eq!(org.fake.count("POST", MINT), 1, "{fault:?}: a create call is sent once");
         assert!(org.minted().is_empty(), "{fault:?}");
     }
 }

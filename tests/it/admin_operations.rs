@@ -21,106 +21,42 @@ async fn every_operation_is_called_and_nothing_else() {
 
     // Admin keys.
     let year = Duration::from_secs(31_536_000);
-    let minted = client
-        .admin_keys()
-        .create(NewAdminKey::new("ci").expires_in(year))
-        .await
-        .unwrap();
+    let minted = client.admin_keys().create(NewAdminKey::new("ci").expires_in(year)).await.unwrap();
     assert_eq!(minted.key.kind(), KeyKind::Admin);
     let id = minted.metadata.id.expect("an id");
     let listed = client.admin_keys().list().all().await.unwrap();
-    assert!(
-        listed
-            .iter()
-            .any(|key| key.id == id && key.expires_at == minted.metadata.expires_at)
-    );
+    assert!(listed.iter().any(|key| key.id == id && key.expires_at == minted.metadata.expires_at));
     let one = client.admin_key(&id).get().await.unwrap();
-    assert!(
-        minted
-            .key
-            .matches_redacted(&one.redacted_value.expect("a redacted value"))
-    );
+    assert!(minted.key.matches_redacted(&one.redacted_value.expect("a redacted value")));
     client.admin_key(&id).delete().await.unwrap();
-    assert!(
-        client
-            .admin_key(&id)
-            .get()
-            .await
-            .unwrap_err()
-            .is_not_found()
-    );
+    assert!(client.admin_key(&id).get().await.unwrap_err().is_not_found());
 
     // Projects.
-    let made = client
-        .projects()
-        .create(NewProject::new("batch"))
-        .await
-        .unwrap();
+    let made = client.projects().create(NewProject::new("batch")).await.unwrap();
     assert_eq!(made.status, Some(ProjectStatus::Active));
-    let renamed = client
-        .project(&made.id)
-        .modify(ProjectUpdate::rename("nightly"))
-        .await
-        .unwrap();
+    let renamed = client.project(&made.id).modify(ProjectUpdate::rename("nightly")).await.unwrap();
     assert_eq!(renamed.name.as_deref(), Some("nightly"));
-    assert_eq!(
-        client
-            .project(&made.id)
-            .get()
-            .await
-            .unwrap()
-            .name
-            .as_deref(),
-        Some("nightly")
-    );
+    assert_eq!(client.project(&made.id).get().await.unwrap().name.as_deref(), Some("nightly"));
     let archived = client.project(&made.id).archive().await.unwrap();
     assert_eq!(archived.status, Some(ProjectStatus::Archived));
     assert_eq!(client.projects().list().all().await.unwrap().len(), 1);
-    assert_eq!(
-        client
-            .projects()
-            .list_with_archived()
-            .all()
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(client.projects().list_with_archived().all().await.unwrap().len(), 2);
 
     // Service accounts.
     let accounts = client.project(&org.project).service_accounts();
-    let alone = accounts
-        .create(NewServiceAccount::without_key("worker"))
-        .await
-        .unwrap();
+    let alone = accounts.create(NewServiceAccount::without_key("worker")).await.unwrap();
     assert_eq!(alone.account.role, Some(ServiceAccountRole::None));
     assert!(alone.key.is_none());
-    let account = client
-        .project(&org.project)
-        .service_account(&alone.account.id);
+    let account = client.project(&org.project).service_account(&alone.account.id);
     let update = ServiceAccountUpdate::role(ServiceAccountRole::Member);
-    assert_eq!(
-        account.update(update).await.unwrap().role,
-        Some(ServiceAccountRole::Member)
-    );
+    assert_eq!(account.update(update).await.unwrap().role, Some(ServiceAccountRole::Member));
     assert_eq!(account.get().await.unwrap().name.as_deref(), Some("worker"));
-    let with_key = accounts
-        .create(NewServiceAccount::with_unscoped_key("old way"))
-        .await
-        .unwrap();
+    let with_key = accounts.create(NewServiceAccount::with_unscoped_key("old way")).await.unwrap();
     let first = with_key.key.expect("a key");
     assert_eq!(first.key.kind(), KeyKind::ServiceAccount);
-    assert_ne!(
-        first.metadata.id.expect("an id").as_str(),
-        with_key.account.id.as_str()
-    );
+    assert_ne!(first.metadata.id.expect("an id").as_str(), with_key.account.id.as_str());
     assert_eq!(accounts.list().all().await.unwrap().len(), 3);
-    client
-        .project(&org.project)
-        .service_account(with_key.account.id)
-        .delete()
-        .await
-        .unwrap();
+    client.project(&org.project).service_account(with_key.account.id).delete().await.unwrap();
 
     // Keys of a service account.
     let scopes = Scopes::only(Scope::RESPONSES_WRITE);
@@ -135,21 +71,11 @@ async fn every_operation_is_called_and_nothing_else() {
     assert_eq!(described.service_account_id(), Some(&alone.account.id));
     assert_eq!(described.expires_at, minted.metadata.expires_at);
     let hour = Duration::from_secs(3_600);
-    let updated = key
-        .update(KeyUpdate::scopes(&Scopes::All).and_expires_in(hour))
-        .await
-        .unwrap();
+    let updated = key.update(KeyUpdate::scopes(&Scopes::All).and_expires_in(hour)).await.unwrap();
     assert!(updated.expires_at < described.expires_at);
     let keys = client.project(&org.project).api_keys();
     assert_eq!(keys.list().all().await.unwrap().len(), 1);
-    assert_eq!(
-        keys.list_by_access(&OwnerProjectAccess::Inactive)
-            .all()
-            .await
-            .unwrap()
-            .len(),
-        0
-    );
+    assert_eq!(keys.list_by_access(&OwnerProjectAccess::Inactive).all().await.unwrap().len(), 0);
     assert_eq!(account.keys().await.unwrap().len(), 1);
     key.delete().await.unwrap();
     assert!(!lives(&minted.key));
@@ -159,23 +85,14 @@ async fn every_operation_is_called_and_nothing_else() {
     let user = client.user(&users[0].id).get().await.unwrap();
     assert_eq!(user.email, users[0].email);
 
-    let called: BTreeSet<_> = fake
-        .requests()
-        .into_iter()
-        .map(|r| (r.method, r.template))
-        .collect();
-    let table: BTreeSet<_> = OPERATIONS
-        .iter()
-        .map(|o| (o.method.to_owned(), o.path.to_owned()))
-        .collect();
+    let called: BTreeSet<_> = fake.requests().into_iter().map(|r| (r.method, r.template)).collect();
+    let table: BTreeSet<_> =
+        OPERATIONS.iter().map(|o| (o.method.to_owned(), o.path.to_owned())).collect();
     assert_eq!(called, table);
     assert_eq!(table.len(), OPERATIONS.len(), "a row stands twice");
     let served: BTreeSet<_> = FakeOpenAi::operations().iter().copied().collect();
     for operation in OPERATIONS {
-        assert!(
-            served.contains(&(operation.method, operation.path)),
-            "{operation}"
-        );
+        assert!(served.contains(&(operation.method, operation.path)), "{operation}");
     }
 }
 
@@ -185,38 +102,13 @@ async fn a_listing_of_keys_hides_none() {
     let project = org.project.as_str();
     let value = org.fake.seed_user_project_key(project);
     let client = org.client();
-    let listed = client
-        .project(project)
-        .api_keys()
-        .list()
-        .all()
-        .await
-        .unwrap();
-    let owner = listed[0]
-        .owner
-        .as_ref()
-        .and_then(|o| o.user.as_ref())
-        .expect("a user");
-    org.fake
-        .revoke_access(owner.id.as_ref().expect("an id").as_str(), project);
+    let listed = client.project(project).api_keys().list().all().await.unwrap();
+    let owner = listed[0].owner.as_ref().and_then(|o| o.user.as_ref()).expect("a user");
+    org.fake.revoke_access(owner.id.as_ref().expect("an id").as_str(), project);
 
-    let listed = client
-        .project(project)
-        .api_keys()
-        .list()
-        .all()
-        .await
-        .unwrap();
-    assert_eq!(
-        listed.len(),
-        1,
-        "the key lives on: {}",
-        org.fake.key_is_live(&value)
-    );
-    assert_eq!(
-        listed[0].owner_project_access,
-        Some(OwnerProjectAccess::Inactive)
-    );
+    let listed = client.project(project).api_keys().list().all().await.unwrap();
+    assert_eq!(listed.len(), 1, "the key lives on: {}", org.fake.key_is_live(&value));
+    assert_eq!(listed[0].owner_project_access, Some(OwnerProjectAccess::Inactive));
 }
 
 #[tokio::test]
@@ -225,29 +117,14 @@ async fn an_id_cannot_lead_elsewhere() {
     let client = org.client();
     for id in ["", ".", ".."] {
         let error = client.project(id).archive().await.unwrap_err();
-        assert_eq!(
-            error.kind(),
-            keyward_admin::ErrorKind::InvalidRequest,
-            "{id}"
-        );
+        assert_eq!(error.kind(), keyward_admin::ErrorKind::InvalidRequest, "{id}");
     }
     assert!(org.fake.requests().is_empty());
     for id in ["a/archive", "a?x=1", "a#b", "%2e%2e", "a b", "ü"] {
-        assert!(
-            client.project(id).get().await.unwrap_err().is_not_found(),
-            "{id}"
-        );
+        assert!(client.project(id).get().await.unwrap_err().is_not_found(), "{id}");
     }
-    let templates: BTreeSet<_> = org
-        .fake
-        .requests()
-        .into_iter()
-        .map(|r| r.template)
-        .collect();
-    assert_eq!(
-        templates.into_iter().collect::<Vec<_>>(),
-        ["/organization/projects/{project_id}"]
-    );
+    let templates: BTreeSet<_> = org.fake.requests().into_iter().map(|r| r.template).collect();
+    assert_eq!(templates.into_iter().collect::<Vec<_>>(), ["/organization/projects/{project_id}"]);
 }
 
 fn parse(text: &str) -> ApiKey {

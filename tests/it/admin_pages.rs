@@ -12,11 +12,7 @@ use crate::fixture::Organization;
 const PROJECTS: &str = "/organization/projects";
 
 async fn with_projects(n: usize, page: usize) -> Organization {
-    let fake = FakeOpenAi::builder()
-        .page_size_limit(page)
-        .start()
-        .await
-        .expect("a fake");
+    let fake = FakeOpenAi::builder().page_size_limit(page).start().await.expect("a fake");
     let org = Organization::of(fake);
     for n in 1..n {
         org.fake.seed_project(&format!("project {n}"));
@@ -28,13 +24,7 @@ async fn with_projects(n: usize, page: usize) -> Organization {
 async fn a_listing_has_every_item_once() {
     for (n, page, requests) in [(1, 10, 1), (10, 10, 1), (11, 10, 2), (57, 10, 6)] {
         let org = with_projects(n, page).await;
-        let all = org
-            .client()
-            .projects()
-            .list()
-            .all()
-            .await
-            .expect("a listing");
+        let all = org.client().projects().list().all().await.expect("a listing");
         let ids: BTreeSet<_> = all.iter().map(|p| p.id.clone()).collect();
         assert_eq!((all.len(), ids.len()), (n, n));
         assert_eq!(org.fake.count("GET", PROJECTS), requests, "{n} by {page}");
@@ -46,10 +36,7 @@ async fn a_listing_is_a_stream_that_fetches_as_it_is_read() {
     let org = with_projects(50, 10).await;
     let client = org.client();
     let pages = client.projects().list();
-    assert!(
-        org.fake.requests().is_empty(),
-        "nothing is sent before an item is asked for"
-    );
+    assert!(org.fake.requests().is_empty(), "nothing is sent before an item is asked for");
     let first: Vec<_> = pin!(pages).take(15).collect().await;
     assert_eq!(first.into_iter().filter(Result::is_ok).count(), 15);
     assert_eq!(org.fake.count("GET", PROJECTS), 2);
@@ -59,9 +46,7 @@ async fn a_listing_is_a_stream_that_fetches_as_it_is_read() {
 async fn a_cursor_that_comes_again_ends_the_listing_with_an_error() {
     let org = with_projects(50, 10).await;
     org.fake.fault(
-        keyward_testkit::Fault::on("GET", PROJECTS)
-            .always()
-            .then(FaultAction::RepeatedCursor),
+        keyward_testkit::Fault::on("GET", PROJECTS).always().then(FaultAction::RepeatedCursor),
     );
     let mut pages = org.client().projects().list();
     let mut items = 0;
@@ -86,32 +71,15 @@ async fn half_a_listing_is_an_error() {
             .after(1)
             .then(FaultAction::StatusBefore { code: 500 }),
     );
-    assert_eq!(
-        client
-            .projects()
-            .list()
-            .all()
-            .await
-            .expect_err("half")
-            .kind(),
-        ErrorKind::Server
-    );
+    assert_eq!(client.projects().list().all().await.expect_err("half").kind(), ErrorKind::Server);
 }
 
 #[tokio::test]
 async fn what_was_made_is_listed() {
     let org = with_projects(1, 10).await;
     let client = org.client();
-    let made = client
-        .projects()
-        .create(NewProject::new("made"))
-        .await
-        .expect("a project");
-    let found = client
-        .projects()
-        .reconcile("made")
-        .await
-        .expect("a listing");
+    let made = client.projects().create(NewProject::new("made")).await.expect("a project");
+    let found = client.projects().reconcile("made").await.expect("a listing");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].id, made.id);
 }

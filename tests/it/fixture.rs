@@ -26,11 +26,7 @@ impl Organization {
     pub(crate) fn of(fake: FakeOpenAi) -> Self {
         let project = fake.seed_project("website");
         let account = fake.seed_service_account(&project, "backend", "member");
-        Self {
-            fake,
-            project: project.into(),
-            account: account.into(),
-        }
+        Self { fake, project: project.into(), account: account.into() }
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder {
@@ -45,10 +41,7 @@ impl Organization {
 
     /// A client that does not wait long for an answer.
     pub(crate) fn hasty_client(&self) -> Client {
-        self.builder()
-            .timeout(Duration::from_millis(300))
-            .build()
-            .expect("a client")
+        self.builder().timeout(Duration::from_millis(300)).build().expect("a client")
     }
 
     /// Lets the next request to an operation fail so.
@@ -67,11 +60,7 @@ impl Organization {
 pub(crate) fn admin_key(text: String) -> AdminKey {
     let key = ApiKey::parse(text).expect("a key");
     let now = AdmitContext::at(Timestamp::from_unix_seconds(1_790_000_000));
-    KeyPolicy::admin()
-        .admit(&key, &now)
-        .expect("admitted")
-        .into_admin_key()
-        .expect("an admin key")
+    KeyPolicy::admin().admit(&key, &now).expect("admitted").into_admin_key().expect("an admin key")
 }
 
 /// Runs something on a runtime of this thread, and tells every log line that this thread wrote, of
@@ -91,17 +80,12 @@ pub(crate) fn with_trace<T>(run: impl Future<Output = T>) -> (T, String) {
     });
 
     let before = LOGS.with(CapturedLogs::contents).len();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let result = runtime.block_on(run);
     drop(runtime);
     let logs = LOGS.with(CapturedLogs::contents).split_off(before);
     // The positive control: the capture sees what the HTTP stack says.
-    assert!(
-        logs.contains("TRACE") && logs.contains("hyper"),
-        "nothing was captured"
-    );
+    assert!(logs.contains("TRACE") && logs.contains("hyper"), "nothing was captured");
     (result, logs)
 }

@@ -123,9 +123,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("transport", &self.transport)
-            .finish()
+        f.debug_struct("Client").field("transport", &self.transport).finish()
     }
 }
 
@@ -221,8 +219,6 @@ impl ClientBuilder {
         };
         policy.admit_endpoint(&endpoint).map_err(Error::refused)?;
         let transport = Transport::new(&self.key, url, self.limits)?;
-        Ok(Client {
-            transport: Arc::new(transport),
-        })
+        Ok(Client { transport: Arc::new(transport) })
     }
 }

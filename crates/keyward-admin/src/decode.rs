@@ -38,8 +38,6 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
 fn is_plain(path: &str) -> bool {
     path.len() <= 80
         && path != "."
-        && path
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'[' | b']'))
+        && path.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'[' | b']'))
         && find::scrub(path) == path
 }

@@ -306,10 +306,7 @@ impl Said {
             return Self::default();
         };
         let (code, message) = shape.into_parts();
-        Self {
-            code: code.filter(|code| is_code(code)),
-            message: message.map(|m| readable(&m)),
-        }
+        Self { code: code.filter(|code| is_code(code)), message: message.map(|m| readable(&m)) }
     }
 }
 
@@ -347,10 +344,7 @@ fn kind_of(status: u16, code: Option<&str>, message: Option<&str>) -> ErrorKind 
 fn readable(text: &str) -> String {
     const MOST: usize = 400;
 
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = zeroize::Zeroizing::new(line);
     let mut scrubbed = find::scrub(&line).into_owned();
     if let Some((cut, _)) = scrubbed.char_indices().nth(MOST) {
@@ -364,8 +358,6 @@ fn readable(text: &str) -> String {
 fn is_code(text: &str) -> bool {
     text.len() <= 64
         && !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
         && find::scrub(text) == text
 }

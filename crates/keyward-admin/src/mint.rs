@@ -61,11 +61,7 @@ pub(crate) async fn mint_or_not(client: &Client, call: Call) -> Result<MintAnswe
     };
     let mut answer = MintAnswer::default();
     let mut json = serde_json::Deserializer::from_slice(&body);
-    let read = Walk {
-        answer: &mut answer,
-        place: Place::Top,
-    }
-    .deserialize(&mut json);
+    let read = Walk { answer: &mut answer, place: Place::Top }.deserialize(&mut json);
     // An answer that breaks off behind the key is still an answer with a key.
     match (failed, read) {
         _ if answer.key().is_some() => Ok(answer),
@@ -77,11 +73,8 @@ pub(crate) async fn mint_or_not(client: &Client, call: Call) -> Result<MintAnswe
 
 /// The call had its effect, as its status says, and what it made cannot be read.
 pub(crate) fn unreadable(call: &Call) -> Error {
-    Error::new(
-        ErrorKind::OutcomeUnknown,
-        "the answer is a success and has no key that can be read",
-    )
-    .in_operation(&call.operation)
+    Error::new(ErrorKind::OutcomeUnknown, "the answer is a success and has no key that can be read")
+        .in_operation(&call.operation)
 }
 
 /// What was found in an answer to a call that makes something.
@@ -269,22 +262,14 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self {
-            answer,
-            place,
-            field,
-        } = self;
+        let Self { answer, place, field } = self;
         let place = match (place, field) {
             (Place::Top, "") => Place::Top,
             (Place::Top, "api_key") => Place::Nested,
             _ => Place::Elsewhere,
         };
         while let Some(name) = map.next_key_seed(FieldName)? {
-            map.next_value_seed(FieldVisitor {
-                answer: &mut *answer,
-                place,
-                field: name,
-            })?;
+            map.next_value_seed(FieldVisitor { answer: &mut *answer, place, field: name })?;
         }
         Ok(())
     }
@@ -307,19 +292,9 @@ impl<'de> DeserializeSeed<'de> for FieldName {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<&'static str, E> {
-                const KNOWN: [&str; 7] = [
-                    "api_key",
-                    "created_at",
-                    "expires_at",
-                    "id",
-                    "name",
-                    "role",
-                    "value",
-                ];
-                Ok(KNOWN
-                    .into_iter()
-                    .find(|known| *known == name)
-                    .unwrap_or("other"))
+                const KNOWN: [&str; 7] =
+                    ["api_key", "created_at", "expires_at", "id", "name", "role", "value"];
+                Ok(KNOWN.into_iter().find(|known| *known == name).unwrap_or("other"))
             }
         }
 
@@ -338,12 +313,7 @@ mod tests {
     fn walk(json: &str) -> (MintAnswer, bool) {
         let mut answer = MintAnswer::default();
         let mut de = serde_json::Deserializer::from_str(json);
-        let ok = Walk {
-            answer: &mut answer,
-            place: Place::Top,
-        }
-        .deserialize(&mut de)
-        .is_ok();
+        let ok = Walk { answer: &mut answer, place: Place::Top }.deserialize(&mut de).is_ok();
         (answer, ok)
     }
 
@@ -351,22 +321,13 @@ mod tests {
     fn a_key_is_found_wherever_the_answer_has_drifted_to() {
         let key = keys::service_account_key(&mut KeyRng::seeded(1));
         for (template, id) in [
-            (
-                r#"{"id":"key_1","value":"KEY","created_at":1}"#,
-                Some("key_1"),
-            ),
+            (r#"{"id":"key_1","value":"KEY","created_at":1}"#, Some("key_1")),
             (r#"{"value":"KEY"}"#, None),
             (r#"{"id":7,"name":[],"created_at":"x","value":"KEY"}"#, None),
-            (
-                r#"{"id":"a","api_key":{"id":"key_2","value":"KEY"}}"#,
-                Some("key_2"),
-            ),
+            (r#"{"id":"a","api_key":{"id":"key_2","value":"KEY"}}"#, Some("key_2")),
             (r#"{"id":"a","data":{"secret":["KEY"]}}"#, Some("a")),
             (r#"{"id":"a","value":{"text":"KEY"}}"#, Some("a")),
-            (
-                r#"{"id":"a","value":"KEY","owner":{"id":"b","name":"c"#,
-                Some("a"),
-            ),
+            (r#"{"id":"a","value":"KEY","owner":{"id":"b","name":"c"#, Some("a")),
             (r#"{"value":"KEY","id":"KEY","name":"KEY"}"#, None),
         ] {
             let (answer, _) = walk(&template.replace("KEY", &key));

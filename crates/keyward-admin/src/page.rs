@@ -100,11 +100,7 @@ impl<T: Listed> Pages<T> {
             }
             self.items.push_back(item);
         }
-        let cursor = page
-            .next
-            .or(page.last_id)
-            .or(last_item)
-            .filter(|c| !c.is_empty());
+        let cursor = page.next.or(page.last_id).or(last_item).filter(|c| !c.is_empty());
         // Where the server does not say, a page that is not empty may have another behind it.
         let has_more = page.has_more.unwrap_or(!is_empty);
         if !has_more {
@@ -112,9 +108,7 @@ impl<T: Listed> Pages<T> {
         }
         let paging = |text: String| in_operation(Error::new(ErrorKind::Paging, text));
         let Some(cursor) = cursor else {
-            return Err(paging(
-                "the server says that there is more and not where".to_owned(),
-            ));
+            return Err(paging("the server says that there is more and not where".to_owned()));
         };
         if self.seen.len() >= MOST_PAGES {
             return Err(paging(format!("more than {MOST_PAGES} pages")));

@@ -25,12 +25,7 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new<const N: usize>(operation: Operation, args: [&str; N]) -> Self {
         let args = args.map(str::to_owned).to_vec();
-        Self {
-            operation,
-            args,
-            query: Vec::new(),
-            body: None,
-        }
+        Self { operation, args, query: Vec::new(), body: None }
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
@@ -109,13 +104,7 @@ impl Transport {
             .build()
             .map_err(|_| Error::configuration("the HTTP client cannot be set up (TLS roots?)"))?;
         let authorization = bearer(key)?;
-        Ok(Self {
-            http,
-            base_url,
-            authorization,
-            fingerprint: key.fingerprint(),
-            limits,
-        })
+        Ok(Self { http, base_url, authorization, fingerprint: key.fingerprint(), limits })
     }
 
     pub(crate) fn key_fingerprint(&self) -> KeyFingerprint {
@@ -124,9 +113,7 @@ impl Transport {
 
     /// Sends a call, again where that is safe, and answers its body.
     pub(crate) async fn send(&self, call: &Call) -> Result<Body, Error> {
-        self.send_keeping_received(call)
-            .await
-            .map_err(|failure| failure.error)
+        self.send_keeping_received(call).await.map_err(|failure| failure.error)
     }
 
     /// The same; a failure keeps what was read. For calls that answer a key, which must not be
@@ -137,10 +124,7 @@ impl Transport {
             Ok(url) => url,
             Err(error) => {
                 let error = error.in_operation(operation);
-                return Err(Failure {
-                    error,
-                    received: Body::default(),
-                });
+                return Err(Failure { error, received: Body::default() });
             }
         };
         let mut may_have_happened = false;
@@ -161,11 +145,7 @@ impl Transport {
                 "call failed"
             );
             if operation.effect == Effect::Create {
-                let error = if is_ambiguous {
-                    error.into_outcome_unknown()
-                } else {
-                    error
-                };
+                let error = if is_ambiguous { error.into_outcome_unknown() } else { error };
                 return Err(Failure { error, received });
             }
             if operation.method == "DELETE" && may_have_happened && error.is_not_found() {
@@ -186,10 +166,7 @@ impl Transport {
     }
 
     async fn once(&self, call: &Call, url: Url) -> Result<Body, Failure> {
-        let early = |error| Failure {
-            error,
-            received: Body::default(),
-        };
+        let early = |error| Failure { error, received: Body::default() };
         let method = Method::from_bytes(call.operation.method.as_bytes())
             .map_err(|_| early(Error::configuration("not an HTTP method")))?;
         let mut request = self
@@ -198,9 +175,7 @@ impl Transport {
             // EXPOSE: the Authorization header, built once and marked sensitive.
             .header(AUTHORIZATION, self.authorization.clone());
         if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         let answer = request.send().await.map_err(|e| early(broken(&e)))?;
 
@@ -214,8 +189,7 @@ impl Transport {
             "answered"
         );
         let received = if status.is_success() {
-            self.read(answer, call.operation.effect == Effect::Create)
-                .await
+            self.read(answer, call.operation.effect == Effect::Create).await
         } else {
             // What an error says is cut at the same length as an answer with a key.
             self.read(answer, true).await
@@ -228,12 +202,7 @@ impl Transport {
         }
         let body = received.unwrap_or_else(|failure| failure.received);
         let status = status.as_u16();
-        Err(early(Error::from_answer(&Answer {
-            status,
-            body: &body,
-            request_id,
-            retry_after,
-        })))
+        Err(early(Error::from_answer(&Answer { status, body: &body, request_id, retry_after })))
     }
 
     async fn read(
@@ -249,10 +218,7 @@ impl Transport {
         let too_large = || Error::new(ErrorKind::TooLarge, format!("more than {most} bytes"));
         let mut body = Body::default();
         if answer.content_length().is_some_and(|n| n > most as u64) {
-            return Err(Failure {
-                error: too_large(),
-                received: body,
-            });
+            return Err(Failure { error: too_large(), received: body });
         }
         if may_hold_key {
             body.reserve_exact(most);
@@ -264,16 +230,10 @@ impl Transport {
                     body.extend_from_slice(&chunk);
                 }
                 Ok(Some(_)) => {
-                    return Err(Failure {
-                        error: too_large(),
-                        received: body,
-                    });
+                    return Err(Failure { error: too_large(), received: body });
                 }
                 Err(e) => {
-                    return Err(Failure {
-                        error: broken(&e),
-                        received: body,
-                    });
+                    return Err(Failure { error: broken(&e), received: body });
                 }
             }
         }
@@ -305,8 +265,7 @@ impl Transport {
             }
         }
         if !call.query.is_empty() {
-            url.query_pairs_mut()
-                .extend_pairs(call.query.iter().map(|(k, v)| (k.as_ref(), v)));
+            url.query_pairs_mut().extend_pairs(call.query.iter().map(|(k, v)| (k.as_ref(), v)));
         }
         Ok(url)
     }
@@ -390,9 +349,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
     let is_id = !id.is_empty()
         && id.len() <= 80
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         && !find::contains_key(id);
     is_id.then(|| id.to_owned())
 }
@@ -440,11 +397,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(DATE, HeaderValue::from_static(date));
             headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-            assert_eq!(
-                retry_after(&headers),
-                expected.map(Duration::from_millis),
-                "{text}"
-            );
+            assert_eq!(retry_after(&headers), expected.map(Duration::from_millis), "{text}");
         }
     }
 }

@@ -35,11 +35,7 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
             KeyKind::Unknown => out.push_str("[masked]"),
             kind => {
                 out.push('[');
-                out.extend(
-                    kind.as_str()
-                        .chars()
-                        .map(|c| if c == '_' { ' ' } else { c }),
-                );
+                out.extend(kind.as_str().chars().map(|c| if c == '_' { ' ' } else { c }));
                 out.push_str(" key]");
             }
         }
@@ -94,8 +90,7 @@ fn suspicious(word: &str) -> Option<(usize, KeyKind)> {
         return Some((at, KeyKind::classify(&word.as_bytes()[at..])));
     }
     let is_identifier = IDENTIFIERS.iter().any(|prefix| {
-        word.strip_prefix(prefix)
-            .is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
+        word.strip_prefix(prefix).is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
     });
     let is_masked = word.contains(['*', '•']) && word.chars().any(char::is_alphanumeric);
     let is_random = word.len() >= RANDOM
@@ -122,10 +117,6 @@ fn begins_key(word: &[u8]) -> Option<usize> {
             !tail.is_empty() && (!is_word || (is_start && tail.len() >= 3))
         })
     });
-    let marked = || {
-        word.windows(MARKER.len())
-            .any(|window| window == MARKER)
-            .then_some(0)
-    };
+    let marked = || word.windows(MARKER.len()).any(|window| window == MARKER).then_some(0);
     from_prefix.or_else(marked)
 }

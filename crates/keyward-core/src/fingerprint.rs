@@ -26,10 +26,7 @@ impl KeyFingerprint {
     pub(crate) fn of(key: &[u8]) -> Self {
         // sha2's own block buffer, which holds the tail of the key, is wiped by its `zeroize`
         // feature.
-        let digest = Sha256::new()
-            .chain_update(LABEL)
-            .chain_update(key)
-            .finalize();
+        let digest = Sha256::new().chain_update(LABEL).chain_update(key).finalize();
         let mut short = [0; 8];
         short.copy_from_slice(&digest[..8]);
         Self(short)

@@ -55,22 +55,12 @@ pub(crate) const FORMATS: &[Format] = &[
 ];
 
 /// Formats without a prefix of their own: a mark at a fixed place.
-pub(crate) const MARKED: &[Marked] = &[Marked {
-    at: 52,
-    mark: "JQQJ99",
-    kind: KeyKind::OtherVendor(Vendor::AzureOpenAi),
-}];
+pub(crate) const MARKED: &[Marked] =
+    &[Marked { at: 52, mark: "JQQJ99", kind: KeyKind::OtherVendor(Vendor::AzureOpenAi) }];
 
 /// Texts that stand next to keys, look like them, and are no secret.
-pub(crate) const IDENTIFIERS: &[&str] = &[
-    "org-",
-    "proj_",
-    "key_",
-    "user-",
-    "svc_acct_",
-    "sess_",
-    "req_",
-];
+pub(crate) const IDENTIFIERS: &[&str] =
+    &["org-", "proj_", "key_", "user-", "svc_acct_", "sess_", "req_"];
 
 pub(crate) struct Format {
     pub(crate) prefix: &'static str,
@@ -94,12 +84,8 @@ pub(crate) fn is_marked_user_key(bytes: &[u8]) -> bool {
     let start = "sk-".len();
     bytes.starts_with(b"sk-")
         && bytes.get(start + HALF..start + HALF + MARKER.len()) == Some(MARKER)
-        && bytes[start..start + HALF]
-            .iter()
-            .all(u8::is_ascii_alphanumeric)
-        && bytes[start + HALF + MARKER.len()..]
-            .iter()
-            .all(u8::is_ascii_alphanumeric)
+        && bytes[start..start + HALF].iter().all(u8::is_ascii_alphanumeric)
+        && bytes[start + HALF + MARKER.len()..].iter().all(u8::is_ascii_alphanumeric)
 }
 
 /// `sk-<account>-`, then 20, the marker and 20: a service-account key of 2024-04 to 2024-08,
@@ -116,9 +102,7 @@ pub(crate) fn is_named_service_account_key(bytes: &[u8]) -> bool {
         && body.iter().all(u8::is_ascii_alphanumeric)
         && name.len() > 1
         && name.ends_with(b"-")
-        && name
-            .iter()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && name.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 const fn own(prefix: &'static str, kind: KeyKind) -> Format {
@@ -126,8 +110,5 @@ const fn own(prefix: &'static str, kind: KeyKind) -> Format {
 }
 
 const fn vendor(prefix: &'static str, vendor: Vendor) -> Format {
-    Format {
-        prefix,
-        kind: KeyKind::OtherVendor(vendor),
-    }
+    Format { prefix, kind: KeyKind::OtherVendor(vendor) }
 }

@@ -120,11 +120,7 @@ impl ApiKey {
         let kind = kind.unwrap_or_else(|| KeyKind::classify(bytes));
         let fingerprint = KeyFingerprint::of(bytes);
         Self {
-            shared: Arc::new(Shared {
-                secret: text.into_secret(start, end),
-                kind,
-                fingerprint,
-            }),
+            shared: Arc::new(Shared { secret: text.into_secret(start, end), kind, fingerprint }),
         }
     }
 

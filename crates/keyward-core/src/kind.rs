@@ -64,11 +64,7 @@ impl KeyKind {
         }
         MARKED
             .iter()
-            .find(|m| {
-                bytes
-                    .get(m.at..)
-                    .is_some_and(|rest| rest.starts_with(m.mark.as_bytes()))
-            })
+            .find(|m| bytes.get(m.at..).is_some_and(|rest| rest.starts_with(m.mark.as_bytes())))
             .map_or(Self::Unknown, |marked| marked.kind)
     }
 
@@ -169,8 +165,5 @@ const OWN: usize = {
 };
 
 fn by_prefix(formats: &[formats::Format], bytes: &[u8]) -> Option<KeyKind> {
-    formats
-        .iter()
-        .find(|f| bytes.starts_with(f.prefix.as_bytes()))
-        .map(|f| f.kind)
+    formats.iter().find(|f| bytes.starts_with(f.prefix.as_bytes())).map(|f| f.kind)
 }

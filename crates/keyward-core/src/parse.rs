@@ -34,10 +34,7 @@ impl ParseError {
     }
 
     /// The length of the text in bytes, white space around it not counted.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "the length of the refused text, not of this"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "the length of the refused text, not of this")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -161,11 +158,9 @@ impl ParseReason {
                 "it is an API key where an access token was expected",
                 "load an API key with a loader of its own",
             ),
-            Self::Placeholder => (
-                "placeholder",
-                "it is a placeholder",
-                "put the real key in its place",
-            ),
+            Self::Placeholder => {
+                ("placeholder", "it is a placeholder", "put the real key in its place")
+            }
             Self::Quoted => (
                 "quoted",
                 "it has quotes around it",
@@ -176,11 +171,7 @@ impl ParseReason {
                 "it is a redacted form, as dashboards show it",
                 "a key is shown whole only when it is made: make a new one",
             ),
-            Self::Space => (
-                "space",
-                "it has a space in it",
-                "store one key and nothing else",
-            ),
+            Self::Space => ("space", "it has a space in it", "store one key and nothing else"),
             Self::SshKeyType => (
                 "ssh_key_type",
                 "it is the name of an OpenSSH key type",
@@ -191,11 +182,9 @@ impl ParseReason {
                 "it is far longer than any key",
                 "check that the source holds one key and nothing else",
             ),
-            Self::TooShort => (
-                "too_short",
-                "it is shorter than any key",
-                "check that the whole key was copied",
-            ),
+            Self::TooShort => {
+                ("too_short", "it is shorter than any key", "check that the whole key was copied")
+            }
             Self::UnexpandedVariable => (
                 "unexpanded_variable",
                 "it is a variable that was not expanded",
@@ -248,8 +237,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(usize, usize), ParseError> {
         return fail(reason, Some(at));
     }
     if IDENTIFIERS.iter().any(|id| {
-        key.strip_prefix(id.as_bytes())
-            .is_some_and(|r| r.iter().all(u8::is_ascii_alphanumeric))
+        key.strip_prefix(id.as_bytes()).is_some_and(|r| r.iter().all(u8::is_ascii_alphanumeric))
     }) {
         return fail(ParseReason::Identifier, None);
     }
@@ -374,19 +362,15 @@ fn is_placeholder(key: &[u8]) -> bool {
     is_filler
         || has_run(RUN)
         || (!key.iter().any(u8::is_ascii_digit)
-            && WORDS.iter().any(|w| {
-                key.windows(w.len())
-                    .any(|window| window.eq_ignore_ascii_case(w))
-            }))
+            && WORDS
+                .iter()
+                .any(|w| key.windows(w.len()).any(|window| window.eq_ignore_ascii_case(w))))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 fn starts_with_ignoring_case(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }

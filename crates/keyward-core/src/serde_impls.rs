@@ -29,9 +29,7 @@ struct KeyVisitor;
 
 impl KeyVisitor {
     fn wrong<T, E: de::Error>(found: &str) -> Result<T, E> {
-        Err(E::custom(format_args!(
-            "expected an API key as a string, found {found}"
-        )))
+        Err(E::custom(format_args!("expected an API key as a string, found {found}")))
     }
 }
 

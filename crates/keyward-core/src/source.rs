@@ -25,10 +25,7 @@ impl KeySource {
     /// A source with a scheme such as `env`, `file` or `keychain`, and the place in it.
     #[must_use]
     pub fn new(scheme: impl Into<Cow<'static, str>>, place: impl Into<String>) -> Self {
-        Self {
-            scheme: scheme.into(),
-            place: place.into(),
-        }
+        Self { scheme: scheme.into(), place: place.into() }
     }
 
     /// The scheme: `env`, `file`, …

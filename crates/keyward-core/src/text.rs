@@ -49,9 +49,7 @@ impl SecretText {
 
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretText")
-            .field("len", &self.0.len())
-            .finish_non_exhaustive()
+        f.debug_struct("SecretText").field("len", &self.0.len()).finish_non_exhaustive()
     }
 }
 

@@ -36,10 +36,7 @@ impl Timestamp {
     /// This moment and a duration, whole seconds; the last representable moment at the most.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
@@ -72,15 +69,11 @@ impl FromStr for Timestamp {
             return Ok(Self(time.as_second()));
         }
         // A date and nothing else: jiff would also take a date-time and drop its time.
-        let date = text
-            .parse::<jiff::civil::Date>()
-            .map_err(|_| InvalidTimestamp)?;
+        let date = text.parse::<jiff::civil::Date>().map_err(|_| InvalidTimestamp)?;
         if text.contains(['T', 't', ' ', ':']) {
             return Err(InvalidTimestamp);
         }
-        let midnight = date
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .map_err(|_| InvalidTimestamp)?;
+        let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| InvalidTimestamp)?;
         Ok(Self(midnight.timestamp().as_second()))
     }
 }
@@ -125,11 +118,7 @@ mod tests {
             ("tomorrow", None),
             ("", None),
         ] {
-            assert_eq!(
-                text.parse().ok().map(Timestamp::as_unix_seconds),
-                expected,
-                "{text}"
-            );
+            assert_eq!(text.parse().ok().map(Timestamp::as_unix_seconds), expected, "{text}");
         }
     }
 }

@@ -9,9 +9,7 @@ pub(crate) const URL_SAFE: &[u8; 64] =
 pub(crate) fn encode(alphabet: &[u8; 64], bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let word = (0..3).fold(0, |w, i| {
-            w << 8 | u32::from(chunk.get(i).copied().unwrap_or(0))
-        });
+        let word = (0..3).fold(0, |w, i| w << 8 | u32::from(chunk.get(i).copied().unwrap_or(0)));
         for digit in 0..=chunk.len() {
             let index = word >> (18 - 6 * digit) & 63;
             out.push(char::from(alphabet[index as usize]));
@@ -38,13 +36,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_vectors_of_rfc_4648() {
-        let vectors = [
-            ("", ""),
-            ("f", "Zg"),
-            ("fo", "Zm8"),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ];
+        let vectors =
+            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (plain, encoded) in vectors {
             assert_eq!(encode(STANDARD, plain.as_bytes()), encoded);
         }

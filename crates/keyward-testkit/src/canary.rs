@@ -73,18 +73,13 @@ impl Canary {
     }
 
     const fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            text: OnceLock::new(),
-        }
+        Self { kind, text: OnceLock::new() }
     }
 }
 
 impl fmt::Debug for Canary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Canary")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("Canary").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
@@ -93,14 +88,8 @@ static EPHEMERAL_CLIENT: Canary = Canary::new("ephemeral_client");
 static LEGACY_USER: Canary = Canary::new("legacy_user");
 static SERVICE_ACCOUNT: Canary = Canary::new("service_account");
 static SESSION: Canary = Canary::new("session");
-static KINDS: [&Canary; 6] = [
-    &ADMIN,
-    &EPHEMERAL_CLIENT,
-    &LEGACY_USER,
-    &CANARY,
-    &SERVICE_ACCOUNT,
-    &SESSION,
-];
+static KINDS: [&Canary; 6] =
+    [&ADMIN, &EPHEMERAL_CLIENT, &LEGACY_USER, &CANARY, &SERVICE_ACCOUNT, &SESSION];
 
 #[cfg(test)]
 mod tests {
@@ -127,9 +116,10 @@ mod tests {
     /// The text is a promise between processes and between releases: a digest pins it.
     #[test]
     fn the_text_never_changes() {
-        let sum = CANARY.text().bytes().fold(0_u32, |sum, b| {
-            sum.wrapping_mul(31).wrapping_add(u32::from(b))
-        });
+        let sum = CANARY
+            .text()
+            .bytes()
+            .fold(0_u32, |sum, b| sum.wrapping_mul(31).wrapping_add(u32::from(b)));
         assert_eq!(sum, PINNED);
     }
 

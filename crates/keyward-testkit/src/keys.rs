@@ -215,16 +215,12 @@ impl KeyRng {
     /// `len` letters and digits.
     pub fn alphanumeric(&mut self, len: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        (0..len)
-            .map(|_| char::from(LETTERS[self.below(LETTERS.len())]))
-            .collect()
+        (0..len).map(|_| char::from(LETTERS[self.below(LETTERS.len())])).collect()
     }
 }
 
 fn generate(id: &str, rng: &mut KeyRng) -> String {
-    shape(id)
-        .expect("the table holds the shapes that this module names")
-        .generate(rng)
+    shape(id).expect("the table holds the shapes that this module names").generate(rng)
 }
 
 #[cfg(test)]
@@ -254,21 +250,13 @@ mod tests {
         let used: HashSet<_> = shapes().iter().map(KeyShape::expected_kind).collect();
         assert_eq!(used.len(), kinds.len());
         for family in [Family::Own, Family::Vendor, Family::Lookalike] {
-            assert!(
-                shapes().iter().filter(|s| s.family == family).count() >= 25,
-                "{family}"
-            );
+            assert!(shapes().iter().filter(|s| s.family == family).count() >= 25, "{family}");
         }
     }
 
     #[test]
     fn an_id_that_ends_in_a_number_tells_the_length() {
-        let numbered = [
-            "legacy_user_51",
-            "user_none_56",
-            "user_none_164",
-            "user_unprefixed_95",
-        ];
+        let numbered = ["legacy_user_51", "user_none_56", "user_none_164", "user_unprefixed_95"];
         let own = shapes().iter().filter(|shape| {
             numbered.contains(&shape.id)
                 || ["project_1", "project_5", "service_account_1", "admin_1"]
@@ -317,11 +305,7 @@ mod tests {
 
     #[test]
     fn encoded_lookalikes_show_the_marker() {
-        for id in [
-            "base64_of_openai",
-            "base64_of_openai_long",
-            "jwt_naming_openai",
-        ] {
+        for id in ["base64_of_openai", "base64_of_openai_long", "jwt_naming_openai"] {
             for seed in 0..50 {
                 let text = shape(id).unwrap().generate(&mut KeyRng::seeded(seed));
                 assert!(text.contains(MARKER), "{id}: {text}");

@@ -20,11 +20,7 @@ impl Pattern {
     pub(crate) fn parse(source: &str) -> Result<Self, PatternError> {
         let mut parser = Parser { rest: source };
         let pattern = parser.choice()?;
-        if parser.rest.is_empty() {
-            Ok(pattern)
-        } else {
-            Err(parser.error("an end"))
-        }
+        if parser.rest.is_empty() { Ok(pattern) } else { Err(parser.error("an end")) }
     }
 
     pub(crate) fn generate(&self, rng: &mut KeyRng) -> String {
@@ -46,11 +42,7 @@ impl Pattern {
             Self::Literal(c) => out.push(*c),
             Self::Marker => out.push_str(MARKER),
             Self::Repeat(inner, min, max) => {
-                let times = if min == max {
-                    *min
-                } else {
-                    min + rng.below(max - min + 1)
-                };
+                let times = if min == max { *min } else { min + rng.below(max - min + 1) };
                 for _ in 0..times {
                     inner.generate_into(rng, out);
                 }
@@ -84,11 +76,7 @@ impl Parser<'_> {
         while self.eat("|") {
             branches.push(self.sequence()?);
         }
-        Ok(if branches.len() == 1 {
-            branches.remove(0)
-        } else {
-            Pattern::Choice(branches)
-        })
+        Ok(if branches.len() == 1 { branches.remove(0) } else { Pattern::Choice(branches) })
     }
 
     fn sequence(&mut self) -> Result<Pattern, PatternError> {
@@ -107,10 +95,8 @@ impl Parser<'_> {
         if self.eat("{marker}") {
             return Ok(Pattern::Marker);
         }
-        for (open, alphabet) in [
-            ("{base64:", base64::STANDARD),
-            ("{base64url:", base64::URL_SAFE),
-        ] {
+        for (open, alphabet) in [("{base64:", base64::STANDARD), ("{base64url:", base64::URL_SAFE)]
+        {
             if self.eat(open) {
                 let inner = self.choice()?;
                 self.expect("}", "a closing brace")?;
@@ -140,9 +126,7 @@ impl Parser<'_> {
             // A dash at the end of a set stands for itself.
             if self.rest.starts_with('-') && !self.rest.starts_with("-]") {
                 self.next();
-                let last = self
-                    .next()
-                    .ok_or_else(|| self.error("the end of a range"))?;
+                let last = self.next().ok_or_else(|| self.error("the end of a range"))?;
                 chars.extend(first..=last);
             } else {
                 chars.push(first);
@@ -174,10 +158,7 @@ impl Parser<'_> {
     }
 
     fn number(&mut self) -> Result<usize, PatternError> {
-        let end = self
-            .rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at(end);
         let number = digits.parse().map_err(|_| self.error("a number"))?;
         self.rest = rest;
@@ -202,18 +183,11 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, text: &str, wanted: &'static str) -> Result<(), PatternError> {
-        if self.eat(text) {
-            Ok(())
-        } else {
-            Err(self.error(wanted))
-        }
+        if self.eat(text) { Ok(()) } else { Err(self.error(wanted)) }
     }
 
     fn error(&self, wanted: &'static str) -> PatternError {
-        PatternError {
-            wanted,
-            rest: self.rest.to_owned(),
-        }
+        PatternError { wanted, rest: self.rest.to_owned() }
     }
 }
 
@@ -222,9 +196,7 @@ mod tests {
     use super::*;
 
     fn make(source: &str) -> String {
-        Pattern::parse(source)
-            .unwrap()
-            .generate(&mut KeyRng::seeded(5))
+        Pattern::parse(source).unwrap().generate(&mut KeyRng::seeded(5))
     }
 
     #[test]

@@ -52,13 +52,10 @@ impl Authorizer {
         request: &mut Request<B>,
     ) -> Result<(), AuthorizeError> {
         self.admit(request.uri())?;
-        if let Some(header) = CREDENTIAL_HEADERS
-            .iter()
-            .find(|header| request.headers().contains_key(*header))
+        if let Some(header) =
+            CREDENTIAL_HEADERS.iter().find(|header| request.headers().contains_key(*header))
         {
-            return Err(AuthorizeError::AlreadyAuthorized {
-                header: header.as_str().to_owned(),
-            });
+            return Err(AuthorizeError::AlreadyAuthorized { header: header.as_str().to_owned() });
         }
         request.headers_mut().insert(AUTHORIZATION, bearer(key));
         Ok(())
@@ -71,9 +68,7 @@ impl Authorizer {
         if authority.as_str().contains('@') {
             return Err(AuthorizeError::UserInfo);
         }
-        Ok(self
-            .policy
-            .admit_endpoint(&Endpoint::new(scheme, authority.host()))?)
+        Ok(self.policy.admit_endpoint(&Endpoint::new(scheme, authority.host()))?)
     }
 }
 
@@ -117,11 +112,8 @@ impl AuthorizeError {
 }
 
 /// The headers by which OpenAI and gateways in front of it take keys.
-const CREDENTIAL_HEADERS: [HeaderName; 3] = [
-    AUTHORIZATION,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-api-key"),
-];
+const CREDENTIAL_HEADERS: [HeaderName; 3] =
+    [AUTHORIZATION, HeaderName::from_static("api-key"), HeaderName::from_static("x-api-key")];
 
 const SCHEME: &[u8] = b"Bearer ";
 

@@ -45,18 +45,14 @@ impl Environment {
         V: Into<OsString>,
     {
         Self(Variables::Fixed(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), Value(value.into())))
-                .collect(),
+            variables.into_iter().map(|(name, value)| (name.into(), Value(value.into()))).collect(),
         ))
     }
 
     /// A variable's value as the bytes of a secret, in the one allocation that the system's answer
     /// was put in.
     pub(crate) fn secret(&self, name: &OsStr) -> Option<Zeroizing<Vec<u8>>> {
-        self.get(name)
-            .map(|value| Zeroizing::new(value.into_encoded_bytes()))
+        self.get(name).map(|value| Zeroizing::new(value.into_encoded_bytes()))
     }
 
     pub(crate) fn path(&self, name: &OsStr) -> Option<PathBuf> {
@@ -69,10 +65,9 @@ impl Environment {
             // its error prints a value that is not UTF-8.
             #[allow(clippy::disallowed_methods, reason = "the one read of the process")]
             Variables::Process => std::env::var_os(name),
-            Variables::Fixed(variables) => variables
-                .iter()
-                .rfind(|(known, _)| known == name)
-                .map(|(_, value)| value.0.clone()),
+            Variables::Fixed(variables) => {
+                variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.0.clone())
+            }
         }
     }
 }
@@ -89,9 +84,7 @@ struct Value(OsString);
 
 impl Drop for Value {
     fn drop(&mut self) {
-        drop(Zeroizing::new(
-            std::mem::take(&mut self.0).into_encoded_bytes(),
-        ));
+        drop(Zeroizing::new(std::mem::take(&mut self.0).into_encoded_bytes()));
     }
 }
 

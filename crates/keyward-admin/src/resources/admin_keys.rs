@@ -58,10 +58,7 @@ pub struct NewAdminKey {
 impl NewAdminKey {
     /// A key of this name. A name used once can be [reconciled](AdminKeys::reconcile).
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            expires_in_seconds: None,
-        }
+        Self { name: name.into(), expires_in_seconds: None }
     }
 
     /// Lets it expire, in whole seconds from 1 second to a year.
@@ -100,11 +97,7 @@ impl AdminKeys {
     /// The value is shown this once. An admin key manages the whole organization: give it an
     /// expiry.
     pub async fn create(&self, new: NewAdminKey) -> Result<MintedKey<AdminKeyId>, Error> {
-        mint(
-            &self.client,
-            Call::new(operations::ADMIN_KEYS_CREATE, []).json(&new),
-        )
-        .await
+        mint(&self.client, Call::new(operations::ADMIN_KEYS_CREATE, []).json(&new)).await
     }
 
     /// The keys of exactly this name: what a create call of unknown outcome has made, if anything.
@@ -116,10 +109,7 @@ impl AdminKeys {
     /// As of listing.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<AdminApiKey>, Error> {
         let keys = self.list().all().await?;
-        Ok(keys
-            .into_iter()
-            .filter(|key| key.name.as_deref() == Some(name))
-            .collect())
+        Ok(keys.into_iter().filter(|key| key.name.as_deref() == Some(name)).collect())
     }
 }
 

@@ -143,24 +143,14 @@ pub struct KeyUpdate {
 impl KeyUpdate {
     /// Changes what it may do. It takes effect as the server's caches of keys expire.
     pub fn scopes(scopes: &Scopes) -> Self {
-        let scopes = scopes
-            .on_the_wire()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        Self {
-            scopes: Some(scopes),
-            expires_in_seconds: None,
-        }
+        let scopes = scopes.on_the_wire().into_iter().map(str::to_owned).collect();
+        Self { scopes: Some(scopes), expires_in_seconds: None }
     }
 
     /// Lets it expire this long after the server takes the call, in whole seconds from 1 second
     /// to a year. A repeated call starts over.
     pub fn expires_in(life: Duration) -> Self {
-        Self {
-            scopes: None,
-            expires_in_seconds: Some(seconds(life)),
-        }
+        Self { scopes: None, expires_in_seconds: Some(seconds(life)) }
     }
 
     /// Lets it expire too.
@@ -210,11 +200,7 @@ pub struct ProjectApiKeyHandle {
 
 impl ProjectApiKeyHandle {
     pub(crate) fn new(client: Client, project: ProjectId, id: ApiKeyId) -> Self {
-        Self {
-            client,
-            project,
-            id,
-        }
+        Self { client, project, id }
     }
 
     /// Describes it.
@@ -223,8 +209,7 @@ impl ProjectApiKeyHandle {
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn get(&self) -> Result<ProjectApiKey, Error> {
-        self.call(Call::new(operations::PROJECT_KEY_GET, self.path()))
-            .await
+        self.call(Call::new(operations::PROJECT_KEY_GET, self.path())).await
     }
 
     /// Changes its scopes, its expiry or both. An expired key cannot be changed.
@@ -235,8 +220,7 @@ impl ProjectApiKeyHandle {
     /// server does not take, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
     /// none of this id.
     pub async fn update(&self, update: KeyUpdate) -> Result<ProjectApiKey, Error> {
-        self.call(Call::new(operations::PROJECT_KEY_UPDATE, self.path()).json(&update))
-            .await
+        self.call(Call::new(operations::PROJECT_KEY_UPDATE, self.path()).json(&update)).await
     }
 
     /// Deletes it.

@@ -69,11 +69,7 @@ pub struct NewProject {
 impl NewProject {
     /// A project of this name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            residency: None,
-            external_key_id: None,
-        }
+        Self { name: name.into(), residency: None, external_key_id: None }
     }
 
     /// Keeps its data in a region, such as `EU_STORAGE_PROCESSING`. It cannot be changed later.
@@ -102,10 +98,7 @@ pub struct ProjectUpdate {
 impl ProjectUpdate {
     /// Gives it another name.
     pub fn rename(name: impl Into<String>) -> Self {
-        Self {
-            name: Some(name.into()),
-            external_key_id: None,
-        }
+        Self { name: Some(name.into()), external_key_id: None }
     }
 
     /// Encrypts its data with a key of the customer's.
@@ -156,10 +149,7 @@ impl Projects {
     /// As of listing.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<Project>, Error> {
         let projects = self.list().all().await?;
-        Ok(projects
-            .into_iter()
-            .filter(|p| p.name.as_deref() == Some(name))
-            .collect())
+        Ok(projects.into_iter().filter(|p| p.name.as_deref() == Some(name)).collect())
     }
 
     fn pages(&self, archived: bool) -> Pages<Project> {
@@ -188,8 +178,7 @@ impl ProjectHandle {
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn get(&self) -> Result<Project, Error> {
-        self.call(Call::new(operations::PROJECT_GET, [self.id.as_str()]))
-            .await
+        self.call(Call::new(operations::PROJECT_GET, [self.id.as_str()])).await
     }
 
     /// Changes it.
@@ -200,8 +189,7 @@ impl ProjectHandle {
     /// server does not take, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
     /// none of this id.
     pub async fn modify(&self, update: ProjectUpdate) -> Result<Project, Error> {
-        self.call(Call::new(operations::PROJECT_MODIFY, [self.id.as_str()]).json(&update))
-            .await
+        self.call(Call::new(operations::PROJECT_MODIFY, [self.id.as_str()]).json(&update)).await
     }
 
     /// Archives it, which kills its keys. It cannot be undone.
@@ -210,8 +198,7 @@ impl ProjectHandle {
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn archive(&self) -> Result<Project, Error> {
-        self.call(Call::new(operations::PROJECT_ARCHIVE, [self.id.as_str()]))
-            .await
+        self.call(Call::new(operations::PROJECT_ARCHIVE, [self.id.as_str()])).await
     }
 
     /// The API keys in it: those of people and those of service accounts.

@@ -76,19 +76,12 @@ impl NewServiceAccount {
 
     /// A member of the project with a first key, which has all scopes.
     pub fn with_unscoped_key(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            create_service_account_only: None,
-            expires_in_seconds: None,
-        }
+        Self { name: name.into(), create_service_account_only: None, expires_in_seconds: None }
     }
 
     /// A member of the project with a first key, which has all scopes and expires.
     pub fn with_expiring_unscoped_key(name: impl Into<String>, life: Duration) -> Self {
-        Self {
-            expires_in_seconds: Some(seconds(life)),
-            ..Self::with_unscoped_key(name)
-        }
+        Self { expires_in_seconds: Some(seconds(life)), ..Self::with_unscoped_key(name) }
     }
 }
 
@@ -116,10 +109,7 @@ impl ServiceAccountUpdate {
     /// Changes its role: [`Member`](ServiceAccountRole::Member) or
     /// [`Owner`](ServiceAccountRole::Owner).
     pub fn role(role: ServiceAccountRole) -> Self {
-        Self {
-            role: Some(role),
-            name: None,
-        }
+        Self { role: Some(role), name: None }
     }
 
     /// Gives it another name.
@@ -149,11 +139,7 @@ impl NewServiceAccountKey {
             Scopes::All => None,
             Scopes::Only(list) => Some(list.iter().map(ToString::to_string).collect()),
         };
-        Self {
-            name: name.into(),
-            scopes,
-            expires_in_seconds: None,
-        }
+        Self { name: name.into(), scopes, expires_in_seconds: None }
     }
 
     /// Lets it expire, in whole seconds from 1 second to a year.
@@ -211,10 +197,7 @@ impl ServiceAccounts {
             created_at: answer.top.created_at,
         };
         let (metadata, key) = answer.into_nested_key();
-        Ok(CreatedServiceAccount {
-            account,
-            key: key.map(|key| MintedKey { metadata, key }),
-        })
+        Ok(CreatedServiceAccount { account, key: key.map(|key| MintedKey { metadata, key }) })
     }
 
     /// The accounts of exactly this name: what a create call of unknown outcome has made, if
@@ -225,10 +208,7 @@ impl ServiceAccounts {
     /// As of listing.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<ServiceAccount>, Error> {
         let accounts = self.list().all().await?;
-        Ok(accounts
-            .into_iter()
-            .filter(|a| a.name.as_deref() == Some(name))
-            .collect())
+        Ok(accounts.into_iter().filter(|a| a.name.as_deref() == Some(name)).collect())
     }
 }
 
@@ -243,11 +223,7 @@ pub struct ServiceAccountHandle {
 
 impl ServiceAccountHandle {
     pub(crate) fn new(client: Client, project: ProjectId, id: ServiceAccountId) -> Self {
-        Self {
-            client,
-            project,
-            id,
-        }
+        Self { client, project, id }
     }
 
     /// Describes it.
@@ -256,8 +232,7 @@ impl ServiceAccountHandle {
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn get(&self) -> Result<ServiceAccount, Error> {
-        self.call(Call::new(operations::SERVICE_ACCOUNT_GET, self.path()))
-            .await
+        self.call(Call::new(operations::SERVICE_ACCOUNT_GET, self.path())).await
     }
 
     /// Changes it.
@@ -268,8 +243,7 @@ impl ServiceAccountHandle {
     /// server does not take, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
     /// none of this id.
     pub async fn update(&self, update: ServiceAccountUpdate) -> Result<ServiceAccount, Error> {
-        self.call(Call::new(operations::SERVICE_ACCOUNT_UPDATE, self.path()).json(&update))
-            .await
+        self.call(Call::new(operations::SERVICE_ACCOUNT_UPDATE, self.path()).json(&update)).await
     }
 
     /// Deletes it and all its keys.
@@ -308,13 +282,7 @@ impl ServiceAccountHandle {
     ///
     /// As of listing.
     pub async fn keys(&self) -> Result<Vec<ProjectApiKey>, Error> {
-        let keys = self
-            .client
-            .project(&self.project)
-            .api_keys()
-            .list()
-            .all()
-            .await?;
+        let keys = self.client.project(&self.project).api_keys().list().all().await?;
         let is_ours = |key: &ProjectApiKey| key.service_account_id() == Some(&self.id);
         Ok(keys.into_iter().filter(is_ours).collect())
     }
@@ -329,10 +297,7 @@ impl ServiceAccountHandle {
     /// As of listing.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<ProjectApiKey>, Error> {
         let keys = self.keys().await?;
-        Ok(keys
-            .into_iter()
-            .filter(|key| key.name.as_deref() == Some(name))
-            .collect())
+        Ok(keys.into_iter().filter(|key| key.name.as_deref() == Some(name)).collect())
     }
 
     fn path(&self) -> [&str; 2] {

@@ -14,9 +14,7 @@ use crate::{KeyKind, Timestamp};
 
 impl<'de> Deserialize<'de> for KeyPolicy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        PolicyFile::deserialize(deserializer)?
-            .into_policy()
-            .map_err(serde::de::Error::custom)
+        PolicyFile::deserialize(deserializer)?.into_policy().map_err(serde::de::Error::custom)
     }
 }
 
@@ -98,9 +96,8 @@ impl PolicyFile {
         if let Some(text) = self.min_remaining_life {
             policy = policy.with_min_remaining_life(duration("min_remaining_life", &text)?);
         }
-        if let Some(Danger {
-            allow_legacy_user_key: LegacyException { reason, until },
-        }) = self.danger
+        if let Some(Danger { allow_legacy_user_key: LegacyException { reason, until } }) =
+            self.danger
         {
             let until: Timestamp = until.parse().map_err(|_| PolicyError::Setting {
                 name: "until",
@@ -141,10 +138,7 @@ fn duration(name: &'static str, text: &str) -> Result<Duration, PolicyError> {
     };
     text.parse::<jiff::Span>()
         .ok()
-        .and_then(|span| {
-            span.to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-                .ok()
-        })
+        .and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok())
         .and_then(|signed| Duration::try_from(signed).ok())
         .ok_or(error)
 }

@@ -43,9 +43,7 @@ impl<'a> Endpoint<'a> {
     pub fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost")
-            || host
-                .parse()
-                .is_ok_and(|ip: core::net::IpAddr| ip.is_loopback())
+            || host.parse().is_ok_and(|ip: core::net::IpAddr| ip.is_loopback())
     }
 
     pub(super) fn is_confidential(&self) -> bool {
@@ -76,9 +74,7 @@ pub(super) fn is_pattern(text: &str) -> bool {
             && !host.starts_with('.')
             && !host.ends_with('.')
             && !host.contains("..")
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
     let is_ip = |host: &str| unbracketed(host).parse::<core::net::IpAddr>().is_ok();
     match text.strip_prefix("*.") {
@@ -152,11 +148,7 @@ mod tests {
             ("http", "api.openai.com", false),
             ("ws", "127.0.0.1", false),
         ] {
-            assert_eq!(
-                Endpoint::new(scheme, host).is_confidential(),
-                expected,
-                "{scheme} {host}"
-            );
+            assert_eq!(Endpoint::new(scheme, host).is_confidential(), expected, "{scheme} {host}");
         }
     }
 }

@@ -75,23 +75,13 @@ impl KeyPolicy {
     /// Admits project keys, service-account keys and access tokens.
     #[must_use]
     pub fn standard() -> Self {
-        Self::preset(
-            "standard",
-            &[
-                KeyKind::AccessToken,
-                KeyKind::Project,
-                KeyKind::ServiceAccount,
-            ],
-        )
+        Self::preset("standard", &[KeyKind::AccessToken, KeyKind::Project, KeyKind::ServiceAccount])
     }
 
     /// Admits service-account keys and access tokens: a production service is not a person.
     #[must_use]
     pub fn production() -> Self {
-        Self::preset(
-            "production",
-            &[KeyKind::AccessToken, KeyKind::ServiceAccount],
-        )
+        Self::preset("production", &[KeyKind::AccessToken, KeyKind::ServiceAccount])
     }
 
     /// Admits admin keys alone, for the Admin API client.
@@ -234,11 +224,7 @@ impl KeyPolicy {
         if let Some(endpoint) = &context.endpoint {
             self.admit_endpoint(endpoint)?;
         }
-        Ok(Admitted {
-            key: key.clone(),
-            policy: self.name.clone(),
-            expires_at: context.expires_at,
-        })
+        Ok(Admitted { key: key.clone(), policy: self.name.clone(), expires_at: context.expires_at })
     }
 
     /// Whether a key may be sent there: https to one of the policy's hosts, or http to one of them
@@ -248,20 +234,14 @@ impl KeyPolicy {
     ///
     /// [`Refusal::Host`] or [`Refusal::InsecureTransport`].
     pub fn admit_endpoint(&self, endpoint: &Endpoint<'_>) -> Result<(), Refusal> {
-        if !self
-            .hosts
-            .iter()
-            .any(|pattern| host::matches(pattern, endpoint.host()))
-        {
+        if !self.hosts.iter().any(|pattern| host::matches(pattern, endpoint.host())) {
             return Err(Refusal::Host {
                 host: endpoint.host().to_owned(),
                 policy: self.name.clone(),
             });
         }
         if !endpoint.is_confidential() {
-            return Err(Refusal::InsecureTransport {
-                host: endpoint.host().to_owned(),
-            });
+            return Err(Refusal::InsecureTransport { host: endpoint.host().to_owned() });
         }
         Ok(())
     }
@@ -275,9 +255,7 @@ impl KeyPolicy {
                 if now < allowed.until() {
                     return Ok(());
                 }
-                Err(Refusal::LegacyWindowClosed {
-                    until: allowed.until(),
-                })
+                Err(Refusal::LegacyWindowClosed { until: allowed.until() })
             }
             _ => Err(Refusal::Kind {
                 kind,
@@ -294,18 +272,13 @@ impl KeyPolicy {
         if source.is_some_and(|s| allowed.iter().any(|rule| s.is_named_by(rule))) {
             return Ok(());
         }
-        Err(Refusal::Source {
-            source: source.cloned(),
-            allowed: allowed.join(", "),
-        })
+        Err(Refusal::Source { source: source.cloned(), allowed: allowed.join(", ") })
     }
 
     fn admit_expiry(&self, context: &AdmitContext<'_>) -> Result<(), Refusal> {
         let Some(at) = context.expires_at else {
             if self.expiry_required || self.max_lifetime.is_some() {
-                return Err(Refusal::ExpiryMissing {
-                    policy: self.name.clone(),
-                });
+                return Err(Refusal::ExpiryMissing { policy: self.name.clone() });
             }
             return Ok(());
         };
@@ -355,12 +328,7 @@ impl<'a> AdmitContext<'a> {
     /// A key looked at in this moment, with nothing else known of it.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self {
-            now,
-            source: None,
-            endpoint: None,
-            expires_at: None,
-        }
+        Self { now, source: None, endpoint: None, expires_at: None }
     }
 
     /// Where the key came from.
@@ -403,11 +371,7 @@ impl Admitted {
     pub fn into_admin_key(self) -> Result<AdminKey, Refusal> {
         match self.key.kind() {
             KeyKind::Admin => Ok(AdminKey::new(self.key)),
-            kind => Err(Refusal::Kind {
-                kind,
-                admin_expected: true,
-                policy: self.policy,
-            }),
+            kind => Err(Refusal::Kind { kind, admin_expected: true, policy: self.policy }),
         }
     }
 
@@ -418,11 +382,9 @@ impl Admitted {
     /// [`Refusal::Kind`] for an admin key.
     pub fn into_project_key(self) -> Result<ProjectKey, Refusal> {
         match self.key.kind() {
-            kind @ KeyKind::Admin => Err(Refusal::Kind {
-                kind,
-                admin_expected: false,
-                policy: self.policy,
-            }),
+            kind @ KeyKind::Admin => {
+                Err(Refusal::Kind { kind, admin_expected: false, policy: self.policy })
+            }
             _ => Ok(ProjectKey::new(self.key)),
         }
     }
@@ -467,20 +429,14 @@ impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(host) => {
-                write!(
-                    f,
-                    "`{host}` is not a host; write a name such as `api.openai.com`"
-                )
+                write!(f, "`{host}` is not a host; write a name such as `api.openai.com`")
             }
             Self::KindNeverAdmitted(KeyKind::LegacyUser) => f.write_str(
                 "no policy admits legacy user keys; the only door is \
                  `danger.allow_legacy_user_key` with a reason and a date",
             ),
             Self::KindNeverAdmitted(kind) => {
-                write!(
-                    f,
-                    "no policy admits the kind `{kind}`; remove it from the kinds"
-                )
+                write!(f, "no policy admits the kind `{kind}`; remove it from the kinds")
             }
             Self::NoKind => f.write_str("the policy admits no kind of key; name at least one"),
             Self::ReasonMissing => f.write_str(
@@ -494,8 +450,5 @@ impl fmt::Display for PolicyError {
 }
 
 fn never_admitted(kind: KeyKind) -> bool {
-    matches!(
-        kind,
-        KeyKind::LegacyUser | KeyKind::OtherVendor(_) | KeyKind::Session
-    )
+    matches!(kind, KeyKind::LegacyUser | KeyKind::OtherVendor(_) | KeyKind::Session)
 }

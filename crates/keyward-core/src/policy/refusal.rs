@@ -109,11 +109,9 @@ impl Refusal {
                 format!("policy `{policy}` requires an expiry and this key has none that is known")
                     .into()
             }
-            Self::ExpiryTooFar { at, max } => format!(
-                "the key lives until {at}, longer than the {} allowed",
-                Span(*max)
-            )
-            .into(),
+            Self::ExpiryTooFar { at, max } => {
+                format!("the key lives until {at}, longer than the {} allowed", Span(*max)).into()
+            }
             Self::Host { host, policy } => {
                 format!("policy `{policy}` does not let keys be sent to {host}").into()
             }
@@ -126,22 +124,16 @@ impl Refusal {
             Self::LegacyWindowClosed { until } => {
                 format!("the exception for legacy user keys closed at {until}").into()
             }
-            Self::Source {
-                source: Some(source),
-                allowed,
-            } => format!("the key comes from {source}, and may come from {allowed} alone").into(),
-            Self::Source {
-                source: None,
-                allowed,
-            } => format!(
+            Self::Source { source: Some(source), allowed } => {
+                format!("the key comes from {source}, and may come from {allowed} alone").into()
+            }
+            Self::Source { source: None, allowed } => format!(
                 "it is not known where the key comes from; it may come from {allowed} alone"
             )
             .into(),
-            Self::TooLittleLife { at, min } => format!(
-                "the key expires at {at}, in less than the {} required",
-                Span(*min)
-            )
-            .into(),
+            Self::TooLittleLife { at, min } => {
+                format!("the key expires at {at}, in less than the {} required", Span(*min)).into()
+            }
         }
     }
 
@@ -156,22 +148,14 @@ impl Refusal {
             Self::ExpiryTooFar { .. } => "mint a key with a shorter `expires_in_seconds`",
             Self::Host { .. } => "add the host to the policy's `hosts` if it is yours to trust",
             Self::InsecureTransport { .. } => "use https; http is for this machine alone",
-            Self::Kind {
-                kind,
-                admin_expected: true,
-                ..
-            } => match kind {
+            Self::Kind { kind, admin_expected: true, .. } => match kind {
                 KeyKind::Admin => "let the policy admit `admin`",
                 _ => {
                     "make an admin key: Organization settings > Admin keys \
                      (platform.openai.com/settings/organization/admin-keys), as an owner"
                 }
             },
-            Self::Kind {
-                kind,
-                admin_expected: false,
-                ..
-            } => what_to_make(*kind),
+            Self::Kind { kind, admin_expected: false, .. } => what_to_make(*kind),
             Self::LegacyWindowClosed { .. } => {
                 "move to a service account key in a project; extending the date is a decision of \
                  whoever owns the policy"

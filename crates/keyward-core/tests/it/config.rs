@@ -15,9 +15,7 @@ impl<'de> serde::Deserialize<'de> for Config {
         struct Raw {
             api_key: ApiKey,
         }
-        Raw::deserialize(deserializer).map(|raw| Self {
-            api_key: raw.api_key,
-        })
+        Raw::deserialize(deserializer).map(|raw| Self { api_key: raw.api_key })
     }
 }
 
@@ -82,19 +80,10 @@ fn a_policy_is_read_from_toml() {
     assert_eq!(exception.until().to_string(), "2026-12-31T00:00:00Z");
 
     let toml = toml::to_string(&policy).expect("toml");
-    assert_eq!(
-        toml::from_str::<KeyPolicy>(&toml).expect("a policy"),
-        policy
-    );
+    assert_eq!(toml::from_str::<KeyPolicy>(&toml).expect("a policy"), policy);
     let json = serde_json::to_string(&policy).expect("json");
-    assert_eq!(
-        serde_json::from_str::<KeyPolicy>(&json).expect("a policy"),
-        policy
-    );
-    assert_eq!(
-        toml::from_str::<KeyPolicy>("").expect("a policy"),
-        KeyPolicy::standard()
-    );
+    assert_eq!(serde_json::from_str::<KeyPolicy>(&json).expect("a policy"), policy);
+    assert_eq!(toml::from_str::<KeyPolicy>("").expect("a policy"), KeyPolicy::standard());
 }
 
 #[test]
@@ -109,22 +98,11 @@ fn a_policy_with_a_mistake_is_an_error_that_says_how_to_mend_it() {
         ("kinds = [\"svcacct\"]", "service_account"),
         ("hosts = [\"https://api.openai.com\"]", "api.openai.com"),
         ("preset = \"prod\"", "production"),
-        (
-            "[danger.allow_legacy_user_key]\nreason = \"\"\nuntil = \"2026-12-31\"",
-            "reason",
-        ),
-        (
-            "[danger.allow_legacy_user_key]\nreason = \"x\"\nuntil = \"soon\"",
-            "2026-12-31",
-        ),
-        (
-            "[danger.allow_legacy_user_key]\nuntil = \"2026-12-31\"",
-            "reason",
-        ),
+        ("[danger.allow_legacy_user_key]\nreason = \"\"\nuntil = \"2026-12-31\"", "reason"),
+        ("[danger.allow_legacy_user_key]\nreason = \"x\"\nuntil = \"soon\"", "2026-12-31"),
+        ("[danger.allow_legacy_user_key]\nuntil = \"2026-12-31\"", "reason"),
     ] {
-        let error = toml::from_str::<KeyPolicy>(toml)
-            .expect_err(toml)
-            .to_string();
+        let error = toml::from_str::<KeyPolicy>(toml).expect_err(toml).to_string();
         assert!(error.contains(expected), "{toml}\n{error}");
     }
 }

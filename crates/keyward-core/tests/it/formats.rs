@@ -144,37 +144,19 @@ fn own_key() -> impl Strategy<Value = (String, &'static str)> {
         .filter(|s| s.family() == Family::Own && s.expected_kind() != "not_a_key")
         .collect();
     (proptest::sample::select(shapes), any::<u64>()).prop_map(|(shape, seed)| {
-        (
-            shape.generate(&mut KeyRng::seeded(seed)),
-            shape.expected_kind(),
-        )
+        (shape.generate(&mut KeyRng::seeded(seed)), shape.expected_kind())
     })
 }
 
 /// The bytes of a key that are neither its prefix nor its marker.
 fn random_part(key: &str) -> Vec<usize> {
-    let prefix = [
-        "sk-proj-",
-        "sk-svcacct-",
-        "sk-admin-",
-        "sk-None-",
-        "sess-",
-        "ek_",
-    ]
-    .into_iter()
-    .find(|p| key.starts_with(p))
-    // Of `sk-<name>-…` everything before the two halves is prefix.
-    .map_or_else(
-        || {
-            key.find(MARKER)
-                .map_or(key.len(), |at| at.saturating_sub(20))
-        },
-        str::len,
-    );
+    let prefix = ["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-", "sess-", "ek_"]
+        .into_iter()
+        .find(|p| key.starts_with(p))
+        // Of `sk-<name>-…` everything before the two halves is prefix.
+        .map_or_else(|| key.find(MARKER).map_or(key.len(), |at| at.saturating_sub(20)), str::len);
     let marker = key.find(MARKER).map(|at| at..at + MARKER.len());
-    (prefix..key.len())
-        .filter(|at| !marker.as_ref().is_some_and(|m| m.contains(at)))
-        .collect()
+    (prefix..key.len()).filter(|at| !marker.as_ref().is_some_and(|m| m.contains(at))).collect()
 }
 
 proptest! {
@@ -237,7 +219,5 @@ proptest! {
 }
 
 fn prefix_decides(key: &str) -> bool {
-    ["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-"]
-        .iter()
-        .any(|p| key.starts_with(p))
+    ["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-"].iter().any(|p| key.starts_with(p))
 }

@@ -18,14 +18,8 @@ fn debug_of_everything_that_holds_a_key_is_silent() {
         CANARY.text(),
         [
             ("ApiKey", format!("{key:?} {key:#?}")),
-            (
-                "fingerprint",
-                format!("{:?} {}", key.fingerprint(), key.fingerprint())
-            ),
-            (
-                "SecretText",
-                format!("{:?}", SecretText::from(CANARY.text().to_owned()))
-            ),
+            ("fingerprint", format!("{:?} {}", key.fingerprint(), key.fingerprint())),
+            ("SecretText", format!("{:?}", SecretText::from(CANARY.text().to_owned()))),
             ("Admitted", format!("{admitted:?}")),
             ("ProjectKey", format!("{project_key:?}")),
             ("Refusal", error_surfaces(&refusal)),
@@ -35,10 +29,7 @@ fn debug_of_everything_that_holds_a_key_is_silent() {
     let text = Canary::of_kind("admin").text();
     let admin = ApiKey::parse(text.to_owned()).expect("a key");
     let admin = KeyPolicy::admin().admit(&admin, &now).expect("admitted");
-    assert_no_leak!(
-        text,
-        format!("{:?}", admin.into_admin_key().expect("an admin key"))
-    );
+    assert_no_leak!(text, format!("{:?}", admin.into_admin_key().expect("an admin key")));
 }
 
 #[test]
@@ -68,25 +59,17 @@ fn no_parse_error_has_a_part_of_the_text() {
 fn a_clone_shares_the_allocation() {
     let key = ApiKey::parse(keys::project_key(&mut KeyRng::seeded(1))).expect("a key");
     let clone = key.clone();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "addresses are compared, not read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "addresses are compared, not read")]
     let same = std::ptr::eq(key.expose_secret(), clone.expose_secret());
     assert!(same);
 }
 
 #[test]
 fn a_key_that_needs_no_trimming_is_moved_and_not_copied() {
-    let text = keys::project_key(&mut KeyRng::seeded(1))
-        .into_boxed_str()
-        .into_string();
+    let text = keys::project_key(&mut KeyRng::seeded(1)).into_boxed_str().into_string();
     let before = text.as_ptr();
     let key = ApiKey::parse(text).expect("a key");
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "addresses are compared, not read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "addresses are compared, not read")]
     let after = key.expose_secret().as_ptr();
     assert!(std::ptr::eq(before, after));
 }

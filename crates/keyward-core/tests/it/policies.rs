@@ -35,15 +35,11 @@ fn each_kind_is_refused_in_its_own_words() {
         "session",
         "user_unprefixed_95",
     ] {
-        let refusal = KeyPolicy::production()
-            .admit(&key(shape), &AdmitContext::at(NOW))
-            .expect_err(shape);
+        let refusal =
+            KeyPolicy::production().admit(&key(shape), &AdmitContext::at(NOW)).expect_err(shape);
         assert_eq!(refusal.rule(), "kind", "{shape}");
         assert!(!refusal.fix().is_empty(), "{shape}");
-        assert!(
-            texts.insert(refusal.why().into_owned()),
-            "{shape} is refused like another kind"
-        );
+        assert!(texts.insert(refusal.why().into_owned()), "{shape} is refused like another kind");
         assert!(!refusal.to_string().contains('\n'), "{refusal}");
     }
 }
@@ -51,17 +47,12 @@ fn each_kind_is_refused_in_its_own_words() {
 #[test]
 fn an_admin_key_and_a_project_key_never_stand_for_each_other() {
     let context = AdmitContext::at(NOW);
-    let both = KeyPolicy::standard()
-        .with_kinds([KeyKind::Admin, KeyKind::Project])
-        .expect("kinds");
+    let both = KeyPolicy::standard().with_kinds([KeyKind::Admin, KeyKind::Project]).expect("kinds");
     let admin = both.admit(&key("admin_165"), &context).expect("admitted");
     let project = both.admit(&key("project_164"), &context).expect("admitted");
     assert!(admin.clone().into_admin_key().is_ok());
     assert!(project.clone().into_project_key().is_ok());
-    assert_eq!(
-        admin.into_project_key().expect_err("narrowed").rule(),
-        "kind"
-    );
+    assert_eq!(admin.into_project_key().expect_err("narrowed").rule(), "kind");
     let refusal = project.into_admin_key().expect_err("narrowed");
     assert!(refusal.fix().contains("admin-keys"), "{refusal}");
 }
@@ -77,32 +68,16 @@ fn expiry_rules() {
         (standard(), Some(-1), Some("expired")),
         (standard().require_expiry(), None, Some("expiry_missing")),
         (standard().require_expiry(), Some(9_999), None),
-        (
-            standard().with_max_lifetime(days(90)),
-            None,
-            Some("expiry_missing"),
-        ),
+        (standard().with_max_lifetime(days(90)), None, Some("expiry_missing")),
         (standard().with_max_lifetime(days(90)), Some(90), None),
-        (
-            standard().with_max_lifetime(days(90)),
-            Some(91),
-            Some("expiry_too_far"),
-        ),
+        (standard().with_max_lifetime(days(90)), Some(91), Some("expiry_too_far")),
         (standard().with_min_remaining_life(days(2)), None, None),
         (standard().with_min_remaining_life(days(2)), Some(2), None),
-        (
-            standard().with_min_remaining_life(days(2)),
-            Some(1),
-            Some("too_little_life"),
-        ),
+        (standard().with_min_remaining_life(days(2)), Some(1), Some("too_little_life")),
     ] {
         let context = AdmitContext::at(NOW).expires_at(expires.map(in_days));
         let refused = policy.admit(&key("project_164"), &context).err();
-        assert_eq!(
-            refused.as_ref().map(Refusal::rule),
-            rule,
-            "{policy:?} {expires:?}"
-        );
+        assert_eq!(refused.as_ref().map(Refusal::rule), rule, "{policy:?} {expires:?}");
     }
 }
 
@@ -130,9 +105,7 @@ fn source_rules() {
 
 #[test]
 fn host_rules() {
-    let policy = KeyPolicy::standard()
-        .with_host("127.0.0.1")
-        .expect("a host");
+    let policy = KeyPolicy::standard().with_host("127.0.0.1").expect("a host");
     for (scheme, host, rule) in [
         ("https", "api.openai.com", None),
         ("https", "eu.api.openai.com", None),
@@ -144,11 +117,7 @@ fn host_rules() {
     ] {
         let context = AdmitContext::at(NOW).endpoint(Endpoint::new(scheme, host));
         let refused = policy.admit(&key("project_164"), &context).err();
-        assert_eq!(
-            refused.as_ref().map(Refusal::rule),
-            rule,
-            "{scheme}://{host}"
-        );
+        assert_eq!(refused.as_ref().map(Refusal::rule), rule, "{scheme}://{host}");
     }
     for host in ["", "*", "https://x", "x:1"] {
         let made = KeyPolicy::standard().with_hosts([host]);
@@ -163,35 +132,19 @@ fn the_door_for_legacy_keys_closes_by_itself() {
     let legacy = key("legacy_user_51");
     assert!(policy.admit(&legacy, &AdmitContext::at(in_days(9))).is_ok());
     for day in [10, 11, 1_000] {
-        let refusal = policy
-            .admit(&legacy, &AdmitContext::at(in_days(day)))
-            .expect_err("closed");
+        let refusal = policy.admit(&legacy, &AdmitContext::at(in_days(day))).expect_err("closed");
         assert_eq!(refusal.rule(), "legacy_window_closed");
     }
     // It opens for nothing else.
-    assert!(
-        policy
-            .admit(&key("project_164"), &AdmitContext::at(NOW))
-            .is_err()
-    );
-    assert_eq!(
-        AllowLegacyUserKey::new(" \n", in_days(1)),
-        Err(PolicyError::ReasonMissing)
-    );
+    assert!(policy.admit(&key("project_164"), &AdmitContext::at(NOW)).is_err());
+    assert_eq!(AllowLegacyUserKey::new(" \n", in_days(1)), Err(PolicyError::ReasonMissing));
 }
 
 #[test]
 fn some_kinds_no_policy_can_admit() {
-    for kind in [
-        KeyKind::LegacyUser,
-        KeyKind::Session,
-        KeyKind::OtherVendor(Vendor::Anthropic),
-    ] {
+    for kind in [KeyKind::LegacyUser, KeyKind::Session, KeyKind::OtherVendor(Vendor::Anthropic)] {
         let made = KeyPolicy::standard().with_kinds([KeyKind::Project, kind]);
         assert_eq!(made, Err(PolicyError::KindNeverAdmitted(kind)));
     }
-    assert_eq!(
-        KeyPolicy::standard().with_kinds([]),
-        Err(PolicyError::NoKind)
-    );
+    assert_eq!(KeyPolicy::standard().with_kinds([]), Err(PolicyError::NoKind));
 }

@@ -13,15 +13,9 @@ fn no_key_of_any_kind_survives() {
         if !is_secret || shape.id() == "litellm_master" {
             continue;
         }
-        for template in [
-            "wrong key: KEY.",
-            "KEY",
-            "(KEY)",
-            "key=KEY,",
-            "'KEY'",
-            "{\"k\":\"KEY\"}",
-            "tokenKEY",
-        ] {
+        for template in
+            ["wrong key: KEY.", "KEY", "(KEY)", "key=KEY,", "'KEY'", "{\"k\":\"KEY\"}", "tokenKEY"]
+        {
             let key = shape.generate(&mut rng);
             let said = scrub(&template.replace("KEY", &key)).into_owned();
             assert_no_leak!(&key, [(shape.id(), said)]);
@@ -50,10 +44,7 @@ fn what_people_read_survives() {
 fn what_is_masked_says_its_kind() {
     let mut rng = KeyRng::seeded(5);
     let key = keys::admin_key(&mut rng);
-    assert_eq!(
-        scrub(&format!("no such key: {key}!")),
-        "no such key: [admin key]!"
-    );
+    assert_eq!(scrub(&format!("no such key: {key}!")), "no such key: [admin key]!");
     assert_eq!(
         scrub("Incorrect API key provided: sk-svcac****************ab12."),
         "Incorrect API key provided: [masked].",

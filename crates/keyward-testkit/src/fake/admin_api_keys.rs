@@ -15,10 +15,7 @@ use super::state::{Key, KeyKind, NewKey, Organization, Owner, Shared};
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/organization/admin_api_keys", get(list).post(create))
-        .route(
-            "/v1/organization/admin_api_keys/{key_id}",
-            get(retrieve).delete(delete),
-        )
+        .route("/v1/organization/admin_api_keys/{key_id}", get(retrieve).delete(delete))
 }
 
 async fn list(
@@ -35,11 +32,7 @@ async fn list(
             shown: key.deleted_at.is_none().then(|| shown(key, &organization)),
         })
         .collect();
-    page::by_id(
-        entries,
-        &Parameters::new(query),
-        Limits::usual(shared.options.page_size_limit),
-    )
+    page::by_id(entries, &Parameters::new(query), Limits::usual(shared.options.page_size_limit))
 }
 
 async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json, ApiError> {

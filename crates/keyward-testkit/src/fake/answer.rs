@@ -25,12 +25,7 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            param: None,
-            code: None,
-        }
+        Self { status, message: message.into(), param: None, code: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -42,17 +37,11 @@ impl ApiError {
     }
 
     pub(super) fn code(self, code: impl Into<String>) -> Self {
-        Self {
-            code: Some(code.into()),
-            ..self
-        }
+        Self { code: Some(code.into()), ..self }
     }
 
     pub(super) fn param(self, param: &'static str) -> Self {
-        Self {
-            param: Some(param),
-            ..self
-        }
+        Self { param: Some(param), ..self }
     }
 
     /// The object inside the wrapper.
@@ -110,10 +99,7 @@ impl Fields {
                 ));
             }
         };
-        match fields
-            .keys()
-            .find(|field| !allowed.contains(&field.as_str()))
-        {
+        match fields.keys().find(|field| !allowed.contains(&field.as_str())) {
             Some(field) => Err(ApiError::bad_request(format!(
                 "Unrecognized request argument supplied: {field}"
             ))),
@@ -136,11 +122,9 @@ impl Fields {
     pub(super) fn required_text(&self, field: &'static str) -> Result<String, ApiError> {
         match self.text(field)? {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(
-                ApiError::bad_request(format!("Missing required parameter: '{field}'."))
-                    .param(field)
-                    .code("missing_required_parameter"),
-            ),
+            _ => Err(ApiError::bad_request(format!("Missing required parameter: '{field}'."))
+                .param(field)
+                .code("missing_required_parameter")),
         }
     }
 
@@ -172,10 +156,7 @@ impl Fields {
         value
             .as_array()
             .and_then(|scopes| {
-                scopes
-                    .iter()
-                    .map(|scope| scope.as_str().map(str::to_owned))
-                    .collect()
+                scopes.iter().map(|scope| scope.as_str().map(str::to_owned)).collect()
             })
             .map(Some)
             .ok_or_else(|| invalid("scopes", "an array of strings"))

@@ -63,21 +63,14 @@ pub(super) fn admit(
 
 /// The text that a request presents as its key.
 pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// Whether the edge knows the key by now, and knows it still.
 fn is_accepted(shared: &Shared, organization: &Organization, key: &Key) -> bool {
     let now = shared.clock.precise();
-    let archived = key
-        .project
-        .as_ref()
-        .is_some_and(|id| organization.active_project(id).is_err());
+    let archived = key.project.as_ref().is_some_and(|id| organization.active_project(id).is_err());
     let cached = shared.options.auth_cache;
     let lost = matches!(key.owner, Owner::User(_)) && !organization.owner_has_access(key);
     now >= key.live_from

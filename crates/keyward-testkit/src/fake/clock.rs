@@ -32,9 +32,7 @@ impl FakeClock {
     /// A clock that runs with the system's; advancing it puts it ahead.
     #[must_use]
     pub fn system() -> Self {
-        Self::starting(Time::System {
-            ahead: Duration::ZERO,
-        })
+        Self::starting(Time::System { ahead: Duration::ZERO })
     }
 
     /// Moves the clock forward.
@@ -60,9 +58,7 @@ impl FakeClock {
     }
 
     fn starting(time: Time) -> Self {
-        Self {
-            time: Arc::new(Mutex::new(time)),
-        }
+        Self { time: Arc::new(Mutex::new(time)) }
     }
 }
 
@@ -72,14 +68,9 @@ enum Time {
     System { ahead: Duration },
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the clock that is injected"
-)]
+#[allow(clippy::disallowed_methods, reason = "this is the clock that is injected")]
 fn system_time() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

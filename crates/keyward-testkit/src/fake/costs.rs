@@ -42,23 +42,12 @@ async fn costs(
         .iter()
         .filter(|spent| wanted(&spent.project, &projects) && wanted(&spent.key, &keys))
         .collect();
-    let starts: Vec<u64> = (start / DAY..end.div_ceil(DAY))
-        .map(|day| day * DAY)
-        .collect();
-    let limits = Limits {
-        min: 1,
-        default: 7,
-        max: 180,
-        cap: shared.options.page_size_limit,
-    };
+    let starts: Vec<u64> = (start / DAY..end.div_ceil(DAY)).map(|day| day * DAY).collect();
+    let limits = Limits { min: 1, default: 7, max: 180, cap: shared.options.page_size_limit };
     page::buckets(&starts, &query, limits, |from| {
         let until = from + DAY;
-        let results = grouping.results(
-            spent
-                .iter()
-                .filter(|spent| (*from..until).contains(&spent.at))
-                .copied(),
-        );
+        let results = grouping
+            .results(spent.iter().filter(|spent| (*from..until).contains(&spent.at)).copied());
         json!({ "object": "bucket", "start_time": from, "end_time": until, "results": results })
     })
 }

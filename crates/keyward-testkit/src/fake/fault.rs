@@ -66,12 +66,7 @@ impl Fault {
     /// A fault of the operation with this method and path template; `*` is any. What happens is
     /// told by [`FaultPoint::then`].
     pub fn on(method: &str, path: &str) -> FaultPoint {
-        FaultPoint {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            after: 0,
-            times: once(),
-        }
+        FaultPoint { method: method.to_owned(), path: path.to_owned(), after: 0, times: once() }
     }
 
     /// Reads a list of faults.
@@ -80,9 +75,7 @@ impl Fault {
     ///
     /// If the text is no JSON list of faults.
     pub fn list_from_json(json: &str) -> Result<Vec<Self>, FaultListError> {
-        serde_json::from_str(json).map_err(|e| FaultListError {
-            message: e.to_string(),
-        })
+        serde_json::from_str(json).map_err(|e| FaultListError { message: e.to_string() })
     }
 
     /// What happens.
@@ -96,10 +89,7 @@ impl Fault {
         if self.path == "*" || OPERATIONS.iter().any(|(m, path)| self.matches(m, path)) {
             return Ok(());
         }
-        Err(format!(
-            "the fake has no operation {} {} for a fault",
-            self.method, self.path
-        ))
+        Err(format!("the fake has no operation {} {} for a fault", self.method, self.path))
     }
 
     fn matches(&self, method: &str, template: &str) -> bool {
@@ -122,44 +112,24 @@ pub struct FaultPoint {
 impl FaultPoint {
     /// Befalls `times` requests.
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     /// Befalls every request from then on.
     pub fn always(self) -> Self {
-        Self {
-            times: None,
-            ..self
-        }
+        Self { times: None, ..self }
     }
 
     /// Lets `requests` of those that match pass first.
     pub fn after(self, requests: u32) -> Self {
-        Self {
-            after: requests,
-            ..self
-        }
+        Self { after: requests, ..self }
     }
 
     /// What happens.
     #[must_use]
     pub fn then(self, action: FaultAction) -> Fault {
-        let Self {
-            method,
-            path,
-            after,
-            times,
-        } = self;
-        Fault {
-            method,
-            path,
-            after,
-            times,
-            action,
-        }
+        let Self { method, path, after, times } = self;
+        Fault { method, path, after, times, action }
     }
 }
 
@@ -310,9 +280,7 @@ impl Script {
             if !fault.matches(method, template) {
                 continue;
             }
-            let past = fault
-                .times
-                .is_some_and(|times| *seen >= fault.after.saturating_add(times));
+            let past = fault.times.is_some_and(|times| *seen >= fault.after.saturating_add(times));
             if past {
                 continue;
             }
@@ -325,10 +293,7 @@ impl Script {
     }
 }
 
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "the shape that the field's default must have"
-)]
+#[allow(clippy::unnecessary_wraps, reason = "the shape that the field's default must have")]
 fn once() -> Option<u32> {
     Some(1)
 }
@@ -352,14 +317,10 @@ mod tests {
     fn faults_of_one_operation_queue() {
         let mut script = Script::default();
         script.push(
-            Fault::on("GET", "/models")
-                .after(1)
-                .then(FaultAction::StatusBefore { code: 500 }),
+            Fault::on("GET", "/models").after(1).then(FaultAction::StatusBefore { code: 500 }),
         );
         script.push(
-            Fault::on("get", "/v1/models")
-                .times(2)
-                .then(FaultAction::StatusBefore { code: 502 }),
+            Fault::on("get", "/v1/models").times(2).then(FaultAction::StatusBefore { code: 502 }),
         );
         let seen: Vec<_> = (0..4).map(|_| status(&mut script)).collect();
         assert_eq!(seen, [Some(502), Some(500), Some(502), None]);
@@ -369,11 +330,7 @@ mod tests {
     #[test]
     fn a_wildcard_matches_always() {
         let mut script = Script::default();
-        script.push(
-            Fault::on("*", "*")
-                .always()
-                .then(FaultAction::TruncatedJson),
-        );
+        script.push(Fault::on("*", "*").always().then(FaultAction::TruncatedJson));
         assert!((0..100).all(|_| script.next("DELETE", "").is_some()));
     }
 
@@ -407,17 +364,8 @@ mod tests {
             let faults = Fault::list_from_json(&list).unwrap();
             assert_eq!((faults[0].after, faults[0].times), (0, Some(1)), "{action}");
         }
-        for wrong in [
-            "{}",
-            "[{}]",
-            r#"[{"method":"*","path":"*","action":{"kind":"x"}}]"#,
-        ] {
-            assert!(
-                Fault::list_from_json(wrong)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("no")
-            );
+        for wrong in ["{}", "[{}]", r#"[{"method":"*","path":"*","action":{"kind":"x"}}]"#] {
+            assert!(Fault::list_from_json(wrong).unwrap_err().to_string().contains("no"));
         }
     }
 }

@@ -35,11 +35,6 @@ async fn list(
         })
         .collect();
     let cap = shared.options.page_size_limit;
-    let limits = Limits {
-        min: 0,
-        default: 100,
-        max: 1000,
-        cap,
-    };
+    let limits = Limits { min: 0, default: 100, max: 1000, cap };
     page::by_next(entries, &Parameters::new(query), limits)
 }

@@ -16,9 +16,7 @@ use super::state::{Shared, Spending};
 const PRICE: f64 = 0.25;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/v1/models", get(models))
-        .route("/v1/responses", post(respond))
+    Router::new().route("/v1/models", get(models)).route("/v1/responses", post(respond))
 }
 
 async fn models(State(shared): State<Arc<Shared>>) -> Json {
@@ -40,23 +38,11 @@ async fn respond(
         return Err(ApiError::bad_request(message));
     };
     let at = shared.clock.now();
-    let model = fields
-        .get("model")
-        .cloned()
-        .unwrap_or_else(|| "fake-model".into());
+    let model = fields.get("model").cloned().unwrap_or_else(|| "fake-model".into());
     let id = shared.request_id().replace("req_", "resp_");
     let mut organization = shared.organization();
-    let project = organization
-        .keys
-        .iter()
-        .find(|k| k.id == key)
-        .and_then(|k| k.project.clone());
-    organization.spending.push(Spending {
-        at,
-        project,
-        key: Some(key),
-        amount: PRICE,
-    });
+    let project = organization.keys.iter().find(|k| k.id == key).and_then(|k| k.project.clone());
+    organization.spending.push(Spending { at, project, key: Some(key), amount: PRICE });
     let text = json!({ "type": "output_text", "text": "This is the fake.", "annotations": [] });
     Ok(Json(json!({
         "id": id,

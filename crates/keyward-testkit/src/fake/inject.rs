@@ -43,9 +43,7 @@ pub(super) fn instead(action: &FaultAction, headers: &HeaderMap) -> Option<Respo
             let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code(code.as_str());
             let mut response = error.into_response();
             if let Some(seconds) = retry_after {
-                response
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, (*seconds).into());
+                response.headers_mut().insert(header::RETRY_AFTER, (*seconds).into());
             }
             response
         }
@@ -83,21 +81,17 @@ pub(super) fn without_cursor(uri: &Uri) -> Uri {
         .split('&')
         .filter(|pair| !matches!(pair.split('=').next(), Some("after" | "page")))
         .collect();
-    format!("{}?{}", uri.path(), kept.join("&"))
-        .parse()
-        .unwrap_or_else(|_| uri.clone())
+    format!("{}?{}", uri.path(), kept.join("&")).parse().unwrap_or_else(|_| uri.clone())
 }
 
 fn reshape(action: &FaultAction, mut value: Value) -> Value {
     match action {
         FaultAction::MissingFields { fields } => for_each_item(&mut value, |item| {
-            item.retain(|name, _| {
-                if fields.is_empty() {
-                    name == "id"
-                } else {
-                    !fields.contains(name)
-                }
-            });
+            item.retain(
+                |name, _| {
+                    if fields.is_empty() { name == "id" } else { !fields.contains(name) }
+                },
+            );
         }),
         FaultAction::RepeatedCursor => repeat_cursor(&mut value),
         FaultAction::UnknownEnumValues => for_each_object(&mut value, &|object| {
@@ -118,10 +112,7 @@ fn reshape(action: &FaultAction, mut value: Value) -> Value {
             }
         }),
         FaultAction::UnknownFields => for_each_object(&mut value, &|object| {
-            object.insert(
-                "a_field_of_next_year".into(),
-                json!({ "nested": [1, "two", null] }),
-            );
+            object.insert("a_field_of_next_year".into(), json!({ "nested": [1, "two", null] }));
         }),
         FaultAction::ValueMoved => for_each_object(&mut value, &|object| {
             if let Some(secret) = object.remove("value") {
@@ -140,10 +131,7 @@ fn reshape(action: &FaultAction, mut value: Value) -> Value {
 }
 
 fn repeat_cursor(value: &mut Value) {
-    let last = value["data"]
-        .as_array()
-        .and_then(|data| data.last())
-        .map(|item| item["id"].clone());
+    let last = value["data"].as_array().and_then(|data| data.last()).map(|item| item["id"].clone());
     let Some(envelope) = value.as_object_mut() else {
         return;
     };
@@ -166,23 +154,15 @@ fn for_each_item(value: &mut Value, mut change: impl FnMut(&mut Map<String, Valu
         Value::Object(object) => return change(object),
         _ => None,
     };
-    items
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
-        .for_each(change);
+    items.into_iter().flatten().filter_map(Value::as_object_mut).for_each(change);
 }
 
 /// Runs over every object, the innermost first, so that what is put in is not visited.
 fn for_each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| for_each_object(item, change)),
+        Value::Array(items) => items.iter_mut().for_each(|item| for_each_object(item, change)),
         Value::Object(object) => {
-            object
-                .values_mut()
-                .for_each(|field| for_each_object(field, change));
+            object.values_mut().for_each(|field| for_each_object(field, change));
             change(object);
         }
         _ => {}
@@ -292,10 +272,7 @@ mod tests {
         let wrong = reshape(&FaultAction::WrongTypes, minted.clone());
         let kept = json!({"id": "key_1", "name": 7, "created_at": "5", "value": "secret"});
         assert_eq!(wrong, kept);
-        let account = reshape(
-            &FaultAction::WrongTypes,
-            json!({"id": "a", "api_key": minted}),
-        );
+        let account = reshape(&FaultAction::WrongTypes, json!({"id": "a", "api_key": minted}));
         assert_eq!(account["api_key"]["value"], "secret");
     }
 
@@ -303,9 +280,6 @@ mod tests {
     fn all_but_the_id_can_be_missing() {
         let list = json!({"object": "list", "data": [{"id": "a", "name": "n"}], "has_more": false});
         let bare = reshape(&FaultAction::MissingFields { fields: Vec::new() }, list);
-        assert_eq!(
-            bare,
-            json!({"object": "list", "data": [{"id": "a"}], "has_more": false})
-        );
+        assert_eq!(bare, json!({"object": "list", "data": [{"id": "a"}], "has_more": false}));
     }
 }

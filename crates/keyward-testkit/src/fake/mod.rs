@@ -171,41 +171,26 @@ impl FakeOpenAi {
     #[must_use]
     pub fn key_id(&self, value: &str) -> Option<String> {
         let organization = self.shared.organization();
-        organization
-            .keys
-            .iter()
-            .find(|key| key.value == value)
-            .map(|key| key.id.clone())
+        organization.keys.iter().find(|key| key.value == value).map(|key| key.id.clone())
     }
 }
 
 /// Filling the organization without the API.
-#[allow(
-    clippy::must_use_candidate,
-    reason = "seeding is done for its effect too"
-)]
+#[allow(clippy::must_use_candidate, reason = "seeding is done for its effect too")]
 impl FakeOpenAi {
     /// Adds a project and tells its id.
     pub fn seed_project(&self, name: &str) -> String {
-        self.shared
-            .organization()
-            .add_project(name, self.clock().now())
-            .id
-            .clone()
+        self.shared.organization().add_project(name, self.clock().now()).id.clone()
     }
 
     /// Adds a person with the role `reader` and tells their id. They have access to no project.
     pub fn seed_user(&self, name: &str) -> String {
-        self.shared
-            .organization()
-            .add_user(name, "reader", self.clock().now())
+        self.shared.organization().add_user(name, "reader", self.clock().now())
     }
 
     /// Adds a group and tells its id.
     pub fn seed_group(&self, name: &str) -> String {
-        self.shared
-            .organization()
-            .add_group(name, self.clock().now())
+        self.shared.organization().add_group(name, self.clock().now())
     }
 
     /// Adds a service account without keys and tells its id. The roles are `member`, `owner` and
@@ -216,13 +201,8 @@ impl FakeOpenAi {
     /// If there is no such project.
     pub fn seed_service_account(&self, project: &str, name: &str, role: &str) -> String {
         let mut organization = self.shared.organization();
-        assert!(
-            organization.project(project).is_ok(),
-            "no such project: {project}"
-        );
-        organization
-            .add_service_account(project, name, role, self.clock().now())
-            .id
+        assert!(organization.project(project).is_ok(), "no such project: {project}");
+        organization.add_service_account(project, name, role, self.clock().now()).id
     }
 
     /// Adds a key, with every scope and no expiry, to a service account, and tells its value.
@@ -232,19 +212,12 @@ impl FakeOpenAi {
     /// If there is no such account.
     pub fn seed_service_account_key(&self, service_account: &str) -> String {
         let mut organization = self.shared.organization();
-        let found = organization
-            .service_accounts
-            .iter()
-            .find(|account| account.id == service_account);
-        let Some(account) = found else {
-            panic!("no such service account: {service_account}")
-        };
+        let found =
+            organization.service_accounts.iter().find(|account| account.id == service_account);
+        let Some(account) = found else { panic!("no such service account: {service_account}") };
         let project = account.project.clone();
         let owner = Owner::ServiceAccount(service_account.to_owned());
-        organization
-            .add_key(self.seed(KeyKind::ServiceAccount, owner, project))
-            .value
-            .clone()
+        organization.add_key(self.seed(KeyKind::ServiceAccount, owner, project)).value.clone()
     }
 
     /// Adds a person with access to a project and a key for it, and tells the key's value.
@@ -254,29 +227,20 @@ impl FakeOpenAi {
     /// If there is no such project.
     pub fn seed_user_project_key(&self, project: &str) -> String {
         let mut organization = self.shared.organization();
-        assert!(
-            organization.project(project).is_ok(),
-            "no such project: {project}"
-        );
+        assert!(organization.project(project).is_ok(), "no such project: {project}");
         let name = format!("Member {}", organization.users.len());
         let user = organization.add_user(&name, "reader", self.clock().now());
         let added = organization.users.last_mut().expect("one was just added");
         added.projects.push(project.to_owned());
         let owner = Owner::User(user);
-        organization
-            .add_key(self.seed(KeyKind::Project, owner, project.to_owned()))
-            .value
-            .clone()
+        organization.add_key(self.seed(KeyKind::Project, owner, project.to_owned())).value.clone()
     }
 
     /// Adds a legacy user key of the owner's, and tells its value. It is in the default project,
     /// which is added when there is none.
     pub fn seed_legacy_user_key(&self) -> String {
         let mut organization = self.shared.organization();
-        let default = organization
-            .projects
-            .iter()
-            .find(|project| project.is_default);
+        let default = organization.projects.iter().find(|project| project.is_default);
         let project = match default {
             Some(project) => project.id.clone(),
             None => {
@@ -290,21 +254,13 @@ impl FakeOpenAi {
             user.projects.push(project.clone());
         }
         let owner = Owner::User(user.id.clone());
-        organization
-            .add_key(self.seed(KeyKind::LegacyUser, owner, project))
-            .value
-            .clone()
+        organization.add_key(self.seed(KeyKind::LegacyUser, owner, project)).value.clone()
     }
 
     /// Adds what was spent, in US dollars.
     pub fn seed_cost(&self, project: &str, unix_seconds: u64, amount: f64) {
         let project = Some(project.to_owned());
-        let spending = Spending {
-            at: unix_seconds,
-            project,
-            key: None,
-            amount,
-        };
+        let spending = Spending { at: unix_seconds, project, key: None, amount };
         self.shared.organization().spending.push(spending);
     }
 
@@ -332,9 +288,7 @@ impl FakeOpenAi {
 
 impl fmt::Debug for FakeOpenAi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeOpenAi")
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
+        f.debug_struct("FakeOpenAi").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
 }
 
@@ -459,16 +413,8 @@ impl FakeOpenAiBuilder {
     /// If the port is taken, no thread can be started, or a fault is of an operation that the
     /// fake does not have.
     pub async fn start(self) -> io::Result<FakeOpenAi> {
-        let Self {
-            clock,
-            options,
-            port,
-            script,
-            seed,
-        } = self;
-        script
-            .check()
-            .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+        let Self { clock, options, port, script, seed } = self;
+        script.check().map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
         let seed = seed.unwrap_or_else(|| KeyRng::from_entropy().next_u64());
         let shared = Arc::new(Shared::new(clock, options, seed, script));
         let server = Server::start(port, Arc::clone(&shared))?;

@@ -14,43 +14,16 @@ pub(super) static OPERATIONS: [(&str, &str); 25] = [
     ("GET", "/organization/projects/{project_id}"),
     ("POST", "/organization/projects/{project_id}"),
     ("GET", "/organization/projects/{project_id}/api_keys"),
-    (
-        "DELETE",
-        "/organization/projects/{project_id}/api_keys/{api_key_id}",
-    ),
-    (
-        "GET",
-        "/organization/projects/{project_id}/api_keys/{api_key_id}",
-    ),
-    (
-        "POST",
-        "/organization/projects/{project_id}/api_keys/{api_key_id}",
-    ),
+    ("DELETE", "/organization/projects/{project_id}/api_keys/{api_key_id}"),
+    ("GET", "/organization/projects/{project_id}/api_keys/{api_key_id}"),
+    ("POST", "/organization/projects/{project_id}/api_keys/{api_key_id}"),
     ("POST", "/organization/projects/{project_id}/archive"),
-    (
-        "GET",
-        "/organization/projects/{project_id}/service_accounts",
-    ),
-    (
-        "POST",
-        "/organization/projects/{project_id}/service_accounts",
-    ),
-    (
-        "DELETE",
-        "/organization/projects/{project_id}/service_accounts/{service_account_id}",
-    ),
-    (
-        "GET",
-        "/organization/projects/{project_id}/service_accounts/{service_account_id}",
-    ),
-    (
-        "POST",
-        "/organization/projects/{project_id}/service_accounts/{service_account_id}",
-    ),
-    (
-        "POST",
-        "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys",
-    ),
+    ("GET", "/organization/projects/{project_id}/service_accounts"),
+    ("POST", "/organization/projects/{project_id}/service_accounts"),
+    ("DELETE", "/organization/projects/{project_id}/service_accounts/{service_account_id}"),
+    ("GET", "/organization/projects/{project_id}/service_accounts/{service_account_id}"),
+    ("POST", "/organization/projects/{project_id}/service_accounts/{service_account_id}"),
+    ("POST", "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys"),
     ("GET", "/organization/users"),
     ("GET", "/organization/users/{user_id}"),
     ("POST", "/responses"),

@@ -22,10 +22,7 @@ impl Parameters {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The values of an array parameter, spelled `name[]=a` or `name=a`.
@@ -57,12 +54,7 @@ impl Parameters {
     }
 
     pub(super) fn limit(&self, limits: Limits) -> Result<usize, ApiError> {
-        let Limits {
-            min,
-            default,
-            max,
-            cap,
-        } = limits;
+        let Limits { min, default, max, cap } = limits;
         let limit = match self.get("limit") {
             None => default,
             Some(value) => value
@@ -88,12 +80,7 @@ pub(super) struct Limits {
 impl Limits {
     /// Those of most lists: 1 to 100, 20 by default.
     pub(super) fn usual(cap: Option<usize>) -> Self {
-        Self {
-            min: 1,
-            default: 20,
-            max: 100,
-            cap,
-        }
+        Self { min: 1, default: 20, max: 100, cap }
     }
 }
 
@@ -180,10 +167,7 @@ impl Page {
             .collect();
         let has_more = shown.len() > limit;
         shown.truncate(limit);
-        Ok(Self {
-            entries: shown,
-            has_more,
-        })
+        Ok(Self { entries: shown, has_more })
     }
 
     fn last(&self) -> Option<&String> {
@@ -206,12 +190,7 @@ mod tests {
     use super::*;
 
     fn query(pairs: &[(&str, &str)]) -> Parameters {
-        Parameters(
-            pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-                .collect(),
-        )
+        Parameters(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
     }
 
     fn entries(hidden: &[usize]) -> Vec<Entry> {
@@ -225,12 +204,9 @@ mod tests {
 
     #[test]
     fn a_cursor_to_a_hidden_entry_still_works() {
-        let Json(page) = by_id(
-            entries(&[1]),
-            &query(&[("after", "id_1"), ("limit", "2")]),
-            Limits::usual(None),
-        )
-        .unwrap();
+        let Json(page) =
+            by_id(entries(&[1]), &query(&[("after", "id_1"), ("limit", "2")]), Limits::usual(None))
+                .unwrap();
         assert_eq!(page["first_id"], "id_2");
         assert_eq!(page["last_id"], "id_3");
         assert_eq!(page["has_more"], true);
@@ -242,20 +218,12 @@ mod tests {
         let Json(page) = by_next(entries(&[]), &query(&[]), limits).unwrap();
         assert_eq!(page["next"], "id_2");
         let Json(page) = by_next(entries(&[]), &query(&[("after", "id_2")]), limits).unwrap();
-        assert_eq!(
-            (&page["next"], &page["has_more"]),
-            (&Value::Null, &json!(false))
-        );
+        assert_eq!((&page["next"], &page["has_more"]), (&Value::Null, &json!(false)));
     }
 
     #[test]
     fn limits_outside_the_range_and_unknown_cursors_are_refused() {
-        for (name, value) in [
-            ("limit", "0"),
-            ("limit", "101"),
-            ("limit", "x"),
-            ("after", "id_9"),
-        ] {
+        for (name, value) in [("limit", "0"), ("limit", "101"), ("limit", "x"), ("after", "id_9")] {
             assert!(by_id(entries(&[]), &query(&[(name, value)]), Limits::usual(None)).is_err());
         }
     }

@@ -16,10 +16,9 @@ use super::state::{Key, Organization, Owner, Shared};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let keys = "/v1/organization/projects/{project_id}/api_keys";
-    Router::new().route(keys, get(list)).route(
-        &format!("{keys}/{{api_key_id}}"),
-        get(retrieve).post(update).delete(delete),
-    )
+    Router::new()
+        .route(keys, get(list))
+        .route(&format!("{keys}/{{api_key_id}}"), get(retrieve).post(update).delete(delete))
 }
 
 async fn list(
@@ -43,17 +42,10 @@ async fn list(
                 _ => organization.owner_has_access(key),
             };
             let listed = wanted && key.deleted_at.is_none();
-            Entry {
-                id: key.id.clone(),
-                shown: listed.then(|| shown(key, &organization)),
-            }
+            Entry { id: key.id.clone(), shown: listed.then(|| shown(key, &organization)) }
         })
         .collect();
-    page::by_id(
-        entries,
-        &query,
-        Limits::usual(shared.options.page_size_limit),
-    )
+    page::by_id(entries, &query, Limits::usual(shared.options.page_size_limit))
 }
 
 async fn retrieve(
@@ -138,11 +130,7 @@ fn find(organization: &Organization, project: &str, id: &str) -> Result<usize, A
 }
 
 fn shown(key: &Key, organization: &Organization) -> Value {
-    let access = if organization.owner_has_access(key) {
-        "active"
-    } else {
-        "inactive"
-    };
+    let access = if organization.owner_has_access(key) { "active" } else { "inactive" };
     json!({
         "object": "organization.project.api_key",
         "id": key.id,

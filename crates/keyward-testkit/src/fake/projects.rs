@@ -15,14 +15,8 @@ use super::state::{Project, Shared};
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/organization/projects", get(list).post(create))
-        .route(
-            "/v1/organization/projects/{project_id}",
-            get(retrieve).post(update),
-        )
-        .route(
-            "/v1/organization/projects/{project_id}/archive",
-            post(archive),
-        )
+        .route("/v1/organization/projects/{project_id}", get(retrieve).post(update))
+        .route("/v1/organization/projects/{project_id}/archive", post(archive))
 }
 
 async fn list(
@@ -40,11 +34,7 @@ async fn list(
             shown: (all || project.archived_at.is_none()).then(|| shown(project)),
         })
         .collect();
-    page::by_id(
-        entries,
-        &query,
-        Limits::usual(shared.options.page_size_limit),
-    )
+    page::by_id(entries, &query, Limits::usual(shared.options.page_size_limit))
 }
 
 async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json, ApiError> {
@@ -104,9 +94,7 @@ async fn archive(
 
 fn refuse_default(project: &Project) -> Result<(), ApiError> {
     if project.is_default {
-        return Err(ApiError::bad_request(
-            "The default project cannot be updated or archived.",
-        ));
+        return Err(ApiError::bad_request("The default project cannot be updated or archived."));
     }
     Ok(())
 }

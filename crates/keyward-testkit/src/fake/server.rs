@@ -47,26 +47,19 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _context = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("fake-openai".to_owned())
-            .spawn(move || {
+        let thread =
+            std::thread::Builder::new().name("fake-openai".to_owned()).spawn(move || {
                 runtime.spawn(accept(listener, router(shared)));
                 // An error is a sender that is gone, which stops the server too.
                 let _ = runtime.block_on(stopped);
             })?;
-        Ok(Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -150,15 +143,9 @@ pub(super) struct AdmittedKey(pub(super) String);
 /// What every request passes: it is recorded, befallen by a fault, and admitted.
 async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let template = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(String::new, |path| {
-            path.as_str()
-                .strip_prefix("/v1")
-                .unwrap_or(path.as_str())
-                .to_owned()
-        });
+    let template = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| {
+        path.as_str().strip_prefix("/v1").unwrap_or(path.as_str()).to_owned()
+    });
     let place = shared.records.arrived(RecordedRequest {
         method: request.method().to_string(),
         template: template.clone(),
@@ -174,9 +161,7 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     };
     if response.extensions().get::<Cut>().is_none() {
         let status = response.status().as_u16();
-        shared
-            .records
-            .update(place, |record| record.status = Some(status));
+        shared.records.update(place, |record| record.status = Some(status));
     }
     stamp(&shared, &mut response, started);
     response
@@ -194,22 +179,14 @@ async fn befall(
     if let Some(response) = inject::instead(action, request.headers()) {
         return response;
     }
-    if let FaultAction::Hang {
-        duration,
-        after_effect: false,
-    } = action
-    {
+    if let FaultAction::Hang { duration, after_effect: false } = action {
         tokio::time::sleep(*duration).await;
     }
     if *action == FaultAction::RepeatedCursor {
         *request.uri_mut() = inject::without_cursor(request.uri());
     }
     let response = operate(shared, template, request, next, place).await;
-    if let FaultAction::Hang {
-        duration,
-        after_effect,
-    } = action
-    {
+    if let FaultAction::Hang { duration, after_effect } = action {
         if *after_effect {
             tokio::time::sleep(*duration).await;
         }
@@ -258,19 +235,11 @@ fn stamp(shared: &Shared, response: &mut Response<Body>, started: Instant) {
 }
 
 async fn no_such_path(request: Request) -> ApiError {
-    let message = format!(
-        "Invalid URL ({} {})",
-        request.method(),
-        request.uri().path()
-    );
+    let message = format!("Invalid URL ({} {})", request.method(), request.uri().path());
     ApiError::new(StatusCode::NOT_FOUND, message)
 }
 
 async fn no_such_method(request: Request) -> ApiError {
-    let message = format!(
-        "Not allowed to {} on {}.",
-        request.method(),
-        request.uri().path()
-    );
+    let message = format!("Not allowed to {} on {}.", request.method(), request.uri().path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_supported")
 }

@@ -21,10 +21,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
             &format!("{accounts}/{{service_account_id}}"),
             get(retrieve).post(update).delete(delete),
         )
-        .route(
-            &format!("{accounts}/{{service_account_id}}/api_keys"),
-            post(mint),
-        )
+        .route(&format!("{accounts}/{{service_account_id}}/api_keys"), post(mint))
 }
 
 async fn list(
@@ -43,11 +40,7 @@ async fn list(
             shown: (!account.deleted).then(|| shown(account)),
         })
         .collect();
-    page::by_id(
-        entries,
-        &Parameters::new(query),
-        Limits::usual(shared.options.page_size_limit),
-    )
+    page::by_id(entries, &Parameters::new(query), Limits::usual(shared.options.page_size_limit))
 }
 
 async fn create(
@@ -55,10 +48,8 @@ async fn create(
     Path(project): Path<String>,
     body: Bytes,
 ) -> Result<Json, ApiError> {
-    let fields = Fields::parse(
-        &body,
-        &["name", "create_service_account_only", "expires_in_seconds"],
-    )?;
+    let fields =
+        Fields::parse(&body, &["name", "create_service_account_only", "expires_in_seconds"])?;
     let name = fields.required_text("name")?;
     let lifetime = fields.lifetime()?;
     let account_only = fields.flag("create_service_account_only")?;
@@ -85,11 +76,7 @@ async fn create(
     answer["api_key"] = if account_only {
         Value::Null
     } else {
-        let key = NewMint {
-            name: "Secret Key",
-            lifetime,
-            scopes: Vec::new(),
-        };
+        let key = NewMint { name: "Secret Key", lifetime, scopes: Vec::new() };
         minted(add_key(&shared, &mut organization, &account, key))
     };
     Ok(Json(answer))
@@ -99,9 +86,7 @@ async fn retrieve(
     State(shared): State<Arc<Shared>>,
     Path((project, id)): Path<(String, String)>,
 ) -> Result<Json, ApiError> {
-    Ok(Json(shown(
-        shared.organization().service_account(&project, &id)?,
-    )))
+    Ok(Json(shown(shared.organization().service_account(&project, &id)?)))
 }
 
 async fn update(
@@ -112,10 +97,7 @@ async fn update(
     let fields = Fields::parse(&body, &["name", "role"])?;
     let name = fields.text("name")?;
     let role = fields.text("role")?;
-    if role
-        .as_deref()
-        .is_some_and(|role| !matches!(role, "member" | "owner"))
-    {
+    if role.as_deref().is_some_and(|role| !matches!(role, "member" | "owner")) {
         let message = "Invalid value for 'role': expected member or owner.";
         return Err(ApiError::bad_request(message).param("role"));
     }
@@ -138,11 +120,7 @@ async fn delete(
     organization.service_account(&project, &id)?.deleted = true;
     let now = shared.clock.precise();
     let owner = Owner::ServiceAccount(id.clone());
-    for key in organization
-        .keys
-        .iter_mut()
-        .filter(|key| key.owner == owner)
-    {
+    for key in organization.keys.iter_mut().filter(|key| key.owner == owner) {
         key.deleted_at.get_or_insert(now);
     }
     Ok(Json(json!({
@@ -165,17 +143,8 @@ async fn mint(
     let account = organization.service_account(&project, &id)?.clone();
     shared.admit_lifetime(lifetime)?;
     let name = name.as_deref().unwrap_or("Secret Key");
-    let key = NewMint {
-        name,
-        lifetime,
-        scopes,
-    };
-    Ok(Json(minted(add_key(
-        &shared,
-        &mut organization,
-        &account,
-        key,
-    ))))
+    let key = NewMint { name, lifetime, scopes };
+    Ok(Json(minted(add_key(&shared, &mut organization, &account, key))))
 }
 
 struct NewMint<'a> {

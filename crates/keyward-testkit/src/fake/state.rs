@@ -35,9 +35,7 @@ impl Shared {
     }
 
     pub(super) fn organization(&self) -> MutexGuard<'_, Organization> {
-        self.organization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.organization.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn script(&self) -> MutexGuard<'_, Script> {
@@ -45,10 +43,7 @@ impl Shared {
     }
 
     pub(super) fn request_id(&self) -> String {
-        let mut rng = self
-            .request_ids
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut rng = self.request_ids.lock().unwrap_or_else(PoisonError::into_inner);
         format!("req_{:016x}{:016x}", rng.next_u64(), rng.next_u64())
     }
 
@@ -128,9 +123,7 @@ impl Organization {
 
     pub(super) fn add_user(&mut self, name: &str, role: &str, now: u64) -> String {
         let id = format!("user-{}", self.rng.alphanumeric(24));
-        let mailbox = name
-            .to_lowercase()
-            .replace(|c: char| !c.is_ascii_alphanumeric(), ".");
+        let mailbox = name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), ".");
         self.users.push(User {
             id: id.clone(),
             name: name.to_owned(),
@@ -177,11 +170,7 @@ impl Organization {
 
     pub(super) fn add_group(&mut self, name: &str, now: u64) -> String {
         let id = format!("group_{}", self.rng.alphanumeric(24));
-        self.groups.push(Group {
-            id: id.clone(),
-            name: name.to_owned(),
-            created_at: now,
-        });
+        self.groups.push(Group { id: id.clone(), name: name.to_owned(), created_at: now });
         id
     }
 
@@ -195,11 +184,7 @@ impl Organization {
             KeyKind::ServiceAccount => keys::service_account_key(rng),
         };
         // OpenAI promises no widths, so they vary here.
-        let head = if new.kind == KeyKind::Admin {
-            8
-        } else {
-            5 + rng.below(3)
-        };
+        let head = if new.kind == KeyKind::Admin { 8 } else { 5 + rng.below(3) };
         let tail = 3 + rng.below(2);
         let redacted = format!("{}...{}", &value[..head], &value[value.len() - tail..]);
         self.keys.push(Key {
@@ -222,10 +207,7 @@ impl Organization {
     }
 
     pub(super) fn user(&self, id: &str) -> Result<&User, ApiError> {
-        self.users
-            .iter()
-            .find(|user| user.id == id)
-            .ok_or_else(|| ApiError::not_found("user", id))
+        self.users.iter().find(|user| user.id == id).ok_or_else(|| ApiError::not_found("user", id))
     }
 
     pub(super) fn project(&self, id: &str) -> Result<&Project, ApiError> {
@@ -247,10 +229,7 @@ impl Organization {
         let project = self.project(id)?;
         match project.archived_at {
             None => Ok(project),
-            Some(_) => Err(ApiError::bad_request(format!(
-                "Project {} is archived.",
-                project.name
-            ))),
+            Some(_) => Err(ApiError::bad_request(format!("Project {} is archived.", project.name))),
         }
     }
 
@@ -275,10 +254,9 @@ impl Organization {
                 .any(|account| account.id == *id && !account.deleted && account.role != "none"),
             Owner::User(id) => match &key.project {
                 None => true,
-                Some(project) => self
-                    .users
-                    .iter()
-                    .any(|user| user.id == *id && user.projects.contains(project)),
+                Some(project) => {
+                    self.users.iter().any(|user| user.id == *id && user.projects.contains(project))
+                }
             },
         }
     }
@@ -286,9 +264,7 @@ impl Organization {
     /// Whether a key exists and has not expired, whatever the authentication cache says.
     pub(super) fn is_live(&self, key: &Key, now: u64) -> bool {
         let archived = key.project.as_ref().is_some_and(|project| {
-            self.projects
-                .iter()
-                .any(|p| p.id == *project && p.archived_at.is_some())
+            self.projects.iter().any(|p| p.id == *project && p.archived_at.is_some())
         });
         key.deleted_at.is_none() && !key.has_expired(now) && !archived
     }

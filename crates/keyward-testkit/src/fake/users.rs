@@ -33,11 +33,7 @@ async fn list(
                 .then(|| shown(user, &organization)),
         })
         .collect();
-    page::by_id(
-        entries,
-        &query,
-        Limits::usual(shared.options.page_size_limit),
-    )
+    page::by_id(entries, &query, Limits::usual(shared.options.page_size_limit))
 }
 
 async fn retrieve(

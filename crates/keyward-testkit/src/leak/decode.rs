@@ -17,12 +17,7 @@ pub(super) struct View {
 
 impl View {
     fn new(form: Form) -> Self {
-        Self {
-            form,
-            bytes: Vec::new(),
-            starts: Vec::new(),
-            ends: Vec::new(),
-        }
+        Self { form, bytes: Vec::new(), starts: Vec::new(), ends: Vec::new() }
     }
 
     fn push(&mut self, byte: u8, start: usize, end: usize) {
@@ -194,17 +189,10 @@ fn base64(haystack: &[u8], visit: &mut impl FnMut(&View)) {
     // A line break inside a run is the wrapping of MIME.
     let digit = |byte: &u8| base64::digit(*byte).is_some() || matches!(*byte, b'\r' | b'\n');
     for (start, end) in runs(haystack, digit) {
-        let digits: Vec<usize> = (start..end)
-            .filter(|at| base64::digit(haystack[*at]).is_some())
-            .collect();
-        let url_safe = haystack[start..end]
-            .iter()
-            .any(|byte| matches!(byte, b'-' | b'_'));
-        let form = if url_safe {
-            Form::Base64UrlSafe
-        } else {
-            Form::Base64Standard
-        };
+        let digits: Vec<usize> =
+            (start..end).filter(|at| base64::digit(haystack[*at]).is_some()).collect();
+        let url_safe = haystack[start..end].iter().any(|byte| matches!(byte, b'-' | b'_'));
+        let form = if url_safe { Form::Base64UrlSafe } else { Form::Base64Standard };
         for phase in 0..4.min(digits.len()) {
             let mut view = View::new(form);
             for group in digits[phase..].chunks(4) {
@@ -238,10 +226,7 @@ fn runs(haystack: &[u8], member: impl Fn(&u8) -> bool) -> Vec<(usize, usize)> {
     let mut runs = Vec::new();
     let mut at = 0;
     while at < haystack.len() {
-        let length = haystack[at..]
-            .iter()
-            .take_while(|byte| member(byte))
-            .count();
+        let length = haystack[at..].iter().take_while(|byte| member(byte)).count();
         if length >= super::LeakDetector::MIN_SECRET {
             runs.push((at, at + length));
         }

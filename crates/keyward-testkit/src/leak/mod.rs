@@ -118,14 +118,8 @@ impl LeakDetector {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let secrets: Vec<_> = secrets
-            .into_iter()
-            .map(|text| Secret::new(text.as_ref()))
-            .collect();
-        assert!(
-            !secrets.is_empty(),
-            "a leak detector needs a secret to look for"
-        );
+        let secrets: Vec<_> = secrets.into_iter().map(|text| Secret::new(text.as_ref())).collect();
+        assert!(!secrets.is_empty(), "a leak detector needs a secret to look for");
         Self { secrets }
     }
 
@@ -159,10 +153,7 @@ impl LeakDetector {
         leaks.sort_by_key(|leak| (std::cmp::Reverse(leak.secret_bytes), leak.length, leak.form));
         let mut kept: Vec<Leak> = Vec::new();
         for leak in leaks {
-            if !kept
-                .iter()
-                .any(|other| other.secret == leak.secret && other.overlaps(&leak))
-            {
+            if !kept.iter().any(|other| other.secret == leak.secret && other.overlaps(&leak)) {
                 kept.push(leak);
             }
         }
@@ -181,9 +172,7 @@ impl LeakDetector {
             for plant in control::plants(secret) {
                 let found = self.find(&plant.text);
                 assert!(
-                    found
-                        .iter()
-                        .any(|leak| leak.secret == index && leak.whole == plant.whole),
+                    found.iter().any(|leak| leak.secret == index && leak.whole == plant.whole),
                     "detector is blind: secret {index} planted as {} was not found",
                     plant.what,
                 );
@@ -207,9 +196,7 @@ impl LeakDetector {
 
 impl fmt::Debug for LeakDetector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeakDetector")
-            .field("secrets", &self.secrets.len())
-            .finish()
+        f.debug_struct("LeakDetector").field("secrets", &self.secrets.len()).finish()
     }
 }
 
@@ -273,11 +260,7 @@ impl fmt::Display for Leak {
         } else {
             write!(f, "{} consecutive bytes of the secret", self.secret_bytes)?;
         }
-        write!(
-            f,
-            ", {}, at offset {}, {} bytes long",
-            self.form, self.offset, self.length
-        )
+        write!(f, ", {}, at offset {}, {} bytes long", self.form, self.offset, self.length)
     }
 }
 
@@ -353,12 +336,7 @@ impl Secret {
         for window in &windows {
             pairs[pair(window)] = true;
         }
-        Self {
-            text,
-            body,
-            windows,
-            pairs,
-        }
+        Self { text, body, windows, pairs }
     }
 
     /// The stretches of `bytes` that show this secret, whole or in part.
@@ -371,18 +349,10 @@ impl Secret {
             }
             if bytes[at..].starts_with(&self.text) {
                 after = at + self.text.len();
-                runs.push(Run {
-                    start: at,
-                    end: after,
-                    whole: true,
-                });
+                runs.push(Run { start: at, end: after, whole: true });
             } else if let Some(end) = self.fragment(bytes, at) {
                 after = end;
-                runs.push(Run {
-                    start: at,
-                    end,
-                    whole: false,
-                });
+                runs.push(Run { start: at, end, whole: false });
             }
         }
         runs

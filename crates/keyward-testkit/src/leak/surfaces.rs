@@ -38,10 +38,7 @@ pub fn surfaces_of<E: Error + ?Sized>(error: &E) -> Vec<(String, String)> {
 /// ```
 #[must_use]
 pub fn error_surfaces<E: Error + ?Sized>(error: &E) -> String {
-    surfaces_of(error)
-        .into_iter()
-        .map(|(label, text)| format!("{label}: {text}\n"))
-        .collect()
+    surfaces_of(error).into_iter().map(|(label, text)| format!("{label}: {text}\n")).collect()
 }
 
 fn print<E: Error + ?Sized>(surfaces: &mut Vec<(String, String)>, name: &str, error: &E) {
@@ -96,19 +93,13 @@ impl CapturedLogs {
     /// All that was written.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        self.bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl io::Write for CapturedLogs {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -119,9 +110,7 @@ impl io::Write for CapturedLogs {
 
 impl fmt::Debug for CapturedLogs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CapturedLogs")
-            .field("len", &self.bytes().len())
-            .finish_non_exhaustive()
+        f.debug_struct("CapturedLogs").field("len", &self.bytes().len()).finish_non_exhaustive()
     }
 }
 

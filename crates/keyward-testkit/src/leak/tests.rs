@@ -10,19 +10,9 @@ use crate::{CANARY, Canary, base64};
 
 /// A text around the plant that no decoder takes for its continuation.
 fn noise(rng: &mut KeyRng) -> Vec<u8> {
-    let words = [
-        "GET /v1/models ",
-        "{\"a\": [1, 2]}",
-        "% ",
-        "\\ ",
-        "x=",
-        "\n",
-        "é",
-    ];
+    let words = ["GET /v1/models ", "{\"a\": [1, 2]}", "% ", "\\ ", "x=", "\n", "é"];
     let count = rng.below(12);
-    (0..count)
-        .flat_map(|_| words[rng.below(words.len())].bytes())
-        .collect()
+    (0..count).flat_map(|_| words[rng.below(words.len())].bytes()).collect()
 }
 
 #[test]
@@ -37,15 +27,8 @@ fn every_form_is_found_at_random_offsets() {
             let found = detector.find(&haystack);
             let hit = found.iter().find(|leak| leak.is_whole() == plant.whole);
             let hit = hit.unwrap_or_else(|| panic!("seed {seed}: {} unseen", plant.what));
-            assert!(
-                hit.offset() >= before.len(),
-                "seed {seed}: {}: {hit}",
-                plant.what
-            );
-            assert!(
-                hit.offset() + hit.length() <= haystack.len(),
-                "seed {seed}: {hit}"
-            );
+            assert!(hit.offset() >= before.len(), "seed {seed}: {}: {hit}", plant.what);
+            assert!(hit.offset() + hit.length() <= haystack.len(), "seed {seed}: {hit}");
         }
     }
 }
@@ -55,45 +38,19 @@ fn the_form_and_the_place_are_told() {
     let text = CANARY.text();
     let cases: [(Form, Vec<u8>); 9] = [
         (Form::Raw, text.into()),
-        (
-            Form::Base64Standard,
-            base64::encode(base64::STANDARD, text.as_bytes()).into(),
-        ),
-        (
-            Form::Base64UrlSafe,
-            base64::encode(base64::URL_SAFE, text.as_bytes()).into(),
-        ),
+        (Form::Base64Standard, base64::encode(base64::STANDARD, text.as_bytes()).into()),
+        (Form::Base64UrlSafe, base64::encode(base64::URL_SAFE, text.as_bytes()).into()),
         (Form::ByteList, format!("{:?}", text.as_bytes()).into()),
-        (
-            Form::Escaped,
-            text.bytes()
-                .map(|b| format!("\\u{b:04X}"))
-                .collect::<String>()
-                .into(),
-        ),
-        (
-            Form::Hex,
-            text.bytes()
-                .map(|b| format!("{b:02x}"))
-                .collect::<String>()
-                .into(),
-        ),
+        (Form::Escaped, text.bytes().map(|b| format!("\\u{b:04X}")).collect::<String>().into()),
+        (Form::Hex, text.bytes().map(|b| format!("{b:02x}")).collect::<String>().into()),
         (Form::PercentEncoded, text.replace('-', "%2D").into()),
-        (
-            Form::Utf16Le,
-            text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
-        ),
-        (
-            Form::Utf16Be,
-            text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-        ),
+        (Form::Utf16Le, text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        (Form::Utf16Be, text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
     ];
     let detector = LeakDetector::new(text);
     for (form, planted) in cases {
         let found = detector.find(&[b"key: ", &planted[..], b" ."].concat());
-        let [leak] = &found[..] else {
-            panic!("{form}: {found:?}")
-        };
+        let [leak] = &found[..] else { panic!("{form}: {found:?}") };
         // Base64 without a digit that tells the alphabets apart is named standard.
         let named = leak.form() == form || form == Form::Base64UrlSafe;
         assert!(named && leak.is_whole(), "{form}: {leak}");
@@ -106,10 +63,9 @@ fn the_form_and_the_place_are_told() {
 fn the_alphabets_of_base64_are_told_apart() {
     let secret = "secret>>>???~~~with+digits/that_differ";
     let detector = LeakDetector::new(secret);
-    for (alphabet, form) in [
-        (base64::STANDARD, Form::Base64Standard),
-        (base64::URL_SAFE, Form::Base64UrlSafe),
-    ] {
+    for (alphabet, form) in
+        [(base64::STANDARD, Form::Base64Standard), (base64::URL_SAFE, Form::Base64UrlSafe)]
+    {
         let found = detector.find(base64::encode(alphabet, secret.as_bytes()).as_bytes());
         assert_eq!(found.iter().map(Leak::form).collect::<Vec<_>>(), [form]);
     }
@@ -120,10 +76,7 @@ fn base64_glued_to_other_digits_is_found() {
     let encoded = base64::encode(base64::STANDARD, CANARY.text().as_bytes());
     for glue in ["", "a", "ab", "abc", "abcd"] {
         let found = LeakDetector::new(CANARY.text()).find(format!("{glue}{encoded}").as_bytes());
-        assert!(
-            found[0].is_whole() && found[0].offset() == glue.len(),
-            "{glue}"
-        );
+        assert!(found[0].is_whole() && found[0].offset() == glue.len(), "{glue}");
     }
 }
 
@@ -137,11 +90,7 @@ fn hexadecimal_glued_to_another_digit_is_found() {
 #[test]
 fn wrapped_base64_is_found() {
     let encoded = base64::encode(base64::STANDARD, format!("x{}", CANARY.text()).as_bytes());
-    let wrapped: Vec<u8> = encoded
-        .as_bytes()
-        .chunks(76)
-        .collect::<Vec<_>>()
-        .join(&b"\r\n"[..]);
+    let wrapped: Vec<u8> = encoded.as_bytes().chunks(76).collect::<Vec<_>>().join(&b"\r\n"[..]);
     assert!(LeakDetector::new(CANARY.text()).find(&wrapped)[0].is_whole());
 }
 
@@ -167,11 +116,7 @@ fn what_openai_itself_shows_is_no_leak() {
     for canary in Canary::all() {
         let text = canary.text();
         let (head, tail) = (&text[..public_prefix(text) + 4], &text[text.len() - 4..]);
-        for shown in [
-            format!("{head}...{tail}"),
-            format!("{head}********{tail}"),
-            head.into(),
-        ] {
+        for shown in [format!("{head}...{tail}"), format!("{head}********{tail}"), head.into()] {
             assert_eq!(LeakDetector::new(text).find(shown.as_bytes()), []);
         }
     }
@@ -199,11 +144,7 @@ fn other_keys_are_not_this_key() {
     let detector = LeakDetector::new(CANARY.text());
     let mut rng = KeyRng::seeded(9);
     for shape in keys::shapes() {
-        assert_eq!(
-            detector.find(shape.generate(&mut rng).as_bytes()),
-            [],
-            "{shape:?}"
-        );
+        assert_eq!(detector.find(shape.generate(&mut rng).as_bytes()), [], "{shape:?}");
     }
 }
 
@@ -213,10 +154,7 @@ fn several_secrets_are_told_apart() {
     let detector = LeakDetector::of_all(&texts);
     detector.assert_sees();
     let found = detector.find(format!("{} {}", texts[3], texts[1]).as_bytes());
-    assert_eq!(
-        found.iter().map(Leak::secret_index).collect::<Vec<_>>(),
-        [3, 1]
-    );
+    assert_eq!(found.iter().map(Leak::secret_index).collect::<Vec<_>>(), [3, 1]);
 }
 
 #[test]
@@ -224,21 +162,11 @@ fn a_leak_and_a_panic_never_repeat_the_secret() {
     let text = CANARY.text();
     let detector = LeakDetector::new(text);
     let leak = detector.find(text.as_bytes()).remove(0);
-    assert_eq!(
-        leak.to_string(),
-        "the whole secret, raw, at offset 0, 164 bytes long"
-    );
+    assert_eq!(leak.to_string(), "the whole secret, raw, at offset 0, 164 bytes long");
     let panic = catch_unwind(|| assert_no_leak!(CANARY.text(), [("the body", text)])).unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
-    assert!(
-        message.contains("the body") && message.contains("raw"),
-        "{message}"
-    );
-    for shown in [
-        format!("{leak:?}"),
-        format!("{detector:?}"),
-        message.clone(),
-    ] {
+    assert!(message.contains("the body") && message.contains("raw"), "{message}");
+    for shown in [format!("{leak:?}"), format!("{detector:?}"), message.clone()] {
         assert_no_leak!(text, shown);
     }
 }

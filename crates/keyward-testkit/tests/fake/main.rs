@@ -35,11 +35,7 @@ impl Api {
             .timeout(Duration::from_secs(10))
             .build()
             .unwrap();
-        Self {
-            http,
-            base: fake.base_url(),
-            key: key.to_owned(),
-        }
+        Self { http, base: fake.base_url(), key: key.to_owned() }
     }
 
     fn admin(fake: &FakeOpenAi) -> Self {
@@ -52,10 +48,8 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<Response> {
-        let request = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.key);
+        let request =
+            self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
         match body {
             Some(body) => request.json(&body).send().await,
             None => request.send().await,
@@ -101,20 +95,10 @@ impl Scene {
     }
 
     async fn with(builder: FakeOpenAiBuilder) -> Self {
-        let fake = builder
-            .clock(FakeClock::manual(START))
-            .seed(1)
-            .start()
-            .await
-            .unwrap();
+        let fake = builder.clock(FakeClock::manual(START)).seed(1).start().await.unwrap();
         let project = fake.seed_project("shop");
         let account = fake.seed_service_account(&project, "checkout", "member");
-        Self {
-            admin: Api::admin(&fake),
-            fake,
-            project,
-            account,
-        }
+        Self { admin: Api::admin(&fake), fake, project, account }
     }
 
     fn project_path(&self, rest: &str) -> String {
@@ -135,10 +119,7 @@ impl Scene {
 
     /// Mints a key and gives its id and a client with it.
     async fn mint(&self, body: Value) -> (String, Api) {
-        let minted = self
-            .admin
-            .ok(Method::POST, &self.mint_path(), Some(body))
-            .await;
+        let minted = self.admin.ok(Method::POST, &self.mint_path(), Some(body)).await;
         let key = Api::new(&self.fake, minted["value"].as_str().unwrap());
         (minted["id"].as_str().unwrap().to_owned(), key)
     }
@@ -146,16 +127,9 @@ impl Scene {
 
 /// The status that using a key answers.
 async fn uses(key: &Api) -> u16 {
-    key.post("/responses", json!({ "model": "m", "input": "hi" }))
-        .await
-        .0
+    key.post("/responses", json!({ "model": "m", "input": "hi" })).await.0
 }
 
 fn texts(list: &Value, field: &str) -> Vec<String> {
-    list["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v[field].as_str().unwrap().to_owned())
-        .collect()
+    list["data"].as_array().unwrap().iter().map(|v| v[field].as_str().unwrap().to_owned()).collect()
 }

@@ -72,10 +72,7 @@ impl Attempt {
     fn within(outer: &str, attempts: &[Self]) -> Vec<Self> {
         attempts
             .iter()
-            .map(|attempt| Self {
-                name: format!("{outer}/{}", attempt.name),
-                ..attempt.clone()
-            })
+            .map(|attempt| Self { name: format!("{outer}/{}", attempt.name), ..attempt.clone() })
             .collect()
     }
 }

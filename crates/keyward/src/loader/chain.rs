@@ -56,10 +56,7 @@ impl LoaderChain {
     /// Adds a loader that is tried when those before it have nothing.
     #[must_use]
     pub fn then(mut self, name: impl Into<String>, loader: impl KeyLoader + 'static) -> Self {
-        self.links.push(Link {
-            name: name.into(),
-            loader: Box::new(loader),
-        });
+        self.links.push(Link { name: name.into(), loader: Box::new(loader) });
         self
     }
 
@@ -101,10 +98,7 @@ impl KeyLoader for LoaderChain {
     }
 
     fn variables(&self) -> Vec<OsString> {
-        self.links
-            .iter()
-            .flat_map(|link| link.loader.variables_any())
-            .collect()
+        self.links.iter().flat_map(|link| link.loader.variables_any()).collect()
     }
 }
 

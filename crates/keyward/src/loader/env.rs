@@ -88,10 +88,7 @@ impl EnvLoader {
                 LoadErrorKind::Invalid,
                 file_name.source("env"),
                 "not an absolute path",
-                format!(
-                    "set it to the whole path of a file; a key belongs in {}",
-                    self.name
-                ),
+                format!("set it to the whole path of a file; a key belongs in {}", self.name),
             ));
         }
         let error = match file::load(path, self.rule).await {
@@ -110,9 +107,7 @@ impl EnvLoader {
 
 impl KeyLoader for EnvLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
-        let Self {
-            name, file_name, ..
-        } = self;
+        let Self { name, file_name, .. } = self;
         let value = self.environment.secret(name.as_os_str());
         let path = self.environment.path(file_name.as_os_str());
         let is_set = value.is_some();
@@ -145,9 +140,6 @@ impl KeyLoader for EnvLoader {
     }
 
     fn variables(&self) -> Vec<OsString> {
-        vec![
-            self.name.as_os_str().to_owned(),
-            self.file_name.as_os_str().to_owned(),
-        ]
+        vec![self.name.as_os_str().to_owned(), self.file_name.as_os_str().to_owned()]
     }
 }

@@ -71,9 +71,7 @@ impl LoadedKey {
     ///
     /// A [`Refusal`]: which rule refuses the key, why, and how to mend it.
     pub fn admit(&self, policy: &KeyPolicy, now: Timestamp) -> Result<Admitted, Refusal> {
-        let context = AdmitContext::at(now)
-            .source(&self.source)
-            .expires_at(self.expires_at);
+        let context = AdmitContext::at(now).source(&self.source).expires_at(self.expires_at);
         policy.admit(&self.key, &context)
     }
 

@@ -52,11 +52,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string_lossy();
         // Every name is not scrubbed: a long name with a digit in it would be masked too.
-        let text = if text.split(['/', '\\']).any(is_key) {
-            find::scrub(&text)
-        } else {
-            text
-        };
+        let text = if text.split(['/', '\\']).any(is_key) { find::scrub(&text) } else { text };
         text.chars().try_for_each(|c| {
             if c.is_control() {
                 write!(f, "{}", c.escape_default())
@@ -96,10 +92,7 @@ mod tests {
         let key = format!("sk-proj-{}", "a1B2".repeat(12));
         for (place, expected) in [
             ("OPENAI_API_KEY_OF_TEAM_2".to_owned(), None),
-            (
-                "/run/secrets/openai-key-of-2026-production".to_owned(),
-                None,
-            ),
+            ("/run/secrets/openai-key-of-2026-production".to_owned(), None),
             ("a\nb\u{1b}[2J".to_owned(), Some("a\\nb\\u{1b}[2J")),
             (key.clone(), Some("[project key]")),
             (format!("sk-{}", "a1B2".repeat(12)), Some("[masked]")),

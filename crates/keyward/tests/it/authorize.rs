@@ -21,12 +21,8 @@ fn project_key(secret: &str) -> ProjectKey {
 fn sets_one_sensitive_header() {
     let secret = secret();
     let authorizer = Authorizer::new(KeyPolicy::production());
-    let mut request = Request::post("https://api.openai.com/v1/responses")
-        .body("body")
-        .unwrap();
-    authorizer
-        .authorize(&project_key(&secret), &mut request)
-        .unwrap();
+    let mut request = Request::post("https://api.openai.com/v1/responses").body("body").unwrap();
+    authorizer.authorize(&project_key(&secret), &mut request).unwrap();
     let value = &request.headers()[AUTHORIZATION];
     assert_eq!(value.as_bytes(), format!("Bearer {secret}").as_bytes());
     assert!(value.is_sensitive());
@@ -55,34 +51,14 @@ fn goes_to_the_policys_hosts_over_https_alone() {
         (&openai, "https://api.openai.com:443/v1/models", None),
         (&openai, "https://api.openai.com.:443/v1/models", None),
         (&openai, "https://eu.api.openai.com/v1/models", None),
-        (
-            &openai,
-            "http://api.openai.com/v1/models",
-            Some("insecure_transport"),
-        ),
-        (
-            &openai,
-            "ws://api.openai.com/v1/realtime",
-            Some("insecure_transport"),
-        ),
-        (
-            &openai,
-            "https://api.openai.com.evil.example/",
-            Some("host"),
-        ),
+        (&openai, "http://api.openai.com/v1/models", Some("insecure_transport")),
+        (&openai, "ws://api.openai.com/v1/realtime", Some("insecure_transport")),
+        (&openai, "https://api.openai.com.evil.example/", Some("host")),
         (&openai, "https://evil.example/api.openai.com", Some("host")),
         (&openai, "https://evil.example?api.openai.com", Some("host")),
         (&openai, "https://localhost/", Some("host")),
-        (
-            &openai,
-            "https://api.openai.com@evil.example/",
-            Some("userinfo"),
-        ),
-        (
-            &openai,
-            "https://user:password@api.openai.com/",
-            Some("userinfo"),
-        ),
+        (&openai, "https://api.openai.com@evil.example/", Some("userinfo")),
+        (&openai, "https://user:password@api.openai.com/", Some("userinfo")),
         (&openai, "https://@api.openai.com/", Some("userinfo")),
         (&openai, "/v1/models", Some("relative")),
         (&openai, "api.openai.com:443", Some("relative")),
@@ -92,11 +68,7 @@ fn goes_to_the_policys_hosts_over_https_alone() {
         (&own, "http://localhost:8080/v1/models", None),
         (&own, "http://[::1]:8080/v1/models", None),
         (&own, "http://127.0.0.2/v1/models", Some("host")),
-        (
-            &own,
-            "http://gateway.example/v1/models",
-            Some("insecure_transport"),
-        ),
+        (&own, "http://gateway.example/v1/models", Some("insecure_transport")),
         (&own, "https://api.openai.com/v1/models", Some("host")),
     ] {
         let Ok(mut request) = Request::get(uri).body(()) else {
@@ -112,11 +84,7 @@ fn goes_to_the_policys_hosts_over_https_alone() {
             other => panic!("{other}"),
         });
         assert_eq!(seen, expected, "{uri}");
-        assert_eq!(
-            request.headers().contains_key(AUTHORIZATION),
-            result.is_ok(),
-            "{uri}"
-        );
+        assert_eq!(request.headers().contains_key(AUTHORIZATION), result.is_ok(), "{uri}");
     }
 }
 
@@ -159,16 +127,11 @@ fn errors_quote_nothing_of_the_request_but_the_host() {
         format!("https://api.openai.com/?key={secret}"),
     ] {
         let mut request = Request::get(&uri).body(secret.clone()).unwrap();
-        request
-            .headers_mut()
-            .insert("api-key", HeaderValue::from_str(&secret).unwrap());
+        request.headers_mut().insert("api-key", HeaderValue::from_str(&secret).unwrap());
         let error = authorizer.authorize(&key, &mut request).unwrap_err();
         assert_eq!(error.to_string().lines().count(), 1);
         assert!(error.to_string().contains("; "), "no fix: {error}");
-        assert_eq!(
-            error.refusal().is_some(),
-            matches!(error, AuthorizeError::Refused(_))
-        );
+        assert_eq!(error.refusal().is_some(), matches!(error, AuthorizeError::Refused(_)));
         assert_no_leak!(secret, leak::error_surfaces(&error));
     }
 }

@@ -60,19 +60,13 @@ fn goes_on_past_nothing_at_all_and_past_nothing_else() {
             let loaded = assert_loads(load(&chain), &key, "scripted:B");
             assert_eq!(loaded.version.as_deref(), Some("7"));
             let outcomes = names_and_outcomes(loaded.attempts());
-            assert!(matches!(
-                outcomes[..],
-                [("a", _), ("b", AttemptOutcome::Loaded)]
-            ));
+            assert!(matches!(outcomes[..], [("a", _), ("b", AttemptOutcome::Loaded)]));
         } else {
             let says = "`a` (scripted:A): it failed; mend it";
             let error = assert_fails(load(&chain), &key, kind, &[says]);
             assert!(!error.is_not_found());
             assert_eq!(error.key_source().to_string(), "scripted:A");
-            assert_eq!(
-                names_and_outcomes(error.attempts()),
-                [("a", AttemptOutcome::Failed(kind))]
-            );
+            assert_eq!(names_and_outcomes(error.attempts()), [("a", AttemptOutcome::Failed(kind))]);
         }
     }
 }
@@ -87,10 +81,7 @@ fn tells_every_attempt_when_there_is_no_key() {
     let chain = LoaderChain::first("env", env("B"))
         .then("old", env("A"))
         .then("file", FileLoader::new(&path))
-        .then(
-            "unit",
-            FileLoader::systemd_credential("key").with_environment(environment.clone()),
-        );
+        .then("unit", FileLoader::systemd_credential("key").with_environment(environment.clone()));
     assert_no_leak!(key, format!("{chain:?}"));
     assert_eq!(chain.source().to_string(), "chain:env,old,file,unit");
     for (_, result) in load_everywhere(&chain) {
@@ -159,10 +150,7 @@ fn a_chain_in_a_chain_tells_its_own_attempts() {
 
     let outer = LoaderChain::first("in", inner().then("z", Scripted("Z", Ok(key.clone()))));
     let loaded = assert_loads(load(&outer), &key, "scripted:Z");
-    assert_eq!(
-        loaded.attempts()[2].to_string(),
-        "`in/z` (scripted:Z): loaded"
-    );
+    assert_eq!(loaded.attempts()[2].to_string(), "`in/z` (scripted:Z): loaded");
 
     let broken = inner().then("z", Scripted("Z", Err(LoadErrorKind::Insecure)));
     let error = load(&LoaderChain::first("in", broken)).unwrap_err();
@@ -202,10 +190,7 @@ fn a_chain_can_be_shared_and_loaded_from_a_task() {
     let key = secret();
     let env = EnvLoader::new("KEY").with_environment(Environment::fixed([("KEY", key.clone())]));
     let chain = Arc::new(LoaderChain::first("env", env));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let tasks: Vec<_> = (0..4)
         .map(|_| {
             let chain = Arc::clone(&chain);
@@ -228,25 +213,13 @@ fn the_policy_hears_of_source_and_expiry() {
 
     let files_alone = policy.clone().with_sources(["file"]);
     let refusal = loaded.admit(&files_alone, NOW).unwrap_err();
-    assert!(
-        matches!(
-            refusal,
-            Refusal::Source {
-                source: Some(_),
-                ..
-            }
-        ),
-        "{refusal}"
-    );
+    assert!(matches!(refusal, Refusal::Source { source: Some(_), .. }), "{refusal}");
 
     let expiring = policy.require_expiry();
     assert!(loaded.admit(&expiring, NOW).is_err());
     let later = Timestamp::from_unix_seconds(NOW.as_unix_seconds() + 60);
     let loaded = loaded.expires_at(later);
-    assert_eq!(
-        loaded.admit(&expiring, NOW).unwrap().expires_at(),
-        Some(later)
-    );
+    assert_eq!(loaded.admit(&expiring, NOW).unwrap().expires_at(), Some(later));
     let refusal = loaded.admit(&expiring, later).unwrap_err();
     assert!(matches!(refusal, Refusal::Expired { .. }), "{refusal}");
 }
@@ -256,13 +229,7 @@ fn an_admin_key_is_loaded_and_not_admitted() {
     let text = keys::admin_key(&mut keys::KeyRng::from_entropy());
     let loaded = load(&Scripted("A", Ok(text.clone()))).unwrap();
     let refusal = loaded.admit(&KeyPolicy::production(), NOW).unwrap_err();
-    assert_no_leak!(
-        text,
-        [
-            ("{}", refusal.to_string()),
-            ("{:?}", format!("{refusal:?}"))
-        ]
-    );
+    assert_no_leak!(text, [("{}", refusal.to_string()), ("{:?}", format!("{refusal:?}"))]);
     let admitted = KeyPolicy::admin().admit(&loaded.key, &AdmitContext::at(NOW));
     assert!(admitted.unwrap().into_project_key().is_err());
 }

@@ -15,68 +15,22 @@ fn takes_the_variable_or_says_what_is_wrong_with_it() {
     let cases: [(_, Option<String>, Result<(), _>); 13] = [
         ("plain", Some(key.clone()), Ok(())),
         ("with a line end", Some(format!("{key}\n")), Ok(())),
-        (
-            "with a byte order mark",
-            Some(format!("\u{feff}{key}")),
-            Ok(()),
-        ),
-        (
-            "absent",
-            None,
-            Err((NotConfigured, "env:KEY: not set; set it")),
-        ),
-        (
-            "empty",
-            Some(String::new()),
-            Err((NotConfigured, "env:KEY: set but empty; set it")),
-        ),
+        ("with a byte order mark", Some(format!("\u{feff}{key}")), Ok(())),
+        ("absent", None, Err((NotConfigured, "env:KEY: not set; set it"))),
+        ("empty", Some(String::new()), Err((NotConfigured, "env:KEY: set but empty; set it"))),
         ("blank", Some(" \n".into()), Err((Invalid, "it is empty"))),
-        (
-            "quoted",
-            Some(format!("\"{key}\"")),
-            Err((Invalid, "remove the quotes")),
-        ),
-        (
-            "bearer",
-            Some(format!("Bearer {key}")),
-            Err((Invalid, "without the header's scheme")),
-        ),
-        (
-            "assigned",
-            Some(format!("API_KEY={key}")),
-            Err((Invalid, "behind the `=`")),
-        ),
-        (
-            "two lines",
-            Some(format!("{key}\n{key}")),
-            Err((Invalid, "one key and nothing else")),
-        ),
-        (
-            "two words",
-            Some(format!("{key} {key}")),
-            Err((Invalid, "a space in it")),
-        ),
-        (
-            "not ASCII",
-            Some(format!("{key}é")),
-            Err((Invalid, "outside of ASCII")),
-        ),
-        (
-            "huge",
-            Some(key.repeat(100)),
-            Err((Invalid, "far longer than any key")),
-        ),
+        ("quoted", Some(format!("\"{key}\"")), Err((Invalid, "remove the quotes"))),
+        ("bearer", Some(format!("Bearer {key}")), Err((Invalid, "without the header's scheme"))),
+        ("assigned", Some(format!("API_KEY={key}")), Err((Invalid, "behind the `=`"))),
+        ("two lines", Some(format!("{key}\n{key}")), Err((Invalid, "one key and nothing else"))),
+        ("two words", Some(format!("{key} {key}")), Err((Invalid, "a space in it"))),
+        ("not ASCII", Some(format!("{key}é")), Err((Invalid, "outside of ASCII"))),
+        ("huge", Some(key.repeat(100)), Err((Invalid, "far longer than any key"))),
     ];
     for (case, value, expected) in cases {
         let environment = Environment::fixed(value.map(|value| ("KEY", value)));
         let loader = EnvLoader::new("KEY").with_environment(environment.clone());
-        assert_no_leak!(
-            key,
-            [
-                (case, format!("{loader:?}")),
-                (case, format!("{environment:#?}")),
-            ]
-        );
+        assert_no_leak!(key, [(case, format!("{loader:?}")), (case, format!("{environment:#?}")),]);
         for (runtime, result) in load_everywhere(&loader) {
             println!("{case}, runtime: {runtime}");
             match expected {
@@ -111,12 +65,7 @@ fn bytes_that_are_not_unicode_are_refused_unseen() {
     let environment = Environment::fixed([("KEY", value)]);
     assert_no_leak!(key, format!("{environment:?}"));
     let loader = EnvLoader::new("KEY").with_environment(environment);
-    assert_fails(
-        load(&loader),
-        &key,
-        LoadErrorKind::Invalid,
-        &["outside of ASCII"],
-    );
+    assert_fails(load(&loader), &key, LoadErrorKind::Invalid, &["outside of ASCII"]);
 }
 
 #[test]
@@ -133,13 +82,7 @@ fn the_variable_with_file_behind_its_name_gives_a_path() {
         ([("KEY", ""), ("KEY_FILE", path)], Ok(source.as_str())),
         ([("OTHER", ""), ("KEY_FILE", path)], Ok(source.as_str())),
         ([("KEY", key.as_str()), ("KEY_FILE", "")], Ok("env:KEY")),
-        (
-            both,
-            Err((
-                Conflict,
-                "env:KEY: both KEY and KEY_FILE are set; unset one of them",
-            )),
-        ),
+        (both, Err((Conflict, "env:KEY: both KEY and KEY_FILE are set; unset one of them"))),
         (
             [("KEY", ""), ("KEY_FILE", absent.as_str())],
             Err((
@@ -152,10 +95,7 @@ fn the_variable_with_file_behind_its_name_gives_a_path() {
             [("KEY", ""), ("KEY_FILE", key.as_str())],
             Err((Invalid, "env:KEY_FILE: not an absolute path; ")),
         ),
-        (
-            [("KEY", ""), ("KEY_FILE", "key")],
-            Err((Invalid, "not an absolute path; ")),
-        ),
+        ([("KEY", ""), ("KEY_FILE", "key")], Err((Invalid, "not an absolute path; "))),
     ] {
         let loader = EnvLoader::new("KEY").with_environment(Environment::fixed(variables));
         for (_, result) in load_everywhere(&loader) {
@@ -190,12 +130,7 @@ fn a_key_in_the_place_of_a_name_is_not_shown() {
     let key = secret();
     let loader = EnvLoader::new(&key).with_environment(Environment::fixed([("A", "b")]));
     assert_no_leak!(key, format!("{loader:?} {:?}", loader.source()));
-    assert_fails(
-        load(&loader),
-        &key,
-        LoadErrorKind::NotConfigured,
-        &["not set"],
-    );
+    assert_fails(load(&loader), &key, LoadErrorKind::NotConfigured, &["not set"]);
 }
 
 #[test]

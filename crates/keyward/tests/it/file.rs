@@ -17,48 +17,16 @@ fn takes_one_key_or_says_what_is_wrong_with_the_file() {
     let cases: [(_, Option<Vec<u8>>, Result<(), _>); 12] = [
         ("plain", Some(k.into()), Ok(())),
         ("with a line end", Some([k, b"\r\n"].concat()), Ok(())),
-        (
-            "with a byte order mark",
-            Some([b"\xef\xbb\xbf", k].concat()),
-            Ok(()),
-        ),
+        ("with a byte order mark", Some([b"\xef\xbb\xbf", k].concat()), Ok(())),
         ("as large as can be", Some(padded(64 * 1024)), Ok(())),
-        (
-            "larger",
-            Some(padded(64 * 1024 + 1)),
-            Err((TooLarge, "larger than 64 KiB; store")),
-        ),
-        (
-            "far larger",
-            Some(padded(1024 * 1024)),
-            Err((TooLarge, "larger than 64 KiB; store")),
-        ),
+        ("larger", Some(padded(64 * 1024 + 1)), Err((TooLarge, "larger than 64 KiB; store"))),
+        ("far larger", Some(padded(1024 * 1024)), Err((TooLarge, "larger than 64 KiB; store"))),
         ("empty", Some(Vec::new()), Err((Invalid, "it is empty"))),
-        (
-            "not UTF-8",
-            Some([k, b"\xff\xfe"].concat()),
-            Err((Invalid, "outside of ASCII")),
-        ),
-        (
-            "NUL",
-            Some([k, b"\0"].concat()),
-            Err((Invalid, "control character")),
-        ),
-        (
-            "a .env file",
-            Some([b"API_KEY=", k].concat()),
-            Err((Invalid, "behind the `=`")),
-        ),
-        (
-            "two keys",
-            Some([k, b"\n", k].concat()),
-            Err((Invalid, "one key and nothing else")),
-        ),
-        (
-            "absent",
-            None,
-            Err((NotFound, "no such file; create it, or correct the path")),
-        ),
+        ("not UTF-8", Some([k, b"\xff\xfe"].concat()), Err((Invalid, "outside of ASCII"))),
+        ("NUL", Some([k, b"\0"].concat()), Err((Invalid, "control character"))),
+        ("a .env file", Some([b"API_KEY=", k].concat()), Err((Invalid, "behind the `=`"))),
+        ("two keys", Some([k, b"\n", k].concat()), Err((Invalid, "one key and nothing else"))),
+        ("absent", None, Err((NotFound, "no such file; create it, or correct the path"))),
     ];
     for (case, content, expected) in cases {
         let directory = tempfile::tempdir().unwrap();
@@ -82,11 +50,7 @@ fn takes_one_key_or_says_what_is_wrong_with_the_file() {
         }
     }
     let directory = tempfile::tempdir().unwrap();
-    for path in [
-        directory.path().to_owned(),
-        directory.path().join(".."),
-        "/".into(),
-    ] {
+    for path in [directory.path().to_owned(), directory.path().join(".."), "/".into()] {
         let result = load(&FileLoader::new(path));
         assert_fails(result, &key, NotAFile, &["it is a directory; "]);
     }
@@ -110,34 +74,20 @@ fn a_runtime_that_has_shut_down_is_told() {
     let key = secret();
     let directory = tempfile::tempdir().unwrap();
     let loader = FileLoader::new(write(directory.path().join("key"), &key));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = runtime.handle().clone();
     drop(runtime);
     let _entered = handle.enter();
     let says = ["the runtime is shutting down; load keys before"];
-    assert_fails(
-        crate::fixture::ready(loader.load()),
-        &key,
-        LoadErrorKind::Unreadable,
-        &says,
-    );
+    assert_fails(crate::fixture::ready(loader.load()), &key, LoadErrorKind::Unreadable, &says);
 }
 
 #[test]
 fn a_relative_path_is_one_of_the_working_directory() {
     // Tests run in the crate's directory. The file holds no key, so it is refused after all else.
     let error = load(&FileLoader::mounted_secret("Cargo.toml")).unwrap_err();
-    assert!(
-        error.is_invalid() || error.to_string().contains("its mode"),
-        "{error}"
-    );
-    assert!(
-        load(&FileLoader::new("no-such-file"))
-            .unwrap_err()
-            .is_not_found()
-    );
+    assert!(error.is_invalid() || error.to_string().contains("its mode"), "{error}");
+    assert!(load(&FileLoader::new("no-such-file")).unwrap_err().is_not_found());
     assert!(load(&FileLoader::new("")).is_err());
 }
 
@@ -166,46 +116,19 @@ fn systemd_credentials_are_found_by_name() {
     for (variable, name, expected) in [
         (Some(there), "openai", Ok(())),
         (Some(there), "absent", Err((NotFound, "no such file"))),
-        (
-            None,
-            "openai",
-            Err((NotConfigured, "CREDENTIALS_DIRECTORY is not set; run")),
-        ),
-        (
-            Some(""),
-            "openai",
-            Err((NotConfigured, "CREDENTIALS_DIRECTORY is not set; run")),
-        ),
-        (
-            Some("credentials"),
-            "openai",
-            Err((Invalid, "is not an absolute path")),
-        ),
-        (
-            Some(below.as_str()),
-            "../openai",
-            Err((Invalid, "one file name")),
-        ),
-        (
-            Some(there),
-            "/etc/hostname",
-            Err((Invalid, "one file name")),
-        ),
+        (None, "openai", Err((NotConfigured, "CREDENTIALS_DIRECTORY is not set; run"))),
+        (Some(""), "openai", Err((NotConfigured, "CREDENTIALS_DIRECTORY is not set; run"))),
+        (Some("credentials"), "openai", Err((Invalid, "is not an absolute path"))),
+        (Some(below.as_str()), "../openai", Err((Invalid, "one file name"))),
+        (Some(there), "/etc/hostname", Err((Invalid, "one file name"))),
         (Some(there), "..", Err((Invalid, "one file name"))),
         (Some(there), "", Err((Invalid, "one file name"))),
     ] {
         let environment = Environment::fixed(variable.map(|v| ("CREDENTIALS_DIRECTORY", v)));
         let loader = FileLoader::systemd_credential(name).with_environment(environment);
-        assert_eq!(
-            loader.source().to_string(),
-            format!("file:$CREDENTIALS_DIRECTORY/{name}")
-        );
+        assert_eq!(loader.source().to_string(), format!("file:$CREDENTIALS_DIRECTORY/{name}"));
         match expected {
-            Ok(()) => drop(assert_loads(
-                load(&loader),
-                &key,
-                &format!("file:{there}/{name}"),
-            )),
+            Ok(()) => drop(assert_loads(load(&loader), &key, &format!("file:{there}/{name}"))),
             Err((kind, says)) => drop(assert_fails(load(&loader), &key, kind, &[says])),
         }
     }
@@ -262,10 +185,7 @@ mod unix {
         }
         chmod(&path, 0o644);
         let error = load(&FileLoader::new(&path)).unwrap_err();
-        assert!(
-            error.fix().contains("`FileLoader::mounted_secret`"),
-            "{error}"
-        );
+        assert!(error.fix().contains("`FileLoader::mounted_secret`"), "{error}");
     }
 
     #[test]
@@ -280,10 +200,7 @@ mod unix {
         let path = write(directory.path().join("key"), &key);
         std::os::unix::fs::chown(&path, Some(NOBODY), None).unwrap();
         for loader in [FileLoader::new(&path), FileLoader::mounted_secret(&path)] {
-            let says = [
-                "owned by uid 65534, who is neither the effective user (0)",
-                "`chown 0 /",
-            ];
+            let says = ["owned by uid 65534, who is neither the effective user (0)", "`chown 0 /"];
             assert_fails(load(&loader), &key, LoadErrorKind::Insecure, &says);
         }
     }
@@ -298,12 +215,7 @@ mod unix {
         let path = write(directory.path().join("key"), &key);
         chmod(&path, 0o000);
         let says = ["permission denied; give the service's user read access"];
-        assert_fails(
-            load(&FileLoader::new(path)),
-            &key,
-            LoadErrorKind::Unreadable,
-            &says,
-        );
+        assert_fails(load(&FileLoader::new(path)), &key, LoadErrorKind::Unreadable, &says);
     }
 
     #[test]
@@ -341,12 +253,7 @@ mod unix {
         fs::create_dir(root.join("mount/below")).unwrap();
         // A name that begins like the directory's is not inside it.
         fs::create_dir(root.join("mount-2")).unwrap();
-        for path in [
-            "outside",
-            "mount/inside",
-            "mount/below/deep",
-            "mount-2/near",
-        ] {
+        for path in ["outside", "mount/inside", "mount/below/deep", "mount-2/near"] {
             write(root.join(path), &key);
         }
         symlink("mount", root.join("mount-link")).unwrap();
@@ -357,36 +264,12 @@ mod unix {
             ("deeper", "below/deep", None),
             ("around", "../mount/inside", None),
             ("twice", "same", None),
-            (
-                "absolute",
-                root.join("mount/inside").to_str().unwrap(),
-                None,
-            ),
-            (
-                "out",
-                "../outside",
-                Some((Insecure, "leads out of its directory, to /")),
-            ),
-            (
-                "near",
-                "../mount-2/near",
-                Some((Insecure, "leads out of its directory, to /")),
-            ),
-            (
-                "out-twice",
-                "out",
-                Some((Insecure, "leads out of its directory, to /")),
-            ),
-            (
-                "etc",
-                "/etc/passwd",
-                Some((Insecure, "to /etc/passwd; give the path of the file")),
-            ),
-            (
-                "nothing",
-                "absent",
-                Some((Unreadable, "a link that leads to nothing; mend")),
-            ),
+            ("absolute", root.join("mount/inside").to_str().unwrap(), None),
+            ("out", "../outside", Some((Insecure, "leads out of its directory, to /"))),
+            ("near", "../mount-2/near", Some((Insecure, "leads out of its directory, to /"))),
+            ("out-twice", "out", Some((Insecure, "leads out of its directory, to /"))),
+            ("etc", "/etc/passwd", Some((Insecure, "to /etc/passwd; give the path of the file"))),
+            ("nothing", "absent", Some((Unreadable, "a link that leads to nothing; mend"))),
             ("loop", "loop", Some((Unreadable, "cannot be read: "))),
         ] {
             symlink(target, root.join("mount").join(name)).unwrap();
@@ -394,11 +277,7 @@ mod unix {
                 let path = root.join(directory).join(name);
                 let result = load(&FileLoader::new(&path));
                 match expected {
-                    None => drop(assert_loads(
-                        result,
-                        &key,
-                        &format!("file:{}", path.display()),
-                    )),
+                    None => drop(assert_loads(result, &key, &format!("file:{}", path.display()))),
                     Some((kind, says)) => drop(assert_fails(result, &key, kind, &[says])),
                 }
             }
@@ -433,11 +312,7 @@ mod unix {
             let root = self.root.path();
             let old = fs::read_link(root.join("..data"));
             self.version += 1;
-            let name = format!(
-                "..2026_11_20_00_00_{:02}.{}",
-                self.version % 60,
-                self.version
-            );
+            let name = format!("..2026_11_20_00_00_{:02}.{}", self.version % 60, self.version);
             fs::create_dir(root.join(&name)).unwrap();
             chmod(write(root.join(&name).join("key"), key), 0o644);
             symlink(&name, root.join("..data_tmp")).unwrap();
@@ -459,12 +334,7 @@ mod unix {
         mount.replace(&second);
         assert_loads(load(&loader), &second, &source);
         let result = load(&FileLoader::new(path));
-        assert_fails(
-            result,
-            &second,
-            LoadErrorKind::Insecure,
-            &["0644", "mounted_secret"],
-        );
+        assert_fails(result, &second, LoadErrorKind::Insecure, &["0644", "mounted_secret"]);
     }
 
     #[test]
@@ -480,11 +350,7 @@ mod unix {
             while began.elapsed() < Duration::from_millis(300) {
                 let loader = if loads % 2 == 0 { &one } else { &two };
                 let loaded = crate::fixture::ready(loader.load());
-                assert!(
-                    loaded.is_ok(),
-                    "after {loads} loads: {}",
-                    loaded.unwrap_err()
-                );
+                assert!(loaded.is_ok(), "after {loads} loads: {}", loaded.unwrap_err());
                 loads += 1;
             }
             loads

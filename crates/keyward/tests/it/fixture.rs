@@ -24,10 +24,8 @@ pub(crate) fn load(loader: &impl KeyLoader) -> Result<LoadedKey, LoadError> {
 pub(crate) fn load_everywhere(
     loader: &impl KeyLoader,
 ) -> [(&'static str, Result<LoadedKey, LoadError>); 3] {
-    let multi_thread = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
+    let multi_thread =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     [
         ("current thread", load(loader)),
         ("multi thread", multi_thread.block_on(loader.load())),
@@ -62,13 +60,7 @@ pub(crate) fn assert_fails(
     assert!(!text.ends_with('.'), "{text}");
     assert_no_leak!(secret, leak::error_surfaces(&error));
     for attempt in error.attempts() {
-        assert_no_leak!(
-            secret,
-            [
-                ("{}", attempt.to_string()),
-                ("{:?}", format!("{attempt:?}"))
-            ]
-        );
+        assert_no_leak!(secret, [("{}", attempt.to_string()), ("{:?}", format!("{attempt:?}"))]);
     }
     error
 }
@@ -108,9 +100,7 @@ pub(crate) fn chmod(path: impl AsRef<Path>, mode: u32) {
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 
 fn text_of(loaded: &LoadedKey) -> &str {

@@ -143,10 +143,7 @@ fn an_injected_variable_leaves_nothing() {
     let value = std::ffi::OsString::from_vec(key.to_bytes());
     let loader = EnvLoader::new("KEY").with_environment(Environment::fixed([("KEY", value)]));
     assert_gone_after(&key, &loader);
-    assert!(
-        key.is_in_memory(),
-        "the injected environment holds it as long as it lives"
-    );
+    assert!(key.is_in_memory(), "the injected environment holds it as long as it lives");
     drop(loader);
     assert!(!key.is_in_memory());
 }
@@ -157,9 +154,7 @@ fn a_header_leaves_nothing() {
     let key = Masked::new();
     let policy = keyward::KeyPolicy::production();
     let authorizer = keyward::authorize::Authorizer::new(policy.clone());
-    let mut request = http::Request::get("https://api.openai.com/")
-        .body(())
-        .unwrap();
+    let mut request = http::Request::get("https://api.openai.com/").body(()).unwrap();
     {
         let admitted = keyward::ApiKey::parse(key.to_bytes()).unwrap();
         let context = keyward::AdmitContext::at(crate::fixture::NOW);

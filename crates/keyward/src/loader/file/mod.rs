@@ -93,11 +93,7 @@ impl FileLoader {
     }
 
     fn at(location: Location, rule: FileRule) -> Self {
-        Self {
-            location,
-            rule,
-            environment: Environment::process(),
-        }
+        Self { location, rule, environment: Environment::process() }
     }
 
     fn path(&self) -> Result<Place, LoadError> {
@@ -184,16 +180,14 @@ enum Location {
 /// Loads a key from a file without blocking the thread that polls.
 pub(super) async fn load(path: Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
     let source = path.source("file");
-    blocking(move || read(&path, rule))
-        .await
-        .unwrap_or_else(|| {
-            Err(LoadError::new(
-                LoadErrorKind::Unreadable,
-                source,
-                "the runtime is shutting down",
-                "load keys before it does",
-            ))
-        })
+    blocking(move || read(&path, rule)).await.unwrap_or_else(|| {
+        Err(LoadError::new(
+            LoadErrorKind::Unreadable,
+            source,
+            "the runtime is shutting down",
+            "load keys before it does",
+        ))
+    })
 }
 
 fn read(path: &Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
@@ -266,10 +260,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Problem> {
     let resolved = fs::canonicalize(directory.join(name))?;
     if !resolved.starts_with(directory) {
         return Err(Problem::Insecure {
-            what: format!(
-                "a link that leads out of its directory, to {}",
-                Place::new(resolved)
-            ),
+            what: format!("a link that leads out of its directory, to {}", Place::new(resolved)),
             fix: "give the path of the file itself".into(),
         });
     }
@@ -280,11 +271,7 @@ fn check_kind(kind: FileType) -> Result<(), Problem> {
     if kind.is_file() {
         return Ok(());
     }
-    Err(Problem::NotAFile(if kind.is_dir() {
-        "a directory"
-    } else {
-        platform::name_of(kind)
-    }))
+    Err(Problem::NotAFile(if kind.is_dir() { "a directory" } else { platform::name_of(kind) }))
 }
 
 /// Reads into one buffer that never moves, because what a buffer leaves behind when it grows is

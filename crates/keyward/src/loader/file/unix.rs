@@ -16,10 +16,7 @@ pub(super) fn open(resolved: &Path) -> io::Result<File> {
     // NOCTTY: a terminal must not become the process's own.
     // NOFOLLOW: a link that took the file's place after it was resolved.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(resolved)
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(resolved)
 }
 
 /// Who owns the file and who else may do what with it.
