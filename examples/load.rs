@@ -7,7 +7,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::SystemTime;
 
 use clap::Parser;
@@ -21,7 +20,7 @@ struct Args {
     /// Where to look, in this order: `env:NAME`, `file:PATH` (its owner's alone), `mount:PATH` (a
     /// secret of Kubernetes or Docker), `systemd:NAME` (a credential).
     #[arg(long, required = true, value_delimiter = ',')]
-    from: Vec<Source>,
+    from: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -30,10 +29,9 @@ enum Source {
     File(FileLoader),
 }
 
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl Source {
+    /// Not clap's to parse: it would repeat what it refuses, which may be a key.
+    fn parse(text: &str) -> Result<Self, &'static str> {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(EnvLoader::new(name))),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(FileLoader::new(path))),
@@ -43,13 +41,10 @@ impl FromStr for Source {
             Some(("systemd", name)) if !name.is_empty() => {
                 Ok(Self::File(FileLoader::systemd_credential(name)))
             }
-            // What stands there is not repeated: it may be the key itself.
-            _ => Err("write env:NAME, file:PATH, mount:PATH or systemd:NAME".to_owned()),
+            _ => Err("--from takes env:NAME, file:PATH, mount:PATH or systemd:NAME, with commas"),
         }
     }
-}
 
-impl Source {
     fn name(&self) -> String {
         self.source().scheme().to_owned()
     }
@@ -73,10 +68,15 @@ impl KeyLoader for Source {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let mut sources = Args::parse().from.into_iter();
-    let Some(first) = sources.next() else {
-        return ExitCode::FAILURE;
+    let parsed: Result<Vec<_>, _> = Args::parse().from.iter().map(|s| Source::parse(s)).collect();
+    let mut sources = match parsed {
+        Ok(sources) => sources.into_iter(),
+        Err(usage) => {
+            eprintln!("{usage}");
+            return ExitCode::FAILURE;
+        }
     };
+    let Some(first) = sources.next() else { return ExitCode::FAILURE };
     let mut chain = LoaderChain::first(first.name(), first);
     for source in sources {
         chain = chain.then(source.name(), source);

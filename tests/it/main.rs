@@ -5,4 +5,5 @@ mod admin_errors;
 mod admin_mint;
 mod admin_operations;
 mod admin_pages;
+mod examples;
 mod fixture;

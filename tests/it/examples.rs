@@ -1,0 +1,263 @@
+//! The example programs, as processes: what they print, their exit codes, and no key in any of it.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use keyward_admin::{
+    NewProject, NewServiceAccount, NewServiceAccountKey, Scope, Scopes, ServiceAccountRole,
+    ServiceAccountUpdate,
+};
+use keyward_core::ApiKey;
+use keyward_testkit::keys::{self, KeyRng};
+use keyward_testkit::leak::LeakDetector;
+use keyward_testkit::{CANARY, Canary, FakeOpenAi, assert_no_leak};
+
+use crate::fixture::admin_key;
+
+#[tokio::test]
+async fn quickstart_does_the_main_job_and_shows_no_key() {
+    const SEED: u64 = 20_261_120;
+
+    let output =
+        run(example("quickstart").args(["--seed", &SEED.to_string()]).env("RUST_LOG", "trace"));
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("0 failed"), "{stdout}");
+    assert!(!stdout.contains('\u{1b}'), "colour where there is no terminal");
+
+    // The same organization, so that its keys are known here.
+    let org = FakeOpenAi::builder().seed(SEED).start().await.expect("a fake");
+    let client = keyward_admin::Client::builder(admin_key(org.admin_key()))
+        .base_url(org.base_url())
+        .build()
+        .expect("a client");
+    let legacy = org.seed_legacy_user_key();
+    let project = client.projects().create(NewProject::new("checkout")).await.expect("a project");
+    let project = client.project(project.id);
+    let new = NewServiceAccount::without_key("api");
+    let account = project.service_accounts().create(new).await.expect("an account").account;
+    let account = project.service_account(account.id);
+    account.update(ServiceAccountUpdate::role(ServiceAccountRole::Member)).await.expect("a role");
+    for name in ["api-1", "api-2"] {
+        let new = NewServiceAccountKey::new(name, Scopes::only(Scope::RESPONSES_WRITE));
+        account.create_key(new).await.expect("a key");
+    }
+    let secrets = org.live_key_values();
+    assert_eq!(secrets.len(), 4);
+    // The positive control: these are the keys that the program had.
+    for secret in secrets.iter().filter(|secret| **secret != legacy) {
+        let fingerprint = ApiKey::parse(secret.clone()).expect("a key").fingerprint().to_string();
+        assert!(stdout.contains(&fingerprint), "{stdout}");
+    }
+    assert!(stderr.contains("TRACE") && stderr.contains("hyper"), "nothing was logged");
+
+    let detector = LeakDetector::of_all(secrets.iter().map(String::as_str));
+    detector.assert_sees();
+    detector.assert_absent(&"stdout", &output.stdout);
+    detector.assert_absent(&"stderr", &output.stderr);
+}
+
+#[test]
+fn classify_answers_one_line_for_each_and_is_right_about_all() {
+    let mut rng = KeyRng::seeded(9);
+    let lines: Vec<_> =
+        keys::shapes().iter().map(|shape| (shape, shape.generate(&mut rng))).collect();
+    let input: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+
+    for (policy, admitted) in [
+        ("standard", &["project", "service_account"][..]),
+        ("production", &["service_account"]),
+        ("admin", &["admin"]),
+    ] {
+        let output = run_with(example("classify").args(["--policy", policy]), input.as_bytes());
+        assert!(output.status.success());
+        let stdout = text(&output.stdout);
+        let answers: Vec<_> = stdout.lines().collect();
+        assert_eq!(answers.len(), lines.len());
+        for (number, ((shape, line), answer)) in lines.iter().zip(answers).enumerate() {
+            let columns: Vec<_> = answer.split('\t').collect();
+            let [n, kind, verdict, rule, fix] = columns[..] else { panic!("{answer}") };
+            assert_eq!(n, (number + 1).to_string());
+            let expected = shape.expected_kind();
+            // Some of what is no known key is refused as no key at all, which is right too.
+            assert!(
+                kind == expected || (expected == "unknown" && kind == "not_a_key"),
+                "{}: {kind}",
+                shape.id()
+            );
+            let is_admitted = admitted.contains(&expected);
+            assert_eq!(verdict, if is_admitted { "admitted" } else { "refused" }, "{}", shape.id());
+            assert_eq!(rule == "-" && fix == "-", is_admitted, "{answer}");
+            if line.len() >= LeakDetector::MIN_SECRET
+                && shape.expected_kind() != "not_a_key"
+                && shape.family() != keys::Family::Lookalike
+            {
+                assert_no_leak!(line, [(shape.id(), answer)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn classify_takes_any_bytes_and_a_policy_of_ones_own() {
+    let output = run_with(&mut example("classify"), b"\xff\xfe\0\n\n\r\nlast line without an end");
+    let stdout = text(&output.stdout);
+    let rules: Vec<_> = stdout.lines().map(|line| line.split('\t').nth(3).unwrap_or("")).collect();
+    assert_eq!(rules, ["non_ascii", "empty", "empty", "space"]);
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let policy = dir.path().join("policy.toml");
+    std::fs::write(&policy, "kinds = [\"project\"]\nexpiry_required = true\n").expect("a file");
+    let key = CANARY.text();
+    let output = run_with(example("classify").arg("--policy").arg(&policy), key.as_bytes());
+    assert!(text(&output.stdout).starts_with("1\tproject\trefused\texpiry_missing\t"));
+
+    for wrong in ["kinds = [\"nobody\"]", "not toml"] {
+        std::fs::write(&policy, wrong).expect("a file");
+        let output = run_with(example("classify").arg("--policy").arg(&policy), b"");
+        assert!(!output.status.success(), "{wrong}");
+    }
+}
+
+#[test]
+fn load_tells_every_attempt_and_never_the_key() {
+    let key = Canary::of_kind("service_account").text();
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("key");
+    std::fs::write(&file, key).expect("a file");
+    private(&file);
+    let at_file = format!("env:NOT_SET_HERE,file:{}", file.display());
+
+    let found = run(example("load").args(["--from", &at_file]));
+    let stdout = text(&found.stdout);
+    assert!(found.status.success(), "{stdout}");
+    let fingerprint = ApiKey::parse(key.to_owned()).expect("a key").fingerprint().to_string();
+    for line in [
+        "attempt\t`env` (env:NOT_SET_HERE): not set",
+        "kind\tservice_account",
+        &format!("fingerprint\t{fingerprint}"),
+        "production\tadmitted",
+    ] {
+        assert!(stdout.lines().any(|l| l == line), "{line}\n{stdout}");
+    }
+    let from_env = run(example("load").args(["--from", "env:KEY_HERE"]).env("KEY_HERE", key));
+    assert!(text(&from_env.stdout).contains("source\tenv:KEY_HERE"));
+
+    let nowhere = run(example("load").args(["--from", "env:NOT_SET_HERE,file:/nowhere"]));
+    assert!(!nowhere.status.success());
+    // A key where a source belongs, and a key that is none.
+    let misused = run(example("load").args(["--from", key]));
+    assert!(!misused.status.success());
+    let misplaced = run(example("load").args(["--from", &format!("env:{key}")]));
+    let quoted =
+        run(example("load").args(["--from", "env:KEY_HERE"]).env("KEY_HERE", format!("'{key}'")));
+    for (label, output) in [
+        ("found", found),
+        ("from_env", from_env),
+        ("nowhere", nowhere),
+        ("misused", misused),
+        ("misplaced", misplaced),
+        ("quoted", quoted),
+    ] {
+        assert_no_leak!(key, [(label, output.stdout), (label, output.stderr)]);
+    }
+}
+
+#[tokio::test]
+async fn fake_openai_serves_with_faults_from_a_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let faults = dir.path().join("faults.json");
+    let fault = r#"[{"method": "GET", "path": "/organization/users", "action": {"kind": "status_before", "code": 418}}]"#;
+    std::fs::write(&faults, fault).expect("a file");
+    let mut server = example("fake_openai")
+        .args(["--port", "0", "--faults"])
+        .arg(&faults)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a server");
+    let mut said = HashMap::new();
+    let mut lines = BufReader::new(server.stdout.take().expect("stdout")).lines();
+    while said.len() < 3 {
+        let line = lines.next().expect("a line").expect("text");
+        let (name, value) = line.split_once('\t').expect("two columns");
+        said.insert(name.to_owned(), value.to_owned());
+    }
+    let client = keyward_admin::Client::builder(admin_key(said["admin_key"].clone()))
+        .base_url(&said["base_url"])
+        .build()
+        .expect("a client");
+    let fault = client.users().list().all().await.expect_err("the fault");
+    assert_eq!(fault.status(), Some(418));
+    assert_eq!(client.users().list().all().await.expect("users").len(), 1);
+    let project = client.project(said["project"].as_str()).get().await.expect("a project");
+    assert_eq!(project.name.as_deref(), Some("example"));
+    server.kill().expect("a running server");
+    server.wait().expect("an end");
+}
+
+fn example(name: &str) -> Command {
+    let mut command = Command::new(&built()[name]);
+    command.stdin(Stdio::null()).env_remove("RUST_LOG");
+    command
+}
+
+/// Where the examples are. Cargo is asked, which builds them first if that is not done yet.
+fn built() -> &'static HashMap<String, PathBuf> {
+    static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let cargo = Command::new(env!("CARGO"))
+            .args(["build", "--examples", "--message-format=json", "--quiet"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace"))
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("cargo");
+        assert!(cargo.status.success(), "the examples cannot be built");
+        text(&cargo.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter_map(|message| {
+                let name = message["target"]["name"].as_str()?.to_owned();
+                Some((name, PathBuf::from(message["executable"].as_str()?)))
+            })
+            .collect()
+    })
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().expect("a program")
+}
+
+fn run_with(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a program");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || {
+        // A program that ends early does not read it all.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("an end");
+    writer.join().expect("a writer");
+    output
+}
+
+fn private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
