@@ -60,6 +60,7 @@ pub use crate::time::{InvalidTimestamp, Timestamp};
 
 pub mod find;
 
+mod classify;
 mod fingerprint;
 mod formats;
 mod key;

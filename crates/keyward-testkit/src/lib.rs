@@ -88,6 +88,7 @@ mod fake;
 pub mod keys;
 pub mod leak;
 mod pattern;
+mod rng;
 
 pub use canary::{CANARY, Canary};
 #[cfg(feature = "server")]

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::base64;
-use crate::keys::{KeyRng, MARKER};
+use crate::rng::KeyRng;
+
+/// The eight letters in the middle of OpenAI's keys: base64 of "OpenAI".
+pub const MARKER: &str = "T3BlbkFJ";
 
 /// One of: a character, a set, a choice, a repetition, an encoding of an inner pattern.
 pub(crate) enum Pattern {

@@ -5,6 +5,10 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::answer::ApiError;
 use super::state::{Key, KeyKind, Organization, Owner, Shared};
 
+/// The id of the key that a request was admitted with.
+#[derive(Clone)]
+pub(super) struct AdmittedKey(pub(super) String);
+
 /// What an operation asks of a key.
 #[derive(Clone, Copy)]
 enum Need {

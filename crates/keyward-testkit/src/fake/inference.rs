@@ -9,7 +9,7 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::answer::{ApiError, Json};
-use super::server::AdmittedKey;
+use super::auth::AdmittedKey;
 use super::state::{Shared, Spending};
 
 /// What one answer costs, in US dollars.

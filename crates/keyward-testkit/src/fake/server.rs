@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::answer::ApiError;
+use super::auth::AdmittedKey;
 use super::fault::FaultAction;
 use super::inject::{self, Cut};
 use super::record::RecordedRequest;
@@ -135,10 +136,6 @@ fn router(shared: Arc<Shared>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate))
         .with_state(shared)
 }
-
-/// The id of the key that a request was admitted with.
-#[derive(Clone)]
-pub(super) struct AdmittedKey(pub(super) String);
 
 /// What every request passes: it is recorded, befallen by a fault, and admitted.
 async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
