@@ -54,8 +54,8 @@ mod platform;
 /// the page cache, a backup, and blocks of the disk that an earlier version stood in.
 /// `mounted_secret` takes the platform's word for who can read the mount; outside of a container
 /// use `new`. A bind mount, which Docker Compose makes of a secret from a file, keeps the owner
-/// that the file has on the host: give it to the service's user there. Whoever may write to the directories above the file may replace it by another file
-/// of yours.
+/// that the file has on the host: give it to the service's user there. Whoever may write to the
+/// directories above the file may replace it by another file of yours.
 #[derive(Clone, Debug)]
 pub struct FileLoader {
     location: Location,
