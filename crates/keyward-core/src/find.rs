@@ -64,8 +64,11 @@ pub fn contains_key(text: &str) -> bool {
     words(text).any(|(start, end)| begins_key(&text.as_bytes()[start..end]).is_some())
 }
 
-/// How long a word must be to look random rather than written.
+/// How long a word must be to look random rather than written, when it has digits and letters.
 const RANDOM: usize = 20;
+
+/// The same, when it has digits and letters of both cases, as pieces of a key have.
+const RANDOM_MIXED: usize = 12;
 
 /// Runs of characters that keys and their masked forms consist of, without the dots at the end of
 /// a sentence.
@@ -93,9 +96,11 @@ fn suspicious(word: &str) -> Option<(usize, KeyKind)> {
         word.strip_prefix(prefix).is_some_and(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()))
     });
     let is_masked = word.contains(['*', '•']) && word.chars().any(char::is_alphanumeric);
-    let is_random = word.len() >= RANDOM
-        && word.bytes().any(|b| b.is_ascii_digit())
-        && word.bytes().any(|b| b.is_ascii_alphabetic());
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
+    let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    let is_random = has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
+        && (word.len() >= RANDOM || (is_mixed && word.len() >= RANDOM_MIXED));
     (!is_identifier && (is_masked || is_random)).then_some((0, KeyKind::Unknown))
 }
 

@@ -97,7 +97,7 @@ impl ApiKey {
     ///
     /// # Errors
     ///
-    /// A [`ParseError`] when the value cannot be carried by a header, or, with
+    /// A [`ParseError`] when the value is no bearer token (RFC 6750), or, with
     /// [`ParseReason::NotAnAccessToken`], when it is recognizably something else: a key of any
     /// known kind must not pass as a token.
     ///
@@ -108,7 +108,7 @@ impl ApiKey {
         let text = text.into();
         let bytes = text.as_bytes();
         let len = bytes.len();
-        parse::check_header_safe(bytes)?;
+        parse::check_bearer_token(bytes)?;
         if KeyKind::classify(bytes) != KeyKind::Unknown || bytes.starts_with(b"sk-") {
             return Err(ParseError::new(ParseReason::NotAnAccessToken, len, None));
         }
@@ -156,6 +156,16 @@ impl ApiKey {
     #[must_use]
     pub fn matches_redacted(&self, redacted: &str) -> bool {
         redacted::matches(self.text(), redacted)
+    }
+
+    /// Whether a text that others wrote has a piece of this key in it: twelve letters and digits in
+    /// a row, whatever stands between them.
+    ///
+    /// It is for what a server says before it is kept or shown. [`find`](crate::find) knows keys by
+    /// their look; this knows the one that was sent.
+    #[must_use]
+    pub fn is_echoed_in(&self, text: &str) -> bool {
+        redacted::echoes(self.text(), text)
     }
 
     /// The key's text.

@@ -1,4 +1,8 @@
-//! Matching a key against the redacted form in which the Admin API lists it.
+//! What others repeat of a key: the redacted form in which the Admin API lists it, and pieces of it.
+
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
 
 /// Fewer characters than this say nothing about which key it is: `sk-...` is every key.
 const MIN_SHOWN: usize = 4;
@@ -18,9 +22,38 @@ pub(crate) fn matches(key: &str, redacted: &str) -> bool {
         && key.ends_with(tail)
 }
 
+/// So many characters in a row are a piece of the key and not chance.
+const PIECE: usize = 12;
+
+/// Whether a text has a piece of the key in it, whatever stands between its characters.
+pub(crate) fn echoes(key: &str, text: &str) -> bool {
+    let bare = |text: &str| {
+        let mut bare = Zeroizing::new(Vec::with_capacity(text.len()));
+        bare.extend(text.bytes().filter(u8::is_ascii_alphanumeric));
+        bare
+    };
+    let (key, text) = (bare(key), bare(text));
+    key.windows(PIECE).any(|piece| text.windows(PIECE).any(|window| window == piece))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{echoes, matches};
+
+    #[test]
+    fn pieces_are_seen_through_what_stands_between() {
+        let key = "sk-proj-abcDEF123ghiJKL456mnoPQR789";
+        for (text, expected) in [
+            ("abcDEF123ghi", true),
+            ("the key ...J-K/L 4:5:6 m.n.o PQR", true),
+            ("sk-proj-abc", false),
+            ("789", false),
+            ("nothing of it is here", false),
+            ("", false),
+        ] {
+            assert_eq!(echoes(key, text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn shows_and_hides() {

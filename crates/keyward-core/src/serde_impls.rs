@@ -1,4 +1,5 @@
-//! `serde` for the public types. A key is read and never written; no error quotes what was read.
+//! `serde` for the public types. A key is read and never written, and no error about one quotes
+//! what was read.
 
 use alloc::string::String;
 use core::fmt;
@@ -137,20 +138,14 @@ impl<'de> Deserialize<'de> for KeyKind {
             KeyKind::Session,
             KeyKind::Unknown,
         ];
-        const NAMES: &[&str] = &[
-            "access_token",
-            "admin",
-            "ephemeral_client",
-            "legacy_user",
-            "project",
-            "service_account",
-            "session",
-            "unknown",
-        ];
         let name = String::deserialize(deserializer)?;
         NAMED
             .into_iter()
             .find(|kind| kind.as_str() == name)
-            .ok_or_else(|| de::Error::unknown_variant(&name, NAMES))
+            // Not serde's own error, which quotes the word: it may be a key in the wrong place.
+            .ok_or_else(|| {
+                let names = NAMED.map(KeyKind::as_str).join(", ");
+                de::Error::custom(format_args!("not a kind of key; the kinds are {names}"))
+            })
     }
 }

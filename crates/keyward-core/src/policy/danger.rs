@@ -7,6 +7,9 @@ use crate::{KeyPolicy, Timestamp};
 
 /// Admits legacy user keys for a reason and until a date, on which it closes by itself.
 ///
+/// The date is looked at when a key is admitted, which is at each load; a key that was admitted
+/// before is not taken out of the hands of a running process.
+///
 /// A legacy user key acts as a person across everything that person may do, has no project, no
 /// scopes, and goes when the person leaves. This exists so that a team can move off such a key
 /// without a dead line at the worst moment, and not for longer.

@@ -112,6 +112,9 @@ impl KeyPolicy {
 
     /// Admits these kinds instead of the preset's.
     ///
+    /// Think twice about [`KeyKind::Unknown`], which no preset admits: user keys of before 2023
+    /// have no mark of any kind, and neither have the keys of many gateways.
+    ///
     /// # Errors
     ///
     /// [`PolicyError`] for a kind that no policy can admit: legacy user keys (see [`danger`]),

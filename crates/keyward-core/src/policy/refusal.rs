@@ -147,7 +147,9 @@ impl Refusal {
             }
             Self::ExpiryTooFar { .. } => "mint a key with a shorter `expires_in_seconds`",
             Self::Host { .. } => "add the host to the policy's `hosts` if it is yours to trust",
-            Self::InsecureTransport { .. } => "use https; http is for this machine alone",
+            Self::InsecureTransport { .. } => {
+                "use https; http is for this machine alone, named by its address (127.0.0.1)"
+            }
             Self::Kind { kind, admin_expected: true, .. } => match kind {
                 KeyKind::Admin => "let the policy admit `admin`",
                 _ => {
