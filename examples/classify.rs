@@ -7,59 +7,63 @@
 //! One line comes out for each that goes in, with tabs between: its number, its kind (or
 //! `not_a_key`), `admitted` or `refused`, the rule, the fix.
 
-#![allow(clippy::print_stdout, reason = "a program")]
+#![allow(clippy::print_stderr, reason = "a program")]
 
-use std::error::Error;
 use std::io::{self, BufRead as _, Write as _};
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Parser;
-use keyward::{AdmitContext, ApiKey, KeyPolicy, SecretText, Timestamp};
+use keyward::{AdmitContext, ApiKey, KeyKind, KeyPolicy, SecretText, Timestamp, find};
 
 #[derive(Parser)]
 #[command(about = "Tells what each line of standard input is. Never the line.")]
 struct Args {
-    /// `standard`, `production`, `admin`, or a policy in a TOML file.
+    /// `standard`, `production`, `admin`, or a policy in a file: JSON if it ends in `.json`, else
+    /// TOML.
     #[arg(long, default_value = "standard")]
-    policy: Policy,
+    policy: String,
 }
 
-#[derive(Clone)]
-enum Policy {
-    Preset(KeyPolicy),
-    File(PathBuf),
-}
-
-impl FromStr for Policy {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "standard" => Self::Preset(KeyPolicy::standard()),
-            "production" => Self::Preset(KeyPolicy::production()),
-            "admin" => Self::Preset(KeyPolicy::admin()),
-            file => Self::File(file.into()),
-        })
-    }
-}
-
-impl Policy {
-    fn read(self) -> Result<KeyPolicy, Box<dyn Error>> {
-        match self {
-            Self::Preset(policy) => Ok(policy),
-            Self::File(path) => {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|e| format!("{}: {}", path.display(), e.kind()))?;
-                Ok(toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?)
-            }
+fn main() -> ExitCode {
+    let done = policy(&Args::parse().policy).and_then(|policy| classify(&policy));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let policy = Args::parse().policy.read()?;
+/// The policy of this name or in this file. What is wrong with it is told with keys masked: who
+/// mixes up two files may name the one with the key in it.
+fn policy(name: &str) -> Result<KeyPolicy, String> {
+    match name {
+        "standard" => return Ok(KeyPolicy::standard()),
+        "production" => return Ok(KeyPolicy::production()),
+        "admin" => return Ok(KeyPolicy::admin()),
+        _ => {}
+    }
+    let shown = find::scrub(name);
+    let text = std::fs::read_to_string(name).map_err(|error| {
+        let presets = "write standard, production, admin or the path of a policy file";
+        format!("--policy {shown}: {}; {presets}", error.kind())
+    })?;
+    if Path::new(name).extension().is_some_and(|extension| extension == "json") {
+        return serde_json::from_str(&text).map_err(|error| {
+            format!("{shown}, line {}: {}", error.line(), find::scrub(&error.to_string()))
+        });
+    }
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+        let line = before.matches('\n').count() + 1;
+        format!("{shown}, line {line}: {}", find::scrub(error.message()))
+    })
+}
+
+fn classify(policy: &KeyPolicy) -> Result<(), String> {
     #[allow(clippy::disallowed_methods, reason = "the program's own clock")]
     let now = Timestamp::from(SystemTime::now());
     let mut out = io::stdout().lock();
@@ -67,10 +71,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 1.. {
         // Each line is read into text that is wiped, and whatever bytes it has are one line.
         let mut line = Vec::with_capacity(1024);
-        if input.read_until(b'\n', &mut line)? == 0 {
+        let read = input.read_until(b'\n', &mut line).map_err(|e| e.kind().to_string())?;
+        if read == 0 {
             break;
         }
-        writeln!(out, "{number}\t{}", verdict(&policy, line.into(), now))?;
+        match writeln!(out, "{number}\t{}", verdict(policy, line.into(), now)) {
+            // Nobody reads on: `classify | head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            written => written.map_err(|e| e.kind().to_string())?,
+        }
     }
     Ok(())
 }
@@ -83,6 +92,12 @@ fn verdict(policy: &KeyPolicy, line: SecretText, now: Timestamp) -> String {
     let kind = key.kind();
     match policy.admit(&key, &AdmitContext::at(now)) {
         Ok(_) => format!("{kind}\tadmitted\t-\t-"),
-        Err(refusal) => format!("{kind}\trefused\t{}\t{}", refusal.rule(), refusal.fix()),
+        Err(refusal) => {
+            let whose = match kind {
+                KeyKind::OtherVendor(vendor) => format!("it is a key of {vendor}: "),
+                _ => String::new(),
+            };
+            format!("{kind}\trefused\t{}\t{whose}{}", refusal.rule(), refusal.fix())
+        }
     }
 }

@@ -8,11 +8,12 @@
 //! stopped with Ctrl-C. The format of the faults is told in the
 //! documentation of `keyward_testkit::Fault`.
 
-#![allow(clippy::print_stdout, reason = "a program")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program")]
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use keyward_testkit::{FakeOpenAi, Fault};
@@ -36,8 +37,17 @@ struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match serve(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), Box<dyn Error>> {
     let mut builder = FakeOpenAi::builder().port(args.port);
     if let Some(seed) = args.seed {
         builder = builder.seed(seed);
@@ -45,11 +55,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(path) = &args.faults {
         let json = std::fs::read_to_string(path)
             .map_err(|e| format!("{}: {}", path.display(), e.kind()))?;
-        for fault in Fault::list_from_json(&json)? {
+        let faults =
+            Fault::list_from_json(&json).map_err(|e| format!("{}: {e}", path.display()))?;
+        for fault in faults {
             builder = builder.fault(fault);
         }
     }
-    let fake = builder.start().await?;
+    let fake = builder
+        .start()
+        .await
+        .map_err(|e| format!("cannot listen on 127.0.0.1:{}: {e}", args.port))?;
     let project = fake.seed_project("example");
     println!("base_url\t{}", fake.base_url());
     println!("project\t{project}");

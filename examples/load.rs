@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -62,6 +63,13 @@ impl KeyLoader for Source {
         match self {
             Self::Env(loader) => loader.source(),
             Self::File(loader) => loader.source(),
+        }
+    }
+
+    fn variables(&self) -> Vec<OsString> {
+        match self {
+            Self::Env(loader) => loader.variables(),
+            Self::File(loader) => loader.variables(),
         }
     }
 }

@@ -95,16 +95,19 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     steps.detail(format_args!("fix: {}", refusal.fix()));
 
     // 3. The service gets an account of its own in a project of its own.
-    let client = Client::builder(admin_key).base_url(organization.base_url()).build()?;
+    let client =
+        Client::builder(admin_key).base_url(organization.base_url()).allow_loopback().build()?;
     let project = client.projects().create(NewProject::new("checkout")).await?;
     let project = client.project(project.id);
     let made = project.service_accounts().create(NewServiceAccount::without_key("api")).await?;
-    let account = project.service_account(&made.account.id);
+    let account = made.id.ok_or("the account has no id")?;
+    let made = account.clone();
+    let account = project.service_account(account);
     account.update(ServiceAccountUpdate::role(ServiceAccountRole::Member)).await?;
-    steps.done("Service account made", format!("{} in project `checkout`", made.account.id));
+    steps.done("Service account made", format!("{made} in project `checkout`"));
 
     // 4. A key that may do one thing, and dies by itself.
-    let first = mint(&account, "api-1").await?;
+    let first = mint(&project, &account, "api-1").await?;
     steps.done("Key minted", describe(&first));
 
     // 5. It is put where the service looks for it, and the service starts.
@@ -115,7 +118,7 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     steps.done("Service running", format!("on {}", running.fingerprint()));
 
     // 6. The key is replaced while the service runs: a second key on the same account,
-    let second = mint(&account, "api-2").await?;
+    let second = mint(&project, &account, "api-2").await?;
     steps.done("Second key minted", describe(&second));
     //    proved before anybody depends on it,
     let proof = service::prove(&organization.base_url(), &second.key).await?;
@@ -146,7 +149,7 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     }
     steps.done("Service never stopped", format!("{requests} requests, 0 failed"));
 
-    // 9. What the organization holds now.
+    // 9. What the organization holds now: the legacy key is still there, and is a finding.
     posture(&client, &mut steps).await?;
     steps.end("Every step went as told. Next: `cargo run --example classify -- --help`");
     organization.shutdown().await;
@@ -155,7 +158,11 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
 
 type Minted = MintedKey<keyward_admin::ApiKeyId>;
 
-async fn mint(account: &ServiceAccountHandle, name: &str) -> Outcome<Minted> {
+async fn mint(
+    project: &ProjectHandle,
+    account: &ServiceAccountHandle,
+    name: &str,
+) -> Outcome<Minted> {
     let new = NewServiceAccountKey::new(name, Scopes::only(Scope::RESPONSES_WRITE))
         .expires_in(Duration::from_secs(30 * 86_400));
     match account.create_key(new).await {
@@ -163,7 +170,10 @@ async fn mint(account: &ServiceAccountHandle, name: &str) -> Outcome<Minted> {
         // been made is found by its name, and deleted.
         Err(error) if error.is_outcome_unknown() => {
             let orphans = account.reconcile(name).await?;
-            Err(format!("{error}; found {} to delete", orphans.len()).into())
+            for orphan in &orphans {
+                project.api_key(&orphan.id).delete().await?;
+            }
+            Err(format!("{error}; {} found and deleted", orphans.len()).into())
         }
         minted => Ok(minted?),
     }
@@ -212,7 +222,8 @@ async fn posture(client: &Client, steps: &mut Steps) -> Outcome<()> {
             ]);
         }
     }
-    steps.done("Posture", format!("{} keys", rows.len()));
+    let findings = rows.iter().filter(|row| row[4] != "fine").count();
+    steps.done("Posture", format!("{} keys, {findings} to look at", rows.len()));
     steps.table(["project", "key", "owner", "expires", "verdict"], &rows);
     Ok(())
 }

@@ -75,6 +75,7 @@ async fn a_key_that_is_not_accepted_is_not_repeated_by_the_error() {
     let text = keyward_testkit::keys::admin_key(&mut rng);
     let client = Client::builder(admin_key(text.clone()))
         .base_url(org.fake.base_url())
+        .allow_loopback()
         .build()
         .expect("a client");
     let error = client.users().list().all().await.expect_err("an unknown key");
@@ -104,12 +105,14 @@ async fn a_call_that_may_be_repeated_is() {
     client.project(&org.project).modify(update).await.expect("in the end");
     assert_eq!(org.fake.count("POST", path), 2);
 
-    // A deletion whose answer was lost finds nothing left to delete, which is what was wanted.
+    // A deletion whose answer was lost finds nothing left to delete, and does not say that it was
+    // this call which did it.
     let path = "/organization/projects/{project_id}/api_keys/{api_key_id}";
     let value = org.fake.seed_service_account_key(org.account.as_str());
     let id = org.fake.key_id(&value).expect("an id");
     org.fails("DELETE", path, FaultAction::AnswerLost);
-    client.project(&org.project).api_key(id).delete().await.expect("in the end");
+    let error = client.project(&org.project).api_key(id).delete().await.expect_err("gone");
+    assert!(error.is_not_found(), "{error}");
     assert_eq!(org.fake.count("DELETE", path), 2);
     assert!(!org.fake.key_is_live(&value));
     // And one that was never there is an error.
@@ -167,9 +170,9 @@ fn the_key_goes_to_the_policys_hosts_over_https_alone() {
     for (url, expected) in [
         ("https://api.openai.com/v1", None),
         ("https://eu.api.openai.com/v1/", None),
-        ("http://127.0.0.1:8080/v1", None),
-        ("http://[::1]:8080/v1", None),
-        ("http://localhost:8080/v1", None),
+        ("http://127.0.0.1:8080/v1", Some("host")),
+        ("https://127.0.0.1:8080/v1", Some("host")),
+        ("https://api.openai.com", Some("")),
         ("http://api.openai.com/v1", Some("insecure_transport")),
         ("https://api.openai.com.evil.example/v1", Some("host")),
         ("https://evil.example/v1", Some("host")),
@@ -189,6 +192,37 @@ fn the_key_goes_to_the_policys_hosts_over_https_alone() {
     }
     let gateway = KeyPolicy::admin().with_host("gateway.example").expect("a host");
     assert!(build("https://gateway.example/v1", Some(gateway)).is_ok());
+
+    // This machine is allowed where that is said, by its addresses.
+    for (url, expected) in [
+        ("http://127.0.0.1:8080/v1", true),
+        ("http://[::1]:8080/v1", true),
+        ("http://localhost:8080/v1", false),
+        ("http://10.0.0.1/v1", false),
+        ("http://api.openai.com/v1", false),
+    ] {
+        let text = keyward_testkit::Canary::of_kind("admin").text().to_owned();
+        let built = Client::builder(admin_key(text)).base_url(url).allow_loopback().build();
+        assert_eq!(built.is_ok(), expected, "{url}");
+    }
+}
+
+#[test]
+fn no_setting_of_a_client_shows_what_an_address_holds() {
+    let text = keyward_testkit::Canary::of_kind("admin").text();
+    for url in [
+        format!("https://user:{text}@api.openai.com/v1"),
+        format!("https://api.openai.com/{text}"),
+        format!("https://api.openai.com/v1?key={text}"),
+        text.to_owned(),
+    ] {
+        let builder = Client::builder(admin_key(text.to_owned())).base_url(url);
+        assert_no_leak!(text, format!("{builder:?}"));
+        match builder.build() {
+            Ok(client) => assert_no_leak!(text, format!("{client:?}")),
+            Err(error) => assert_no_leak!(text, error_surfaces(&error)),
+        }
+    }
 }
 
 #[test]

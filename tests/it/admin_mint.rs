@@ -109,7 +109,6 @@ async fn what_surely_made_nothing_is_not_unknown() {
         (FaultAction::StatusBefore { code: 400 }, ErrorKind::InvalidRequest),
         (FaultAction::StatusBefore { code: 403 }, ErrorKind::Permission),
         (FaultAction::StatusBefore { code: 409 }, ErrorKind::Conflict),
-        (FaultAction::Redirect { to: "/v1/models".into() }, ErrorKind::Redirect),
     ] {
         let org = Organization::start().await;
         let client = org.client();

@@ -45,18 +45,26 @@ async fn every_operation_is_called_and_nothing_else() {
     // Service accounts.
     let accounts = client.project(&org.project).service_accounts();
     let alone = accounts.create(NewServiceAccount::without_key("worker")).await.unwrap();
-    assert_eq!(alone.account.role, Some(ServiceAccountRole::None));
+    assert_eq!(alone.role, Some(ServiceAccountRole::None));
     assert!(alone.key.is_none());
-    let account = client.project(&org.project).service_account(&alone.account.id);
+    let account = client.project(&org.project).service_account(alone.id.clone().expect("an id"));
     let update = ServiceAccountUpdate::role(ServiceAccountRole::Member);
     assert_eq!(account.update(update).await.unwrap().role, Some(ServiceAccountRole::Member));
     assert_eq!(account.get().await.unwrap().name.as_deref(), Some("worker"));
     let with_key = accounts.create(NewServiceAccount::with_unscoped_key("old way")).await.unwrap();
     let first = with_key.key.expect("a key");
     assert_eq!(first.key.kind(), KeyKind::ServiceAccount);
-    assert_ne!(first.metadata.id.expect("an id").as_str(), with_key.account.id.as_str());
+    assert_ne!(
+        first.metadata.id.expect("an id").as_str(),
+        with_key.id.as_ref().expect("an id").as_str()
+    );
     assert_eq!(accounts.list().all().await.unwrap().len(), 3);
-    client.project(&org.project).service_account(with_key.account.id).delete().await.unwrap();
+    client
+        .project(&org.project)
+        .service_account(with_key.id.expect("an id"))
+        .delete()
+        .await
+        .unwrap();
 
     // Keys of a service account.
     let scopes = Scopes::only(Scope::RESPONSES_WRITE);
@@ -68,7 +76,7 @@ async fn every_operation_is_called_and_nothing_else() {
     assert!(lives(&minted.key));
     let key = client.project(&org.project).api_key(&id);
     let described = key.get().await.unwrap();
-    assert_eq!(described.service_account_id(), Some(&alone.account.id));
+    assert_eq!(described.service_account_id(), alone.id.as_ref());
     assert_eq!(described.expires_at, minted.metadata.expires_at);
     let hour = Duration::from_secs(3_600);
     let updated = key.update(KeyUpdate::scopes(&Scopes::All).and_expires_in(hour)).await.unwrap();

@@ -32,14 +32,15 @@ async fn quickstart_does_the_main_job_and_shows_no_key() {
     let org = FakeOpenAi::builder().seed(SEED).start().await.expect("a fake");
     let client = keyward_admin::Client::builder(admin_key(org.admin_key()))
         .base_url(org.base_url())
+        .allow_loopback()
         .build()
         .expect("a client");
     let legacy = org.seed_legacy_user_key();
     let project = client.projects().create(NewProject::new("checkout")).await.expect("a project");
     let project = client.project(project.id);
     let new = NewServiceAccount::without_key("api");
-    let account = project.service_accounts().create(new).await.expect("an account").account;
-    let account = project.service_account(account.id);
+    let account = project.service_accounts().create(new).await.expect("an account");
+    let account = project.service_account(account.id.expect("an id"));
     account.update(ServiceAccountUpdate::role(ServiceAccountRole::Member)).await.expect("a role");
     for name in ["api-1", "api-2"] {
         let new = NewServiceAccountKey::new(name, Scopes::only(Scope::RESPONSES_WRITE));
@@ -115,11 +116,33 @@ fn classify_takes_any_bytes_and_a_policy_of_ones_own() {
     let output = run_with(example("classify").arg("--policy").arg(&policy), key.as_bytes());
     assert!(text(&output.stdout).starts_with("1\tproject\trefused\texpiry_missing\t"));
 
-    for wrong in ["kinds = [\"nobody\"]", "not toml"] {
-        std::fs::write(&policy, wrong).expect("a file");
-        let output = run_with(example("classify").arg("--policy").arg(&policy), b"");
-        assert!(!output.status.success(), "{wrong}");
+    let json = dir.path().join("policy.json");
+    std::fs::write(&json, r#"{"kinds": ["project"]}"#).expect("a file");
+    let output = run_with(example("classify").arg("--policy").arg(&json), key.as_bytes());
+    assert!(text(&output.stdout).starts_with("1\tproject\tadmitted\t"));
+
+    for wrong in [
+        "kinds = [\"nobody\"]".to_owned(),
+        "not toml".to_owned(),
+        key.to_owned(),
+        format!("kinds = [\"{key}\"]"),
+        format!("preset = \"{key}\""),
+        format!("\"{key}\" = 1"),
+        format!("expiry_required = \"{key}\""),
+        format!("hosts = [\"https://user:{key}@x\"]"),
+    ] {
+        for file in [&policy, &json] {
+            std::fs::write(file, &wrong).expect("a file");
+            let output = run_with(example("classify").arg("--policy").arg(file), b"");
+            assert!(!output.status.success(), "a policy that is none");
+            assert_no_leak!(key, [("stderr", output.stderr), ("stdout", output.stdout)]);
+        }
     }
+    let output = run_with(example("classify").args(["--policy", key]), b"");
+    assert!(!output.status.success());
+    assert_no_leak!(key, [("a key for a policy", output.stderr)]);
+    let output = run_with(example("classify").args(["--policy", "prodution"]), b"");
+    assert!(text(&output.stderr).contains("production"), "the presets are named");
 }
 
 #[test]
@@ -187,6 +210,7 @@ async fn fake_openai_serves_with_faults_from_a_file() {
     }
     let client = keyward_admin::Client::builder(admin_key(said["admin_key"].clone()))
         .base_url(&said["base_url"])
+        .allow_loopback()
         .build()
         .expect("a client");
     let fault = client.users().list().all().await.expect_err("the fault");

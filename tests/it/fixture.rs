@@ -32,6 +32,7 @@ impl Organization {
     pub(crate) fn builder(&self) -> ClientBuilder {
         Client::builder(admin_key(self.fake.admin_key()))
             .base_url(self.fake.base_url())
+            .allow_loopback()
             .max_wait(Duration::from_secs(3))
     }
 

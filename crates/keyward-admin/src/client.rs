@@ -17,8 +17,11 @@ use crate::{
 /// It is cheap to clone, and clones share one connection pool. Nothing is sent before a call is.
 ///
 /// It takes an [`AdminKey`], which only a policy gives out; a project key does not fit. It sends
-/// the key to the policy's hosts over https, or over http to this machine (for a fake), follows no
-/// redirect, and uses no proxy for http.
+/// the key to the policy's hosts over https, follows no redirect, and uses no proxy for http. It
+/// runs on a tokio runtime.
+///
+/// A call is cancelled by dropping its future. Whoever drops one that creates something (in a
+/// `select!`, a time-out) knows as little of its outcome as after a lost answer: call `reconcile`.
 ///
 /// # Example
 ///
@@ -36,7 +39,7 @@ use crate::{
 /// let admin_key = KeyPolicy::admin()
 ///     .admit(&ApiKey::parse(text)?, &AdmitContext::at(now))?
 ///     .into_admin_key()?;
-/// let client = Client::builder(admin_key).base_url(url).build()?;
+/// let client = Client::builder(admin_key).base_url(url).allow_loopback().build()?;
 ///
 /// let mut projects = client.projects().list();
 /// while let Some(project) = projects.next().await {
@@ -70,6 +73,7 @@ impl Client {
             key,
             base_url: DEFAULT_BASE_URL.to_owned(),
             policy: KeyPolicy::admin(),
+            loopback: false,
             limits: Limits::default(),
         }
     }
@@ -128,13 +132,26 @@ impl fmt::Debug for Client {
 }
 
 /// Settings of a [`Client`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "call `build`"]
 pub struct ClientBuilder {
     key: AdminKey,
     base_url: String,
     policy: KeyPolicy,
+    loopback: bool,
     limits: Limits,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The base URL is as it was given, and may have a password in it.
+        f.debug_struct("ClientBuilder")
+            .field("key", &self.key)
+            .field("policy", &self.policy)
+            .field("loopback", &self.loopback)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -142,15 +159,26 @@ const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 impl ClientBuilder {
     /// Where the API answers, with its version: `https://eu.api.openai.com/v1`.
     ///
-    /// The host must be one of the [policy](Self::policy)'s, or this machine.
+    /// The host must be one of the [policy](Self::policy)'s.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = url.into();
         self
     }
 
     /// The policy whose hosts the key may be sent to, [`KeyPolicy::admin`] unless said otherwise.
+    /// Its other rules were for admitting the key.
     pub fn policy(mut self, policy: KeyPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Lets the base URL be an address of this machine, also over http: for a fake organization in
+    /// tests and rehearsals.
+    ///
+    /// It is a setting of its own so that nobody who can only change an address gets the key sent
+    /// to a port of another user of the machine.
+    pub fn allow_loopback(mut self) -> Self {
+        self.loopback = true;
         self
     }
 
@@ -209,8 +237,12 @@ impl ClientBuilder {
             ));
         }
         let endpoint = Endpoint::new(url.scheme(), url.host_str().unwrap_or_default());
-        // A loopback server needs no entry in the policy: no key leaves the machine.
-        let policy = if endpoint.is_loopback() {
+        if url.path().trim_matches('/').is_empty() {
+            return Err(Error::configuration(
+                "the base URL has no version in it; write it as https://HOST/v1",
+            ));
+        }
+        let policy = if self.loopback && endpoint.is_loopback() {
             self.policy
                 .with_host(endpoint.host())
                 .map_err(|e| Error::configuration(e.to_string()))?

@@ -4,11 +4,26 @@ use keyward_core::find;
 use serde::Deserialize;
 
 use crate::transport::Call;
+use crate::wire::ErrorShape;
 use crate::{Error, ErrorKind};
 
 /// Reads the answer to a call.
 pub(crate) fn answer<'a, T: Deserialize<'a>>(call: &Call, body: &'a [u8]) -> Result<T, Error> {
     decode(body).map_err(|error| error.in_operation(&call.operation))
+}
+
+/// Reads the answer to a deletion, which is silent or says that something is deleted: a page of
+/// some proxy must not pass for it.
+pub(crate) fn deleted(call: &Call, body: &[u8]) -> Result<(), Error> {
+    if body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    let said: ErrorShape = answer(call, body)?;
+    if said.is_error() {
+        let what = "the answer is a success and does not say that it is deleted";
+        return Err(Error::new(ErrorKind::Drift, what).in_operation(&call.operation));
+    }
+    Ok(())
 }
 
 /// Reads an answer; a failure names the path and the place, never the content.

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use keyward_core::{Refusal, find};
+use keyward_core::{ApiKey, Refusal, find};
+use zeroize::Zeroizing;
 
 use crate::operations::Operation;
+use crate::wire::ErrorShape;
 
 /// What went wrong with a call.
 ///
@@ -90,8 +92,10 @@ impl Error {
     }
 
     /// An answer whose status says that the call failed.
-    pub(crate) fn from_answer(answer: &Answer<'_>) -> Self {
-        let said = Said::decode(answer.body);
+    ///
+    /// What the server says is not kept if it repeats a piece of the key that it was sent.
+    pub(crate) fn from_answer(answer: &Answer<'_>, key: &ApiKey) -> Self {
+        let said = Said::decode(answer.body, key);
         let kind = kind_of(answer.status, said.code.as_deref(), said.message.as_deref());
         let mut error = Self::new(kind, said.message.unwrap_or_default());
         error.0.status = Some(answer.status);
@@ -299,14 +303,20 @@ struct Said {
 }
 
 impl Said {
-    fn decode(body: &[u8]) -> Self {
-        use crate::wire::ErrorShape;
-
+    fn decode(body: &[u8], key: &ApiKey) -> Self {
         let Ok(shape) = serde_json::from_slice::<ErrorShape>(body) else {
             return Self::default();
         };
         let (code, message) = shape.into_parts();
-        Self { code: code.filter(|code| is_code(code)), message: message.map(|m| readable(&m)) }
+        Self {
+            code: code
+                .filter(|code| is_code(code) && !key.is_echoed_in(code))
+                .map(|c| c.to_string()),
+            message: message.map(|message| match key.is_echoed_in(&message) {
+                true => "the server repeated the key, so its words are left out".to_owned(),
+                false => readable(&message),
+            }),
+        }
     }
 }
 
@@ -321,7 +331,7 @@ fn kind_of(status: u16, code: Option<&str>, message: Option<&str>) -> ErrorKind 
         "organization_usage_limit_exceeded",
         "project_spend_limit_exceeded",
     ];
-    if code.is_some_and(|code| BUDGET.contains(&code)) {
+    if (400..500).contains(&status) && code.is_some_and(|code| BUDGET.contains(&code)) {
         return ErrorKind::Budget;
     }
     // A missing scope is answered with 401 as often as with 403.
@@ -344,14 +354,25 @@ fn kind_of(status: u16, code: Option<&str>, message: Option<&str>) -> ErrorKind 
 fn readable(text: &str) -> String {
     const MOST: usize = 400;
 
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = zeroize::Zeroizing::new(line);
+    // No character takes more room than before, so the buffer never moves and is wiped whole.
+    let mut line = Zeroizing::new(String::with_capacity(text.len()));
+    line.extend(text.chars().map(|c| if is_plain(c) { c } else { ' ' }));
     let mut scrubbed = find::scrub(&line).into_owned();
     if let Some((cut, _)) = scrubbed.char_indices().nth(MOST) {
         scrubbed.truncate(cut);
         scrubbed.push('…');
     }
     scrubbed
+}
+
+/// Not a character that ends a line, turns the direction of writing, or is not seen.
+fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+                | '\u{feff}'
+        )
 }
 
 /// Codes are words; what is not may be an echo of anything.

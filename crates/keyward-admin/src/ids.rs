@@ -46,7 +46,7 @@ macro_rules! id {
 
         impl crate::wire::Lenient for $name {
             fn from_text(id: &str) -> Option<Self> {
-                Some(Self(id.to_owned()))
+                Some(Self(crate::wire::plain(id)))
             }
         }
     )*};

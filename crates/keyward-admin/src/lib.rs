@@ -12,10 +12,13 @@
 //!   [`ErrorKind::OutcomeUnknown`], and `reconcile(name)` finds what was made.
 //! - **A minted key is never lost.** Its value is kept whatever its format and whatever else
 //!   drifted in the answer: see [`MintedKey`].
-//! - **Nothing leaks.** No error, no `Debug` and no log line has a key, a body, or a server's text
-//!   with a key in it.
+//! - **Nothing leaks.** No error, no `Debug` and no log line has a key or a body. What a server says
+//!   in an error is masked where it looks like a key, and left out where it repeats a piece of the
+//!   one that was sent.
 //! - **Drift does not break it.** Unknown words, unknown fields, missing fields and fields of
-//!   another type are taken as they come; only an `id` is demanded.
+//!   another type are taken as they come; only an `id`, and JSON that is JSON, is demanded.
+//! - **"Deleted" and "none" are never guesses.** A deletion is believed when the server says so, and
+//!   `reconcile` is an error where it cannot tell.
 //! - **A list is whole or an error.** See [`Pages`].
 //! - **"All" is said by its name.** See [`Scopes`].
 //!
@@ -24,6 +27,11 @@
 //! None.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use keyward_core::{
+    AdminKey, AdmitContext, Admitted, ApiKey, KeyFingerprint, KeyKind, KeyPolicy, Refusal,
+    Timestamp,
+};
 
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use keyward_core::{ApiKey, KeyKind, Timestamp, find};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use keyward_core::{ApiKey, KeyFingerprint, KeyKind, Timestamp, find};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::transport::Call;
-use crate::{Client, Error, ErrorKind};
+use crate::wire::Lenient as _;
+use crate::{Client, Error, ErrorKind, operations};
 
 /// A key that was just made. Its text is shown this once.
 ///
@@ -47,9 +48,7 @@ pub(crate) async fn mint<Id: From<String>>(
 ) -> Result<MintedKey<Id>, Error> {
     let answer = mint_or_not(client, call.clone()).await?;
     let (metadata, key) = answer.into_key();
-    let Some(key) = key else {
-        return Err(unreadable(&call));
-    };
+    let Some(key) = key else { return Err(unreadable(&call)) };
     Ok(MintedKey { metadata, key })
 }
 
@@ -59,15 +58,14 @@ pub(crate) async fn mint_or_not(client: &Client, call: Call) -> Result<MintAnswe
         Ok(body) => (body, None),
         Err(failure) => (failure.received, Some(failure.error)),
     };
-    let mut answer = MintAnswer::default();
-    let mut json = serde_json::Deserializer::from_slice(&body);
-    let read = Walk { answer: &mut answer, place: Place::Top }.deserialize(&mut json);
-    // An answer that breaks off behind the key is still an answer with a key.
-    match (failed, read) {
-        _ if answer.key().is_some() => Ok(answer),
-        (Some(error), _) => Err(error),
-        (None, Ok(())) => Ok(answer),
-        (None, Err(_)) => Err(unreadable(&call)),
+    let (answer, is_whole) = MintAnswer::read(&body, &Wanted::of(client, &call));
+    match failed {
+        // An answer that broke off behind the key, or that has one in spite of its status, is
+        // still an answer with a key.
+        _ if answer.rank() == Some(Rank::Fitting) => Ok(answer),
+        Some(error) => Err(error),
+        None if is_whole || answer.rank().is_some() => Ok(answer),
+        None => Err(unreadable(&call)),
     }
 }
 
@@ -77,6 +75,24 @@ pub(crate) fn unreadable(call: &Call) -> Error {
         .in_operation(&call.operation)
 }
 
+/// Which key an answer is expected to have, and which it must not be taken to have.
+struct Wanted {
+    kinds: &'static [KeyKind],
+    /// The key that the call was made with: a server may repeat it.
+    not: KeyFingerprint,
+}
+
+impl Wanted {
+    fn of(client: &Client, call: &Call) -> Self {
+        let kinds: &[_] = if call.operation == operations::ADMIN_KEYS_CREATE {
+            &[KeyKind::Admin]
+        } else {
+            &[KeyKind::ServiceAccount, KeyKind::Project]
+        };
+        Self { kinds, not: client.key_fingerprint() }
+    }
+}
+
 /// What was found in an answer to a call that makes something.
 #[derive(Debug, Default)]
 pub(crate) struct MintAnswer {
@@ -84,11 +100,19 @@ pub(crate) struct MintAnswer {
     pub(crate) top: Description,
     /// What stands in its `api_key`, when a service account was made.
     nested: Option<Description>,
-    value: Option<ApiKey>,
-    elsewhere: Option<ApiKey>,
+    found: Option<(Rank, ApiKey)>,
 }
 
-#[derive(Debug, Default)]
+/// How sure it is that a text is the key that was made.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Rank {
+    /// It stands where the key should, and has a format that this version does not know.
+    InPlace,
+    /// It is a key of the kind that was asked for.
+    Fitting,
+}
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Description {
     pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,
@@ -98,8 +122,61 @@ pub(crate) struct Description {
 }
 
 impl MintAnswer {
-    pub(crate) fn key(&self) -> Option<&ApiKey> {
-        self.value.as_ref().or(self.elsewhere.as_ref())
+    /// What the answer has, and whether it was read to its end.
+    fn read(body: &[u8], wanted: &Wanted) -> (Self, bool) {
+        let mut answer = Self::default();
+        let json = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let mut json = serde_json::Deserializer::from_slice(json);
+        let walk = Walk { answer: &mut answer, wanted, place: Place::Top, field: "" };
+        let is_whole = walk.deserialize(&mut json).is_ok();
+        if !is_whole && answer.rank() < Some(Rank::Fitting) {
+            answer.search(body, wanted);
+        }
+        (answer, is_whole)
+    }
+
+    /// Looks for a key in what JSON could not be read of.
+    fn search(&mut self, body: &[u8], wanted: &Wanted) {
+        let is_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        for word in body.split(|b| !is_key(b)) {
+            let fits = wanted.kinds.contains(&KeyKind::classify(word));
+            if fits && let Ok(text) = str::from_utf8(word) {
+                self.offer(text, Place::Elsewhere, wanted);
+            }
+        }
+    }
+
+    /// Takes a text for the key, if it can be one and nothing better was found before.
+    fn offer(&mut self, text: &str, place: Place, wanted: &Wanted) {
+        let text = text.trim();
+        let kind = KeyKind::classify(text.as_bytes());
+        let rank = if wanted.kinds.contains(&kind) {
+            Rank::Fitting
+        } else if place != Place::Elsewhere && kind != KeyKind::Admin {
+            Rank::InPlace
+        } else {
+            return;
+        };
+        // The door for minted keys: the text is copied once, at its exact size, into the key. What
+        // is redacted, a word or a placeholder is no key.
+        let copy = text.to_owned();
+        let key = match rank {
+            Rank::Fitting => ApiKey::parse(copy),
+            Rank::InPlace if is_shown_in_part(text) => return,
+            Rank::InPlace => ApiKey::issued(copy),
+        };
+        let Ok(key) = key else { return };
+        if key.fingerprint() != wanted.not && self.rank() < Some(rank) {
+            self.found = Some((rank, key));
+        }
+    }
+
+    fn rank(&self) -> Option<Rank> {
+        self.found.as_ref().map(|(rank, _)| *rank)
+    }
+
+    pub(crate) fn has_key(&self) -> bool {
+        self.found.is_some()
     }
 
     /// The key, described by what stands beside it.
@@ -118,8 +195,15 @@ impl MintAnswer {
             created_at: about.created_at,
             expires_at: about.expires_at,
         };
-        (metadata, self.value.or(self.elsewhere))
+        (metadata, self.found.map(|(_, key)| key))
     }
+}
+
+/// Whether a text is too short for a key, or shows that some of it is left out.
+fn is_shown_in_part(text: &str) -> bool {
+    const SHORTEST: usize = 16;
+
+    text.len() < SHORTEST || text.contains("...") || text.contains(['*', '…', '•'])
 }
 
 /// Where in the answer a value stands.
@@ -128,43 +212,19 @@ enum Place {
     Top,
     /// In `api_key`.
     Nested,
-    /// Anywhere else: only what is unmistakably a key counts.
+    /// Anywhere else: only a key of the kind that was asked for counts.
     Elsewhere,
 }
 
 /// Walks the whole answer. It never fails on a shape, only where the JSON itself ends.
 struct Walk<'a> {
     answer: &'a mut MintAnswer,
-    place: Place,
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(FieldVisitor {
-            answer: self.answer,
-            place: self.place,
-            field: "",
-        })
-    }
-}
-
-struct FieldVisitor<'a> {
-    answer: &'a mut MintAnswer,
+    wanted: &'a Wanted,
     place: Place,
     field: &'static str,
 }
 
-impl<'de> DeserializeSeed<'de> for FieldVisitor<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl FieldVisitor<'_> {
+impl Walk<'_> {
     fn about(&mut self) -> Option<&mut Description> {
         match self.place {
             Place::Top => Some(&mut self.answer.top),
@@ -179,48 +239,51 @@ impl FieldVisitor<'_> {
         match field {
             "created_at" => about.created_at = Some(Timestamp::from_unix_seconds(number)),
             "expires_at" => about.expires_at = Some(Timestamp::from_unix_seconds(number)),
+            "id" => about.id = Some(number.to_string()),
+            _ => {}
+        }
+    }
+
+    fn text(mut self, text: &str) {
+        if self.field == "value" && self.place != Place::Elsewhere {
+            self.answer.offer(text, self.place, self.wanted);
+            return;
+        }
+        self.answer.offer(text, Place::Elsewhere, self.wanted);
+        // A description that has a key in it is no description.
+        if find::contains_key(text) {
+            return;
+        }
+        let field = self.field;
+        let Some(about) = self.about() else { return };
+        match field {
+            "created_at" => about.created_at = Timestamp::from_text(text),
+            "expires_at" => about.expires_at = Timestamp::from_text(text),
+            "id" => about.id = Some(text.to_owned()),
+            "name" => about.name = Some(text.to_owned()),
+            "role" => about.role = Some(text.to_owned()),
             _ => {}
         }
     }
 }
 
-impl<'de> Visitor<'de> for FieldVisitor<'_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        // The door for minted keys: the text is copied once, at its exact size, into the key.
-        if self.field == "value" && self.place != Place::Elsewhere {
-            if let Ok(key) = ApiKey::issued(text.to_owned()) {
-                self.answer.value = Some(key);
-            }
-            return Ok(());
-        }
-        // Elsewhere, only what is unmistakably a whole key is one; `parse` refuses redacted forms.
-        let is_ours = matches!(
-            KeyKind::classify(text.as_bytes()),
-            KeyKind::Admin | KeyKind::Project | KeyKind::ServiceAccount
-        );
-        if is_ours && let Ok(key) = ApiKey::parse(text.to_owned()) {
-            self.answer.elsewhere.get_or_insert(key);
-            return Ok(());
-        }
-        // A description that has a key in it is no description.
-        if find::contains_key(text) {
-            return Ok(());
-        }
-        let field = self.field;
-        if let Some(about) = self.about() {
-            match field {
-                "id" => about.id = Some(text.to_owned()),
-                "name" => about.name = Some(text.to_owned()),
-                "role" => about.role = Some(text.to_owned()),
-                _ => {}
-            }
-        }
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.text(text);
         Ok(())
     }
 
@@ -236,7 +299,10 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
         Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        if let Some(time) = Timestamp::from_float(number) {
+            self.number(time.as_unix_seconds());
+        }
         Ok(())
     }
 
@@ -249,27 +315,28 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { answer, field, .. } = self;
-        while seq
-            .next_element_seed(FieldVisitor {
-                answer: &mut *answer,
-                place: Place::Elsewhere,
-                field,
-            })?
-            .is_some()
-        {}
+        let Self { answer, wanted, field, .. } = self;
+        let place = Place::Elsewhere;
+        while seq.next_element_seed(Walk { answer: &mut *answer, wanted, place, field })?.is_some()
+        {
+        }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { answer, place, field } = self;
+        let Self { answer, wanted, place, field } = self;
+        // What an error says is not what was made.
+        if field == "error" {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
         let place = match (place, field) {
-            (Place::Top, "") => Place::Top,
+            (Place::Top, "" | "service_account") => Place::Top,
             (Place::Top, "api_key") => Place::Nested,
             _ => Place::Elsewhere,
         };
-        while let Some(name) = map.next_key_seed(FieldName)? {
-            map.next_value_seed(FieldVisitor { answer: &mut *answer, place, field: name })?;
+        while let Some(field) = map.next_key_seed(FieldName)? {
+            map.next_value_seed(Walk { answer: &mut *answer, wanted, place, field })?;
         }
         Ok(())
     }
@@ -282,83 +349,123 @@ impl<'de> DeserializeSeed<'de> for FieldName {
     type Value = &'static str;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'static str, D::Error> {
-        struct Name;
+        deserializer.deserialize_str(self)
+    }
+}
 
-        impl<'de> Visitor<'de> for Name {
-            type Value = &'static str;
+impl Visitor<'_> for FieldName {
+    type Value = &'static str;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field's name")
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
 
-            fn visit_str<E>(self, name: &str) -> Result<&'static str, E> {
-                const KNOWN: [&str; 7] =
-                    ["api_key", "created_at", "expires_at", "id", "name", "role", "value"];
-                Ok(KNOWN.into_iter().find(|known| *known == name).unwrap_or("other"))
-            }
-        }
-
-        deserializer.deserialize_any(Name)
+    fn visit_str<E>(self, name: &str) -> Result<&'static str, E> {
+        const KNOWN: [&str; 9] = [
+            "api_key",
+            "created_at",
+            "error",
+            "expires_at",
+            "id",
+            "name",
+            "role",
+            "service_account",
+            "value",
+        ];
+        Ok(KNOWN.into_iter().find(|known| *known == name).unwrap_or("other"))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use keyward_core::{ApiKey, KeyFingerprint, KeyKind};
     use keyward_testkit::keys::{self, KeyRng};
 
-    use super::{MintAnswer, Place, Walk};
+    use super::{MintAnswer, Wanted};
     use crate::ApiKeyId;
-    use serde::de::DeserializeSeed as _;
 
-    fn walk(json: &str) -> (MintAnswer, bool) {
-        let mut answer = MintAnswer::default();
-        let mut de = serde_json::Deserializer::from_str(json);
-        let ok = Walk { answer: &mut answer, place: Place::Top }.deserialize(&mut de).is_ok();
-        (answer, ok)
+    fn fingerprint(text: &str) -> KeyFingerprint {
+        ApiKey::parse(text.to_owned()).expect("a key").fingerprint()
+    }
+
+    /// Reads an answer, in which KEY is the minted key and OWN the one that the call was made with.
+    fn read(template: &str) -> (MintAnswer, KeyFingerprint) {
+        let mut rng = KeyRng::seeded(1);
+        let (key, own) = (keys::service_account_key(&mut rng), keys::admin_key(&mut rng));
+        let wanted =
+            Wanted { kinds: &[KeyKind::ServiceAccount, KeyKind::Project], not: fingerprint(&own) };
+        let mut body = template.replace("KEY", &key).replace("OWN", &own).into_bytes();
+        // What cannot be written in this file.
+        for byte in body.iter_mut().filter(|byte| **byte == b'\x7f') {
+            *byte = 0xff;
+        }
+        let (answer, _) = MintAnswer::read(&body, &wanted);
+        let shown = format!("{answer:?}");
+        for secret in [&key, &own] {
+            assert!(!shown.contains(&secret[20..40]), "{template}");
+        }
+        (answer, fingerprint(&key))
     }
 
     #[test]
     fn a_key_is_found_wherever_the_answer_has_drifted_to() {
-        let key = keys::service_account_key(&mut KeyRng::seeded(1));
+        let deep = format!(r#"{{"x":{}1{},"value":"KEY"}}"#, "[".repeat(200), "]".repeat(200));
         for (template, id) in [
             (r#"{"id":"key_1","value":"KEY","created_at":1}"#, Some("key_1")),
             (r#"{"value":"KEY"}"#, None),
-            (r#"{"id":7,"name":[],"created_at":"x","value":"KEY"}"#, None),
+            (r#"{"id":7,"name":[],"created_at":"x","value":"KEY"}"#, Some("7")),
             (r#"{"id":"a","api_key":{"id":"key_2","value":"KEY"}}"#, Some("key_2")),
             (r#"{"id":"a","data":{"secret":["KEY"]}}"#, Some("a")),
             (r#"{"id":"a","value":{"text":"KEY"}}"#, Some("a")),
             (r#"{"id":"a","value":"KEY","owner":{"id":"b","name":"c"#, Some("a")),
             (r#"{"value":"KEY","id":"KEY","name":"KEY"}"#, None),
+            (r#"{"value":"KEY\n"}"#, None),
+            (r#"{"secret":"KEY","value":"active"}"#, None),
+            (r#"{"key":"KEY","value":"sk-svc...abcd"}"#, None),
+            (r#"{"value":"KEY","api_key":{"value":"sk-svc...abcd"}}"#, None),
+            (r#"{"value":"KEY","value":"another value of unknown format"}"#, None),
+            (r#"{"value":"an_unknown_format_of_a_key","key":"KEY"}"#, None),
+            (r#"{"created_at":1e999,"value":"KEY"}"#, None),
+            (r#"{"name":"\ud800","value":"KEY"}"#, None),
+            ("{\"name\":\"\x7f\",\"value\":\"KEY\"}", None),
+            ("\u{feff}{\"value\":\"KEY\"}", None),
+            (&deep, None),
+            ("KEY", None),
         ] {
-            let (answer, _) = walk(&template.replace("KEY", &key));
-            assert!(answer.key().is_some(), "{template}");
-            assert!(!format!("{answer:?}").contains(&key[20..40]), "{template}");
-            let (metadata, _) = answer.into_key::<ApiKeyId>();
+            let (answer, key) = read(template);
+            let (metadata, found) = answer.into_key::<ApiKeyId>();
+            assert_eq!(found.map(|k| k.fingerprint()), Some(key), "{template}");
             assert_eq!(metadata.id.as_ref().map(ApiKeyId::as_str), id, "{template}");
         }
     }
 
     #[test]
-    fn a_value_of_unknown_format_is_kept_and_a_redacted_one_is_not_taken_for_it() {
-        let (answer, ok) =
-            walk(r#"{"value":"oai2_Zm9vYmFyYmF6cXV4","redacted_value":"sk-pro...x1"}"#);
-        assert!(ok);
-        assert_eq!(
-            answer.key().map(keyward_core::ApiKey::kind),
-            Some(keyward_core::KeyKind::Unknown)
-        );
+    fn a_value_of_unknown_format_is_kept() {
+        let (answer, _) =
+            read(r#"{"value":"oai2_Zm9vYmFyYmF6cXV4","redacted_value":"sk-pro...x1"}"#);
+        let (_, found) = answer.into_key::<ApiKeyId>();
+        assert_eq!(found.map(|k| k.kind()), Some(KeyKind::Unknown));
+    }
 
-        for none in [
+    #[test]
+    fn what_is_not_the_key_is_not_taken_for_it() {
+        for template in [
             r#"{"redacted_value":"sk-proj-****ab12"}"#,
+            r#"{"value":"sk-svcacct-****ab12"}"#,
+            r#"{"value":"active"}"#,
             r#"{"value":12345678901234567890}"#,
             r#"{"value":null}"#,
             r#"{"value":""}"#,
-            r#"{"value":"two words"}"#,
+            r#"{"value":"two words of a sentence"}"#,
+            r#"{"value":"OWN"}"#,
+            r#"{"error":{"param":"OWN"}}"#,
+            r#"{"error":{"value":"KEY"}}"#,
+            r#"{"x":"OWN"#,
             "[]",
             "",
             "<html>",
         ] {
-            assert!(walk(none).0.key().is_none(), "{none}");
+            assert!(!read(template).0.has_key(), "{template}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::transport::{Body, Call};
@@ -100,7 +100,12 @@ impl<T: Listed> Pages<T> {
             }
             self.items.push_back(item);
         }
-        let cursor = page.next.or(page.last_id).or(last_item).filter(|c| !c.is_empty());
+        if page.error.is_some() {
+            let what = "an error in place of a listing";
+            return Err(in_operation(Error::new(ErrorKind::Drift, what)));
+        }
+        let given = |cursor: Option<String>| cursor.filter(|cursor| !cursor.is_empty());
+        let cursor = given(page.next).or(given(page.last_id)).or(given(last_item));
         // Where the server does not say, a page that is not empty may have another behind it.
         let has_more = page.has_more.unwrap_or(!is_empty);
         if !has_more {
@@ -165,6 +170,8 @@ impl<T> fmt::Debug for Pages<T> {
 struct Envelope<'a> {
     #[serde(borrow)]
     data: Vec<&'a RawValue>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "lenient")]
     has_more: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]

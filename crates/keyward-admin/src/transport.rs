@@ -46,7 +46,7 @@ pub(crate) type Body = Zeroizing<Vec<u8>>;
 /// A call that failed, and what had been read of its answer by then.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Not empty only where the status was a success and the body then broke off.
+    /// Not empty only where the call may have had its effect in spite of the failure.
     pub(crate) received: Body,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     base_url: Url,
     authorization: HeaderValue,
-    fingerprint: KeyFingerprint,
+    key: AdminKey,
     limits: Limits,
 }
 
@@ -104,11 +104,11 @@ impl Transport {
             .build()
             .map_err(|_| Error::configuration("the HTTP client cannot be set up (TLS roots?)"))?;
         let authorization = bearer(key)?;
-        Ok(Self { http, base_url, authorization, fingerprint: key.fingerprint(), limits })
+        Ok(Self { http, base_url, authorization, key: key.clone(), limits })
     }
 
     pub(crate) fn key_fingerprint(&self) -> KeyFingerprint {
-        self.fingerprint
+        self.key.fingerprint()
     }
 
     /// Sends a call, again where that is safe, and answers its body.
@@ -127,7 +127,6 @@ impl Transport {
                 return Err(Failure { error, received: Body::default() });
             }
         };
-        let mut may_have_happened = false;
         let mut attempt = 1;
         loop {
             let Failure { error, received } = match self.once(call, url.clone()).await {
@@ -135,7 +134,6 @@ impl Transport {
                 Err(failure) => failure,
             };
             let error = error.in_operation(operation);
-            let is_ambiguous = is_ambiguous(&error);
             tracing::debug!(
                 %operation,
                 attempt,
@@ -145,14 +143,10 @@ impl Transport {
                 "call failed"
             );
             if operation.effect == Effect::Create {
+                let is_ambiguous = is_ambiguous(&error);
                 let error = if is_ambiguous { error.into_outcome_unknown() } else { error };
                 return Err(Failure { error, received });
             }
-            if operation.method == "DELETE" && may_have_happened && error.is_not_found() {
-                // An attempt whose answer was lost has already deleted it.
-                return Ok(Body::default());
-            }
-            may_have_happened |= is_ambiguous;
             let wait = error.retry_after().unwrap_or_else(|| backoff(attempt));
             if attempt >= self.limits.max_attempts
                 || !error.is_retryable()
@@ -180,7 +174,7 @@ impl Transport {
         let answer = request.send().await.map_err(|e| early(broken(&e)))?;
 
         let status = answer.status();
-        let request_id = request_id(answer.headers());
+        let request_id = request_id(answer.headers(), &self.key);
         let retry_after = retry_after(answer.headers());
         tracing::debug!(
             operation = %call.operation,
@@ -202,7 +196,10 @@ impl Transport {
         }
         let body = received.unwrap_or_else(|failure| failure.received);
         let status = status.as_u16();
-        Err(early(Error::from_answer(&Answer { status, body: &body, request_id, retry_after })))
+        let answer = Answer { status, body: &body, request_id, retry_after };
+        let error = Error::from_answer(&answer, self.key.as_api_key());
+        let received = if is_ambiguous(&error) { body } else { Body::default() };
+        Err(Failure { error, received })
     }
 
     async fn read(
@@ -217,11 +214,10 @@ impl Transport {
         };
         let too_large = || Error::new(ErrorKind::TooLarge, format!("more than {most} bytes"));
         let mut body = Body::default();
-        if answer.content_length().is_some_and(|n| n > most as u64) {
-            return Err(Failure { error: too_large(), received: body });
-        }
         if may_hold_key {
             body.reserve_exact(most);
+        } else if answer.content_length().is_some_and(|n| n > most as u64) {
+            return Err(Failure { error: too_large(), received: body });
         }
         loop {
             match answer.chunk().await {
@@ -229,7 +225,10 @@ impl Transport {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= most => {
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Some(_)) => {
+                Ok(Some(chunk)) => {
+                    // What is in the room that is left may have the key in it.
+                    let room = most - body.len();
+                    body.extend_from_slice(&chunk[..room]);
                     return Err(Failure { error: too_large(), received: body });
                 }
                 Err(e) => {
@@ -274,8 +273,8 @@ impl Transport {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
-            .field("base_url", &self.base_url.as_str())
-            .field("key", &self.fingerprint)
+            .field("origin", &self.base_url.origin().ascii_serialization())
+            .field("key", &self.key.fingerprint())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -299,19 +298,25 @@ fn bearer(key: &AdminKey) -> Result<HeaderValue, Error> {
 }
 
 /// Whether the call may have had its effect although it failed.
+///
+/// A status decides by itself, whatever the body says. 499 is a proxy's word for a client that
+/// went; 303 and its like are how a server tells where the thing is that it has made.
 fn is_ambiguous(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Drift
-            | ErrorKind::Server
-            | ErrorKind::Timeout
-            | ErrorKind::TooLarge
-            | ErrorKind::Transport
-    )
+    match error.status() {
+        Some(408 | 499 | 300..=303) => true,
+        Some(status) => !(304..500).contains(&status),
+        None => matches!(
+            error.kind(),
+            ErrorKind::Drift | ErrorKind::Timeout | ErrorKind::TooLarge | ErrorKind::Transport
+        ),
+    }
 }
 
 /// A failure without an answer. Its own text is ours: reqwest's would name the URL.
 fn broken(error: &reqwest::Error) -> Error {
+    if error.is_builder() {
+        return Error::new(ErrorKind::InvalidRequest, "it is too long to be sent");
+    }
     if error.is_connect() {
         return Error::new(ErrorKind::Connection, cause(error));
     }
@@ -345,12 +350,15 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 /// Ids are for support tickets and logs; what has the shape of a key is none.
-fn request_id(headers: &HeaderMap) -> Option<String> {
+fn request_id(headers: &HeaderMap, key: &AdminKey) -> Option<String> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
-    let is_id = !id.is_empty()
-        && id.len() <= 80
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        && !find::contains_key(id);
+    let is_word = |text: &str| {
+        (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    let is_uuid = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let is_id = (is_uuid || id.strip_prefix("req_").is_some_and(is_word))
+        && !find::contains_key(id)
+        && !key.as_api_key().is_echoed_in(id);
     is_id.then(|| id.to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Narrowed keys: a key that a policy has admitted, for one purpose.
 
-use crate::{ApiKey, KeyFingerprint, KeyKind};
+use crate::{ApiKey, KeyFingerprint, KeyKind, Timestamp};
 
 /// An admin key that a policy has admitted: what the Admin API client takes.
 ///
@@ -15,7 +15,10 @@ pub struct AdminKey(ApiKey);
 /// It comes from [`Admitted::into_project_key`](crate::Admitted::into_project_key) alone. It
 /// cannot enter the Admin API client: nothing takes both.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ProjectKey(ApiKey);
+pub struct ProjectKey {
+    key: ApiKey,
+    expires_at: Option<Timestamp>,
+}
 
 impl AdminKey {
     pub(crate) fn new(key: ApiKey) -> Self {
@@ -36,25 +39,31 @@ impl AdminKey {
 }
 
 impl ProjectKey {
-    pub(crate) fn new(key: ApiKey) -> Self {
-        Self(key)
+    pub(crate) fn new(key: ApiKey, expires_at: Option<Timestamp>) -> Self {
+        Self { key, expires_at }
+    }
+
+    /// When it expires, as far as the policy was told.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
     }
 
     /// The short hash of the key, for logs.
     #[must_use]
     pub fn fingerprint(&self) -> KeyFingerprint {
-        self.0.fingerprint()
+        self.key.fingerprint()
     }
 
     /// What the key is.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
-        self.0.kind()
+        self.key.kind()
     }
 
     /// The key itself.
     #[must_use]
     pub fn as_api_key(&self) -> &ApiKey {
-        &self.0
+        &self.key
     }
 }

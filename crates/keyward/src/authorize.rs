@@ -21,6 +21,10 @@ use zeroize::Zeroizing;
 ///
 /// # Security
 ///
+/// The kind of the key and the host are looked at for each request. What only time changes, an
+/// expiry or the end of an exception, is looked at when a key is admitted: admit it again when it
+/// is loaded again.
+///
 /// A client that follows redirects can carry the header to another host. Turn redirects off, or
 /// see that the client drops `Authorization` on the way.
 #[derive(Clone, Debug)]
@@ -43,7 +47,8 @@ impl Authorizer {
     ///
     /// # Errors
     ///
-    /// An [`AuthorizeError`], and the request is left as it was: when its URI is not absolute,
+    /// An [`AuthorizeError`], and the request is left as it was: when the key is of a kind that the
+    /// policy does not know, because another policy admitted it; when the URI is not absolute,
     /// holds a user name, or leads where the policy lets no key go; and when the request carries a
     /// credential already.
     pub fn authorize<B>(
@@ -51,14 +56,42 @@ impl Authorizer {
         key: &ProjectKey,
         request: &mut Request<B>,
     ) -> Result<(), AuthorizeError> {
-        self.admit(request.uri())?;
+        let value = self.header(key, request.uri())?;
         if let Some(header) =
             CREDENTIAL_HEADERS.iter().find(|header| request.headers().contains_key(*header))
         {
             return Err(AuthorizeError::AlreadyAuthorized { header: header.as_str().to_owned() });
         }
-        request.headers_mut().insert(AUTHORIZATION, bearer(key));
+        request.headers_mut().insert(AUTHORIZATION, value);
         Ok(())
+    }
+
+    /// The value of `Authorization` for a request to this URI, for clients whose requests are not
+    /// of the crate `http` but whose header values are, such as reqwest:
+    ///
+    /// ```
+    /// # use keyward::{ProjectKey, authorize::{AuthorizeError, Authorizer}};
+    /// # fn value(authorizer: &Authorizer, key: &ProjectKey) -> Result<(), Box<dyn std::error::Error>> {
+    /// let url = "https://api.openai.com/v1/responses";
+    /// let value = authorizer.header(key, &url.parse()?)?;
+    /// // client.post(url).header("authorization", value)
+    /// # let _ = value;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`authorize`](Self::authorize), but for a credential that the request carries, which
+    /// is not seen here.
+    ///
+    /// # Security
+    ///
+    /// That the value goes to this URI and no other is the caller's to see to.
+    pub fn header(&self, key: &ProjectKey, uri: &Uri) -> Result<HeaderValue, AuthorizeError> {
+        self.policy.check_kind(key.kind())?;
+        self.admit(uri)?;
+        Ok(bearer(key))
     }
 
     fn admit(&self, uri: &Uri) -> Result<(), AuthorizeError> {
@@ -67,6 +100,11 @@ impl Authorizer {
         };
         if authority.as_str().contains('@') {
             return Err(AuthorizeError::UserInfo);
+        }
+        // `host` passes over what stands behind a `]`, and a client may not.
+        let port = authority.as_str().strip_prefix(authority.host());
+        if !port.is_some_and(|port| port.is_empty() || is_port(port)) {
+            return Err(AuthorizeError::UnclearHost);
         }
         Ok(self.policy.admit_endpoint(&Endpoint::new(scheme, authority.host()))?)
     }
@@ -92,6 +130,9 @@ pub enum AuthorizeError {
     /// The request's URI does not tell the scheme and the host.
     #[error("the request's URI is not absolute; authorize it with its scheme and host in place")]
     RelativeUri,
+    /// The URI's host cannot be told from what stands behind it.
+    #[error("the request's URI has something behind its host that is no port; remove it")]
+    UnclearHost,
     /// The URI has a user name or password in it, which also is how a URL pretends to lead to
     /// another host than it does.
     #[error(
@@ -109,6 +150,10 @@ impl AuthorizeError {
             _ => None,
         }
     }
+}
+
+fn is_port(text: &str) -> bool {
+    text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The headers by which OpenAI and gateways in front of it take keys.

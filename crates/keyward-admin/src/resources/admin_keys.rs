@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyward_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PAGE, seconds};
+use super::{Named, PAGE, named, seconds};
 use crate::mint::{MintedKey, mint};
 use crate::page::Listed;
 use crate::transport::Call;
@@ -106,10 +106,10 @@ impl AdminKeys {
     ///
     /// # Errors
     ///
-    /// As of listing.
+    /// As of listing; and [`ErrorKind::Drift`](crate::ErrorKind::Drift) for one without a name.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<AdminApiKey>, Error> {
         let keys = self.list().all().await?;
-        Ok(keys.into_iter().filter(|key| key.name.as_deref() == Some(name)).collect())
+        named(keys, &operations::ADMIN_KEYS_LIST, name, |key| Named::of(key.name.as_deref()))
     }
 }
 
@@ -142,6 +142,6 @@ impl AdminKeyHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::ADMIN_KEY_DELETE, [self.id.as_str()]);
-        self.client.transport().send(&call).await.map(drop)
+        decode::deleted(&call, &self.client.transport().send(&call).await?)
     }
 }

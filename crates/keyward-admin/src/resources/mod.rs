@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{Error, ErrorKind, Operation};
+
 pub(crate) mod admin_keys;
 pub(crate) mod project_keys;
 pub(crate) mod projects;
@@ -16,3 +18,40 @@ fn seconds(life: Duration) -> u64 {
 
 /// The largest page that every listing of this crate accepts, which costs the fewest requests.
 const PAGE: u32 = 100;
+
+/// What a listed thing is called, for those that look for what they may have made.
+enum Named<'a> {
+    Name(&'a str),
+    /// It is another's, whatever it is called.
+    NotOurs,
+    /// It cannot be told.
+    Unclear,
+}
+
+impl<'a> Named<'a> {
+    fn of(name: Option<&'a str>) -> Self {
+        name.map_or(Self::Unclear, Self::Name)
+    }
+}
+
+/// The things of this name. What cannot be told apart is an error: "none" would be a guess, on
+/// which somebody would make a second one.
+fn named<T>(
+    things: Vec<T>,
+    listing: &Operation,
+    name: &str,
+    look: impl Fn(&T) -> Named<'_>,
+) -> Result<Vec<T>, Error> {
+    let mut found = Vec::new();
+    for thing in things {
+        match look(&thing) {
+            Named::Name(other) if other == name => found.push(thing),
+            Named::Name(_) | Named::NotOurs => {}
+            Named::Unclear => {
+                let what = "it cannot be told of each what it is called and whose it is";
+                return Err(Error::new(ErrorKind::Drift, what).in_operation(listing));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -3,7 +3,7 @@
 use keyward_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::PAGE;
+use super::{Named, PAGE, named};
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
@@ -146,10 +146,10 @@ impl Projects {
     ///
     /// # Errors
     ///
-    /// As of listing.
+    /// As of listing; and [`ErrorKind::Drift`](crate::ErrorKind::Drift) for one without a name.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<Project>, Error> {
         let projects = self.list().all().await?;
-        Ok(projects.into_iter().filter(|p| p.name.as_deref() == Some(name)).collect())
+        named(projects, &operations::PROJECTS_LIST, name, |p| Named::of(p.name.as_deref()))
     }
 
     fn pages(&self, archived: bool) -> Pages<Project> {

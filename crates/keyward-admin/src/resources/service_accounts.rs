@@ -5,14 +5,14 @@ use std::time::Duration;
 use keyward_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PAGE, seconds};
-use crate::mint::{MintedKey, mint, mint_or_not, unreadable};
+use super::{Named, PAGE, named, seconds};
+use crate::mint::{Description, MintedKey, mint, mint_or_not, unreadable};
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
-    ApiKeyId, Client, Error, Pages, ProjectApiKey, ProjectId, Scopes, ServiceAccountId, decode,
-    operations,
+    ApiKeyId, Client, Error, KeyOwnerKind, Pages, ProjectApiKey, ProjectId, Scopes,
+    ServiceAccountId, decode, operations,
 };
 
 /// A service account.
@@ -86,11 +86,20 @@ impl NewServiceAccount {
 }
 
 /// A service account that was just made, and the key that came with it.
+///
+/// Every field is optional, even the id: a key must not be lost because the description of its
+/// account drifted. An account without an id is found by [`ServiceAccounts::reconcile`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CreatedServiceAccount {
-    /// The account.
-    pub account: ServiceAccount,
+    /// The id.
+    pub id: Option<ServiceAccountId>,
+    /// The name.
+    pub name: Option<String>,
+    /// What it may do in the project.
+    pub role: Option<ServiceAccountRole>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
     /// Its first key, if one was asked for.
     pub key: Option<MintedKey<ApiKeyId>>,
 }
@@ -182,22 +191,20 @@ impl ServiceAccounts {
     pub async fn create(&self, new: NewServiceAccount) -> Result<CreatedServiceAccount, Error> {
         let call =
             Call::new(operations::SERVICE_ACCOUNTS_CREATE, [self.project.as_str()]).json(&new);
-        let mut answer = mint_or_not(&self.client, call.clone()).await?;
+        let answer = mint_or_not(&self.client, call.clone()).await?;
         let wants_key = new.create_service_account_only != Some(true);
-        if wants_key && answer.key().is_none() {
+        if !answer.has_key() && (wants_key || answer.top.id.is_none()) {
             return Err(unreadable(&call));
         }
-        let Some(id) = answer.top.id.take() else {
-            return Err(unreadable(&call));
-        };
-        let account = ServiceAccount {
-            id: id.into(),
-            name: answer.top.name.take(),
-            role: answer.top.role.as_deref().map(ServiceAccountRole::from),
-            created_at: answer.top.created_at,
-        };
+        let Description { id, name, role, created_at, .. } = answer.top.clone();
         let (metadata, key) = answer.into_nested_key();
-        Ok(CreatedServiceAccount { account, key: key.map(|key| MintedKey { metadata, key }) })
+        Ok(CreatedServiceAccount {
+            id: id.map(ServiceAccountId::from),
+            name,
+            role: role.as_deref().map(ServiceAccountRole::from),
+            created_at,
+            key: key.map(|key| MintedKey { metadata, key }),
+        })
     }
 
     /// The accounts of exactly this name: what a create call of unknown outcome has made, if
@@ -205,10 +212,10 @@ impl ServiceAccounts {
     ///
     /// # Errors
     ///
-    /// As of listing.
+    /// As of listing; and [`ErrorKind::Drift`](crate::ErrorKind::Drift) for one without a name.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<ServiceAccount>, Error> {
         let accounts = self.list().all().await?;
-        Ok(accounts.into_iter().filter(|a| a.name.as_deref() == Some(name)).collect())
+        named(accounts, &operations::SERVICE_ACCOUNTS_LIST, name, |a| Named::of(a.name.as_deref()))
     }
 }
 
@@ -253,7 +260,7 @@ impl ServiceAccountHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::SERVICE_ACCOUNT_DELETE, self.path());
-        self.client.transport().send(&call).await.map(drop)
+        decode::deleted(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Makes a key for it. It is sent once.
@@ -294,10 +301,20 @@ impl ServiceAccountHandle {
     ///
     /// # Errors
     ///
-    /// As of listing.
+    /// As of listing; and [`ErrorKind::Drift`](crate::ErrorKind::Drift) for a key of which it cannot
+    /// be told whose it is or what it is called, because "none" would be a guess.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<ProjectApiKey>, Error> {
-        let keys = self.keys().await?;
-        Ok(keys.into_iter().filter(|key| key.name.as_deref() == Some(name)).collect())
+        let keys = self.client.project(&self.project).api_keys().list().all().await?;
+        named(keys, &operations::PROJECT_KEYS_LIST, name, |key| {
+            let of_user = key.owner.as_ref().and_then(|owner| owner.kind.as_ref())
+                == Some(&KeyOwnerKind::User);
+            match key.service_account_id() {
+                Some(account) if *account != self.id => Named::NotOurs,
+                None if of_user => Named::NotOurs,
+                None => Named::Unclear,
+                Some(_) => Named::of(key.name.as_deref()),
+            }
+        })
     }
 
     fn path(&self) -> [&str; 2] {

@@ -85,7 +85,7 @@ impl PolicyFile {
             policy = policy.with_hosts(hosts)?;
         }
         if let Some(sources) = self.sources {
-            policy = policy.with_sources(sources);
+            policy = policy.with_sources(sources)?;
         }
         if self.expiry_required == Some(true) {
             policy = policy.require_expiry();
@@ -104,6 +104,22 @@ impl PolicyFile {
                 expected: "a date such as \"2026-12-31\"",
             })?;
             policy = policy.allow_legacy_user_key(danger::AllowLegacyUserKey::new(reason, until)?);
+        }
+        let contradiction = |name, expected| Err(PolicyError::Setting { name, expected });
+        match (policy.max_lifetime, policy.min_remaining_life) {
+            (Some(Duration::ZERO), _) => {
+                return contradiction("max_lifetime", "a duration that is not zero");
+            }
+            (Some(max), Some(min)) if min > max => {
+                return contradiction("min_remaining_life", "a duration within `max_lifetime`");
+            }
+            _ => {}
+        }
+        if policy.legacy.is_some() && policy.kinds == [KeyKind::Admin] {
+            return contradiction(
+                "danger.allow_legacy_user_key",
+                "a policy for model requests, not one for the Admin API",
+            );
         }
         Ok(policy)
     }

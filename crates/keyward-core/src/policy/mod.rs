@@ -33,11 +33,13 @@ mod refusal;
 ///
 /// ```toml
 /// preset = "production"
-/// sources = ["file", "keychain"]
-/// expiry_required = true
-/// max_lifetime = "90d"
+/// sources = ["env", "file"]
 /// min_remaining_life = "1h"
 /// ```
+///
+/// `expiry_required = true` and `max_lifetime = "90d"` refuse keys whose expiry is not known. An
+/// environment variable and a file do not tell it; whoever minted the key knows, and can say it
+/// (`LoadedKey::expires_at` in the crate `keyward`).
 ///
 /// # Example
 ///
@@ -141,13 +143,18 @@ impl KeyPolicy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError::Host`] for what is not a host: a URL, a port, a lone `*`.
+    /// [`PolicyError::Host`] for what is not a host: a URL, a port, a lone `*`; and
+    /// [`PolicyError::NoHost`] for none at all.
     pub fn with_hosts<H: Into<String>>(
         mut self,
         hosts: impl IntoIterator<Item = H>,
     ) -> Result<Self, PolicyError> {
         self.hosts = Vec::new();
-        hosts.into_iter().try_fold(self, Self::with_host)
+        let policy = hosts.into_iter().try_fold(self, Self::with_host)?;
+        if policy.hosts.is_empty() {
+            return Err(PolicyError::NoHost);
+        }
+        Ok(policy)
     }
 
     /// Lets keys be sent to one more host. See [`with_hosts`](Self::with_hosts).
@@ -159,7 +166,7 @@ impl KeyPolicy {
         let mut host = host.into();
         host.make_ascii_lowercase();
         if !host::is_pattern(&host) {
-            return Err(PolicyError::Host(host));
+            return Err(PolicyError::Host);
         }
         self.hosts.push(host);
         Ok(self)
@@ -167,10 +174,29 @@ impl KeyPolicy {
 
     /// Admits keys from these sources alone: a scheme (`file`) or a scheme and a place
     /// (`env:OPENAI_API_KEY`). Without this rule any source will do.
-    #[must_use]
-    pub fn with_sources<S: Into<String>>(mut self, sources: impl IntoIterator<Item = S>) -> Self {
-        self.sources = Some(sources.into_iter().map(Into::into).collect());
-        self
+    ///
+    /// The schemes of keyward's own loaders are `env` and `file` (also of mounts and systemd
+    /// credentials); a loader of your own has the scheme that you give it.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Source`] for no source at all, and for one without a scheme or with an empty
+    /// place.
+    pub fn with_sources<S: Into<String>>(
+        mut self,
+        sources: impl IntoIterator<Item = S>,
+    ) -> Result<Self, PolicyError> {
+        let sources: Vec<String> = sources.into_iter().map(Into::into).collect();
+        let is_rule = |rule: &String| {
+            let (scheme, place) = rule.split_once(':').unwrap_or((rule, "any"));
+            let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            !scheme.is_empty() && scheme.bytes().all(is_word) && !place.is_empty()
+        };
+        if sources.is_empty() || !sources.iter().all(is_rule) {
+            return Err(PolicyError::Source);
+        }
+        self.sources = Some(sources);
+        Ok(self)
     }
 
     /// Refuses keys whose expiry is not known.
@@ -180,7 +206,8 @@ impl KeyPolicy {
         self
     }
 
-    /// Refuses keys that live on for longer than this; it requires an expiry too.
+    /// Refuses keys that, from the moment of the look on, live for longer than this; it requires an
+    /// expiry too.
     #[must_use]
     pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_lifetime = Some(lifetime);
@@ -227,7 +254,28 @@ impl KeyPolicy {
         if let Some(endpoint) = &context.endpoint {
             self.admit_endpoint(endpoint)?;
         }
-        Ok(Admitted { key: key.clone(), policy: self.name.clone(), expires_at: context.expires_at })
+        Ok(Admitted { key: key.clone(), expires_at: context.expires_at })
+    }
+
+    /// Whether a key of this kind may be used at all; for legacy user keys, whether there is an
+    /// exception, open or closed.
+    ///
+    /// It is for places that see a key again which a policy has admitted before.
+    #[must_use]
+    pub fn knows(&self, kind: KeyKind) -> bool {
+        self.kinds.contains(&kind) || (kind == KeyKind::LegacyUser && self.legacy.is_some())
+    }
+
+    /// The same, as a refusal.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Kind`].
+    pub fn check_kind(&self, kind: KeyKind) -> Result<(), Refusal> {
+        if self.knows(kind) {
+            return Ok(());
+        }
+        Err(Refusal::Kind { kind, wanted: self.wanted(), policy: self.name.clone() })
     }
 
     /// Whether a key may be sent there: https to one of the policy's hosts, or http to one of them
@@ -260,12 +308,16 @@ impl KeyPolicy {
                 }
                 Err(Refusal::LegacyWindowClosed { until: allowed.until() })
             }
-            _ => Err(Refusal::Kind {
-                kind,
-                admin_expected: self.kinds == [KeyKind::Admin],
-                policy: self.name.clone(),
-            }),
+            _ => Err(Refusal::Kind { kind, wanted: self.wanted(), policy: self.name.clone() }),
         }
+    }
+
+    /// The kind that a refusal advises to make: the one for machines, where there is a choice.
+    fn wanted(&self) -> KeyKind {
+        [KeyKind::ServiceAccount, KeyKind::AccessToken, KeyKind::Project, KeyKind::Admin]
+            .into_iter()
+            .find(|kind| self.kinds.contains(kind))
+            .unwrap_or(KeyKind::Unknown)
     }
 
     fn admit_source(&self, source: Option<&KeySource>) -> Result<(), Refusal> {
@@ -361,7 +413,6 @@ impl<'a> AdmitContext<'a> {
 #[must_use = "narrow it with `into_project_key` or `into_admin_key`"]
 pub struct Admitted {
     key: ApiKey,
-    policy: String,
     expires_at: Option<Timestamp>,
 }
 
@@ -370,11 +421,11 @@ impl Admitted {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Kind`] unless it is an admin key.
+    /// [`Refusal::WrongUse`] unless it is an admin key.
     pub fn into_admin_key(self) -> Result<AdminKey, Refusal> {
         match self.key.kind() {
             KeyKind::Admin => Ok(AdminKey::new(self.key)),
-            kind => Err(Refusal::Kind { kind, admin_expected: true, policy: self.policy }),
+            kind => Err(Refusal::WrongUse { kind }),
         }
     }
 
@@ -382,13 +433,11 @@ impl Admitted {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Kind`] for an admin key.
+    /// [`Refusal::WrongUse`] for an admin key.
     pub fn into_project_key(self) -> Result<ProjectKey, Refusal> {
         match self.key.kind() {
-            kind @ KeyKind::Admin => {
-                Err(Refusal::Kind { kind, admin_expected: false, policy: self.policy })
-            }
-            _ => Ok(ProjectKey::new(self.key)),
+            kind @ KeyKind::Admin => Err(Refusal::WrongUse { kind }),
+            _ => Ok(ProjectKey::new(self.key, self.expires_at)),
         }
     }
 
@@ -409,10 +458,12 @@ impl Admitted {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// A pattern that is not a host.
-    Host(String),
+    /// A pattern that is not a host. It is not repeated: a URL may have a password in it.
+    Host,
     /// A kind that no policy can admit.
     KindNeverAdmitted(KeyKind),
+    /// Keys may be sent nowhere.
+    NoHost,
     /// No kind is admitted at all.
     NoKind,
     /// The exception for legacy user keys gives no reason.
@@ -424,6 +475,8 @@ pub enum PolicyError {
         /// What it takes.
         expected: &'static str,
     },
+    /// A source that no key can come from.
+    Source,
 }
 
 impl core::error::Error for PolicyError {}
@@ -431,9 +484,17 @@ impl core::error::Error for PolicyError {}
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(host) => {
-                write!(f, "`{host}` is not a host; write a name such as `api.openai.com`")
-            }
+            Self::Host => f.write_str(
+                "a host of the policy is none; write a name such as `api.openai.com`, without a \
+                 scheme or a port",
+            ),
+            Self::NoHost => f.write_str(
+                "the policy lets keys be sent nowhere; name a host or leave `hosts` out",
+            ),
+            Self::Source => f.write_str(
+                "a source of the policy is none; write a scheme such as `file`, or a scheme and a \
+                 place such as `env:OPENAI_API_KEY`, or leave `sources` out",
+            ),
             Self::KindNeverAdmitted(KeyKind::LegacyUser) => f.write_str(
                 "no policy admits legacy user keys; the only door is \
                  `danger.allow_legacy_user_key` with a reason and a date",

@@ -54,8 +54,8 @@ pub enum Refusal {
     Kind {
         /// What the key is.
         kind: KeyKind,
-        /// Whether an admin key was wanted, rather than a key for model requests.
-        admin_expected: bool,
+        /// A kind that is admitted.
+        wanted: KeyKind,
         /// The policy.
         policy: String,
     },
@@ -81,6 +81,13 @@ pub enum Refusal {
         /// How long it must live on.
         min: Duration,
     },
+    /// The policy admits the key, and not for this: an admin key for model requests, or another for
+    /// the Admin API.
+    #[non_exhaustive]
+    WrongUse {
+        /// What the key is.
+        kind: KeyKind,
+    },
 }
 
 impl Refusal {
@@ -97,6 +104,7 @@ impl Refusal {
             Self::LegacyWindowClosed { .. } => "legacy_window_closed",
             Self::Source { .. } => "source",
             Self::TooLittleLife { .. } => "too_little_life",
+            Self::WrongUse { .. } => "wrong_use",
         }
     }
 
@@ -134,36 +142,47 @@ impl Refusal {
             Self::TooLittleLife { at, min } => {
                 format!("the key expires at {at}, in less than the {} required", Span(*min)).into()
             }
+            Self::WrongUse { kind: KeyKind::Admin } => {
+                "an admin key manages the whole organization and cannot authorize model requests"
+                    .into()
+            }
+            Self::WrongUse { kind } => {
+                format!("the Admin API takes admin keys alone, and this is {}", what_it_is(*kind))
+                    .into()
+            }
         }
     }
 
     /// How to mend it: which key to make instead, and where.
     #[must_use]
-    pub fn fix(&self) -> &'static str {
+    pub fn fix(&self) -> Cow<'static, str> {
         match self {
-            Self::Expired { .. } => "mint a new key and store it in place of this one",
+            Self::Expired { .. } => "mint a new key and store it in place of this one".into(),
             Self::ExpiryMissing { .. } => {
-                "mint a key with `expires_in_seconds`, and load it from a source that keeps the expiry"
+                "mint a key with `expires_in_seconds`, and say when it expires where it is loaded"
+                    .into()
             }
-            Self::ExpiryTooFar { .. } => "mint a key with a shorter `expires_in_seconds`",
-            Self::Host { .. } => "add the host to the policy's `hosts` if it is yours to trust",
+            Self::ExpiryTooFar { .. } => "mint a key with a shorter `expires_in_seconds`".into(),
+            Self::Host { .. } => {
+                "add the host to the policy's `hosts` if it is yours to trust".into()
+            }
             Self::InsecureTransport { .. } => {
-                "use https; http is for this machine alone, named by its address (127.0.0.1)"
+                "use https; http is for this machine alone, named by its address (127.0.0.1)".into()
             }
-            Self::Kind { kind, admin_expected: true, .. } => match kind {
-                KeyKind::Admin => "let the policy admit `admin`",
-                _ => {
-                    "make an admin key: Organization settings > Admin keys \
-                     (platform.openai.com/settings/organization/admin-keys), as an owner"
-                }
-            },
-            Self::Kind { kind, admin_expected: false, .. } => what_to_make(*kind),
+            Self::Kind { kind, wanted, .. } => what_to_do(*kind, *wanted),
             Self::LegacyWindowClosed { .. } => {
                 "move to a service account key in a project; extending the date is a decision of \
                  whoever owns the policy"
+                    .into()
             }
-            Self::Source { .. } => "move the key to an allowed source",
-            Self::TooLittleLife { .. } => "rotate the key now",
+            Self::Source { .. } => "move the key to an allowed source".into(),
+            Self::TooLittleLife { .. } => "rotate the key now".into(),
+            Self::WrongUse { kind: KeyKind::Admin } => format!(
+                "give the service a key of its own: {}",
+                how_to_make(KeyKind::ServiceAccount)
+            )
+            .into(),
+            Self::WrongUse { .. } => how_to_make(KeyKind::Admin).into(),
         }
     }
 }
@@ -192,7 +211,7 @@ fn what_it_is(kind: KeyKind) -> Cow<'static, str> {
         KeyKind::Project => {
             "a project key: it belongs to a person and goes when that person leaves".into()
         }
-        KeyKind::ServiceAccount => "a service account key: it is for model requests".into(),
+        KeyKind::ServiceAccount => "a service account key: it is a machine's".into(),
         KeyKind::Session => {
             "a session token: it is somebody's login to the dashboard, and was never a key".into()
         }
@@ -202,32 +221,42 @@ fn what_it_is(kind: KeyKind) -> Cow<'static, str> {
     }
 }
 
-fn what_to_make(kind: KeyKind) -> &'static str {
+/// What to do about a key that is not admitted, where another kind is.
+fn what_to_do(kind: KeyKind, wanted: KeyKind) -> Cow<'static, str> {
+    let make = how_to_make(wanted);
     match kind {
         KeyKind::EphemeralClient => {
-            "a server makes such secrets and needs a service account key for it: Project > API \
-             keys > Create new secret key > Service account"
+            format!("a server makes such secrets, and needs a key of its own for it: {make}").into()
         }
-        KeyKind::Session => {
-            "log that session out, then make a service account key: Project > API keys > Create \
-             new secret key > Service account (platform.openai.com/api-keys)"
-        }
+        KeyKind::LegacyUser => format!("{make}, then revoke this one").into(),
         KeyKind::OtherVendor(_) => {
-            "store the OpenAI key here; if this key was stored here by mistake, others may have \
+            "store the OpenAI key here; if this one was stored here by mistake, others may have \
              read it: rotate it at its vendor"
+                .into()
         }
-        KeyKind::Unknown => {
-            "make a service account key: Project > API keys > Create new secret key > Service \
-             account (platform.openai.com/api-keys), or update keyward if the key is new"
-        }
+        KeyKind::Session => format!("log that session out, then {make}").into(),
+        KeyKind::Unknown => format!("{make}; or update keyward if the key is new").into(),
+        _ => make.into(),
+    }
+}
+
+/// Where a key of a kind is made, in the dashboard as of 2026-11.
+fn how_to_make(wanted: KeyKind) -> &'static str {
+    match wanted {
+        KeyKind::AccessToken => "use a workload identity, and no key at all",
         KeyKind::Admin => {
-            "give the service a service account key with the scopes it needs: Project > API keys > \
-             Create new secret key > Service account (platform.openai.com/api-keys)"
+            "make an admin key: Organization settings > Admin keys \
+             (platform.openai.com/settings/organization/admin-keys), as an owner"
         }
-        _ => {
+        KeyKind::Project => {
+            "make a project key: Project > API keys > Create new secret key > You \
+             (platform.openai.com/api-keys)"
+        }
+        KeyKind::ServiceAccount => {
             "make a service account key: Project > API keys > Create new secret key > Service \
-             account (platform.openai.com/api-keys), then revoke this one"
+             account (platform.openai.com/api-keys)"
         }
+        _ => "load a key of a kind that the policy admits",
     }
 }
 

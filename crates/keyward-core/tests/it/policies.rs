@@ -52,9 +52,29 @@ fn an_admin_key_and_a_project_key_never_stand_for_each_other() {
     let project = both.admit(&key("project_164"), &context).expect("admitted");
     assert!(admin.clone().into_admin_key().is_ok());
     assert!(project.clone().into_project_key().is_ok());
-    assert_eq!(admin.into_project_key().expect_err("narrowed").rule(), "kind");
+    let refusal = admin.into_project_key().expect_err("narrowed");
+    assert_eq!(refusal.rule(), "wrong_use");
+    assert!(refusal.fix().contains("service account"), "{refusal}");
     let refusal = project.into_admin_key().expect_err("narrowed");
+    assert_eq!(refusal.rule(), "wrong_use");
     assert!(refusal.fix().contains("admin-keys"), "{refusal}");
+}
+
+#[test]
+fn a_fix_names_a_kind_that_is_admitted() {
+    for (kinds, shape, expected) in [
+        (&[KeyKind::Project][..], "service_account_167", "project key"),
+        (&[KeyKind::Project], "legacy_user_51", "project key"),
+        (&[KeyKind::ServiceAccount, KeyKind::Project], "legacy_user_51", "service account key"),
+        (&[KeyKind::Admin], "project_164", "admin key"),
+        (&[KeyKind::AccessToken], "project_164", "workload identity"),
+        (&[KeyKind::ServiceAccount], "admin_165", "service account key"),
+    ] {
+        let policy = KeyPolicy::standard().with_kinds(kinds.iter().copied()).expect("kinds");
+        let refusal = policy.admit(&key(shape), &AdmitContext::at(NOW)).expect_err(shape);
+        assert!(refusal.fix().contains(expected), "{shape}: {refusal}");
+        assert_eq!(policy.check_kind(key(shape).kind()), Err(refusal));
+    }
 }
 
 #[test]
@@ -83,7 +103,12 @@ fn expiry_rules() {
 
 #[test]
 fn source_rules() {
-    let policy = KeyPolicy::standard().with_sources(["file", "env:OPENAI_API_KEY"]);
+    for wrong in [&[][..], &[""], &["file", ""], &["env:"], &[":x"], &["File"], &["a b"]] {
+        let made = KeyPolicy::standard().with_sources(wrong.iter().copied());
+        assert_eq!(made, Err(PolicyError::Source), "{wrong:?}");
+    }
+    let policy =
+        KeyPolicy::standard().with_sources(["file", "env:OPENAI_API_KEY"]).expect("sources");
     for (source, admitted) in [
         (Some(KeySource::new("file", "/run/secrets/key")), true),
         (Some(KeySource::new("env", "OPENAI_API_KEY")), true),
@@ -121,8 +146,10 @@ fn host_rules() {
     }
     for host in ["", "*", "https://x", "x:1"] {
         let made = KeyPolicy::standard().with_hosts([host]);
-        assert!(matches!(made, Err(PolicyError::Host(_))), "{host}");
+        assert_eq!(made, Err(PolicyError::Host), "{host}");
     }
+    let nowhere: [&str; 0] = [];
+    assert_eq!(KeyPolicy::standard().with_hosts(nowhere), Err(PolicyError::NoHost));
 }
 
 #[test]

@@ -76,7 +76,8 @@ impl KeyLoader for LoaderChain {
                 Ok(loaded) => {
                     attempts.extend(Attempt::of_key(name, &loaded));
                     // A variable that an earlier source made irrelevant is inherited all the same.
-                    let mut loaded = loaded.variables(self.variables());
+                    let mut loaded = loaded;
+                    loaded.variables.extend(self.variables());
                     loaded.attempts = attempts;
                     return Ok(loaded);
                 }

@@ -39,8 +39,8 @@ impl LoadedKey {
 
     /// Sets the version that the key has at its source.
     #[must_use]
-    pub fn version(mut self, version: impl Into<Option<String>>) -> Self {
-        self.version = version.into();
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
         self
     }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use keyward_core::{KeyKind, KeySource, find};
+use keyward_core::{KeySource, find};
 
 /// A path or a variable's name.
 ///
@@ -51,8 +51,8 @@ impl fmt::Debug for Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string_lossy();
-        // Every name is not scrubbed: a long name with a digit in it would be masked too.
-        let text = if text.split(['/', '\\']).any(is_key) { find::scrub(&text) } else { text };
+        // Not every name is scrubbed: a long name with a digit in it would be masked too.
+        let text = if find::contains_key(&text) { find::scrub(&text) } else { text };
         text.chars().try_for_each(|c| {
             if c.is_control() {
                 write!(f, "{}", c.escape_default())
@@ -60,13 +60,6 @@ impl fmt::Display for Place {
                 fmt::Write::write_char(f, c)
             }
         })
-    }
-}
-
-fn is_key(text: &str) -> bool {
-    match KeyKind::classify(text.as_bytes()) {
-        KeyKind::OtherVendor(_) | KeyKind::Unknown => text.starts_with("sk-"),
-        _ => true,
     }
 }
 
@@ -97,6 +90,9 @@ mod tests {
             (key.clone(), Some("[project key]")),
             (format!("sk-{}", "a1B2".repeat(12)), Some("[masked]")),
             (format!("/run/{key}"), Some("/run/[project key]")),
+            (format!("OPENAI_API_KEY={key}"), Some("OPENAI_API_KEY=[project key]")),
+            (format!("Bearer {key}"), Some("Bearer [project key]")),
+            (format!("A:{key}"), Some("A:[project key]")),
         ] {
             let shown = Place::new(place.clone()).to_string();
             assert_eq!(shown, expected.unwrap_or(&place));

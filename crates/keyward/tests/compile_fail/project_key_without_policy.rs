@@ -2,5 +2,5 @@
 
 fn main() {
     let key = keyward::ApiKey::parse(String::from("x")).unwrap();
-    let _ = keyward::ProjectKey(key);
+    let _ = keyward::ProjectKey { key, expires_at: None };
 }

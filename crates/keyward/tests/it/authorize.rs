@@ -45,6 +45,7 @@ fn goes_to_the_policys_hosts_over_https_alone() {
         .with_hosts(["gateway.example", "127.0.0.1", "localhost", "[::1]"])
         .unwrap();
     let openai = KeyPolicy::production();
+    let person = KeyPolicy::production().with_kinds([keyward::KeyKind::Project]).unwrap();
     for (policy, uri, expected) in [
         (&openai, "https://api.openai.com/v1/models", None),
         (&openai, "HTTPS://API.OPENAI.COM/v1/models", None),
@@ -65,7 +66,10 @@ fn goes_to_the_policys_hosts_over_https_alone() {
         (&openai, "*", Some("relative")),
         (&own, "https://gateway.example/v1/models", None),
         (&own, "http://127.0.0.1:8080/v1/models", None),
-        (&own, "http://localhost:8080/v1/models", None),
+        (&own, "http://localhost:8080/v1/models", Some("insecure_transport")),
+        (&own, "https://localhost:8080/v1/models", None),
+        (&own, "https://[::1].evil.example/v1/models", Some("unclear")),
+        (&person, "https://api.openai.com/v1/models", Some("kind")),
         (&own, "http://[::1]:8080/v1/models", None),
         (&own, "http://127.0.0.2/v1/models", Some("host")),
         (&own, "http://gateway.example/v1/models", Some("insecure_transport")),
@@ -80,6 +84,7 @@ fn goes_to_the_policys_hosts_over_https_alone() {
         let seen = result.as_ref().err().map(|error| match error {
             AuthorizeError::Refused(refusal) => refusal.rule(),
             AuthorizeError::RelativeUri => "relative",
+            AuthorizeError::UnclearHost => "unclear",
             AuthorizeError::UserInfo => "userinfo",
             other => panic!("{other}"),
         });

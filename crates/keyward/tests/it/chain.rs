@@ -186,6 +186,28 @@ fn a_child_inherits_no_variable_of_any_loader() {
 }
 
 #[test]
+fn a_child_inherits_no_variable_that_only_the_key_knows() {
+    struct Own;
+
+    impl KeyLoader for Own {
+        async fn load(&self) -> Result<LoadedKey, LoadError> {
+            let key = ApiKey::parse(secret()).unwrap();
+            Ok(LoadedKey::new(key, self.source()).variables(["OWN_VARIABLE"]))
+        }
+
+        fn source(&self) -> KeySource {
+            KeySource::new("own", "place")
+        }
+    }
+
+    let chain = LoaderChain::first("env", EnvLoader::new("NOT_SET_HERE")).then("own", Own);
+    let mut child = Command::new("true");
+    load(&chain).unwrap().scrub_child_env(&mut child);
+    let removed: Vec<_> = child.get_envs().filter(|(_, v)| v.is_none()).map(|(n, _)| n).collect();
+    assert_eq!(removed, ["NOT_SET_HERE", "NOT_SET_HERE_FILE", "OWN_VARIABLE"]);
+}
+
+#[test]
 fn a_chain_can_be_shared_and_loaded_from_a_task() {
     let key = secret();
     let env = EnvLoader::new("KEY").with_environment(Environment::fixed([("KEY", key.clone())]));
@@ -211,7 +233,7 @@ fn the_policy_hears_of_source_and_expiry() {
     let policy = KeyPolicy::production();
     assert!(loaded.admit(&policy, NOW).is_ok());
 
-    let files_alone = policy.clone().with_sources(["file"]);
+    let files_alone = policy.clone().with_sources(["file"]).unwrap();
     let refusal = loaded.admit(&files_alone, NOW).unwrap_err();
     assert!(matches!(refusal, Refusal::Source { source: Some(_), .. }), "{refusal}");
 
