@@ -135,12 +135,17 @@ impl MintAnswer {
         (answer, is_whole)
     }
 
-    /// Looks for a key in what JSON could not be read of.
+    /// Looks for a key in what JSON could not be read of: between quotes, because what the end of
+    /// the answer cut off is a part of a key and worse than none.
     fn search(&mut self, body: &[u8], wanted: &Wanted) {
         let is_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        for word in body.split(|b| !is_key(b)) {
-            let fits = wanted.kinds.contains(&KeyKind::classify(word));
-            if fits && let Ok(text) = str::from_utf8(word) {
+        for rest in body.split_inclusive(|b| !is_key(b)) {
+            let Some((end, word)) = rest.split_last() else { continue };
+            let is_closed = matches!(end, b'"' | b'\\');
+            if is_closed
+                && wanted.kinds.contains(&KeyKind::classify(word))
+                && let Ok(text) = str::from_utf8(word)
+            {
                 self.offer(text, Place::Elsewhere, wanted);
             }
         }
@@ -430,7 +435,6 @@ mod tests {
             ("{\"name\":\"\x7f\",\"value\":\"KEY\"}", None),
             ("\u{feff}{\"value\":\"KEY\"}", None),
             (&deep, None),
-            ("KEY", None),
         ] {
             let (answer, key) = read(template);
             let (metadata, found) = answer.into_key::<ApiKeyId>();
@@ -461,6 +465,8 @@ mod tests {
             r#"{"error":{"param":"OWN"}}"#,
             r#"{"error":{"value":"KEY"}}"#,
             r#"{"x":"OWN"#,
+            r#"{"value":"KEY"#,
+            "KEY",
             "[]",
             "",
             "<html>",
