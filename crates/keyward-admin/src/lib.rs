@@ -67,3 +67,8 @@ mod resources;
 mod scopes;
 mod transport;
 mod wire;
+
+/// The README's snippet is held to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

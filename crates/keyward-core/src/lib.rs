@@ -74,3 +74,8 @@ mod serde_impls;
 mod source;
 mod text;
 mod time;
+
+/// The README's snippet is held to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

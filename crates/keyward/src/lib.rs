@@ -84,3 +84,8 @@ pub mod authorize;
 
 mod environment;
 mod loader;
+
+/// The README's snippet is held to compile.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
