@@ -83,3 +83,72 @@ async fn what_was_made_is_listed() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].id, made.id);
 }
+
+#[tokio::test]
+async fn a_listing_can_be_read_by_pages() {
+    let org = with_projects(25, 10).await;
+    let mut pages = org.client().projects().list();
+    let mut seen = Vec::new();
+    while let Some(page) = pages.next_page().await {
+        let page = page.expect("a page");
+        seen.push((page.items.len(), page.has_more));
+    }
+    assert_eq!(seen, [(10, true), (10, true), (5, false)]);
+}
+
+#[tokio::test]
+async fn prefetching_is_one_page_ahead_and_no_more() {
+    let org = with_projects(50, 10).await;
+    let mut pages = org.client().projects().list().prefetch();
+    let mut items = 0;
+    for (read, fetched) in [(1, 1), (2, 2), (9, 2), (11, 2), (12, 3), (50, 5)] {
+        while items < read {
+            pages.next().await.expect("an item").expect("a project");
+            items += 1;
+        }
+        // What was asked for ahead arrives when it arrives.
+        for _ in 0..200 {
+            if org.fake.count("GET", PROJECTS) >= fetched {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert_eq!(org.fake.count("GET", PROJECTS), fetched, "after {read} items");
+    }
+    assert!(pages.next().await.is_none());
+}
+
+#[tokio::test]
+async fn an_error_comes_after_what_was_read_before_it() {
+    let org = with_projects(30, 10).await;
+    let client = org.builder().max_attempts(1).build().expect("a client");
+    for prefetch in [false, true] {
+        org.fake.clear_faults();
+        org.fake.fault(
+            keyward_testkit::Fault::on("GET", PROJECTS)
+                .after(1)
+                .then(FaultAction::StatusBefore { code: 500 }),
+        );
+        let mut pages = client.projects().list();
+        if prefetch {
+            pages = pages.prefetch();
+        }
+        for _ in 0..10 {
+            pages.next().await.expect("an item").expect("a project");
+        }
+        assert_eq!(
+            pages.next().await.expect("an error").expect_err("it").kind(),
+            ErrorKind::Server
+        );
+        assert!(pages.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_listing_has_as_many_pages_as_are_allowed() {
+    let org = with_projects(30, 10).await;
+    let client = org.client();
+    assert_eq!(client.projects().list().max_pages(3).all().await.expect("three pages").len(), 30);
+    let error = client.projects().list().max_pages(2).all().await.expect_err("three pages");
+    assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
+}

@@ -8,8 +8,8 @@ use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 
 use crate::transport::{Limits, Transport};
 use crate::{
-    AdminKeyHandle, AdminKeyId, AdminKeys, Error, ProjectHandle, ProjectId, Projects, UserHandle,
-    UserId, Users,
+    AdminKeyHandle, AdminKeyId, AdminKeys, Costs, Error, GroupHandle, GroupId, Groups,
+    ProjectHandle, ProjectId, Projects, UserHandle, UserId, Users,
 };
 
 /// A client of the OpenAI Admin API.
@@ -88,6 +88,24 @@ impl Client {
     #[must_use]
     pub fn admin_key(&self, id: impl Into<AdminKeyId>) -> AdminKeyHandle {
         AdminKeyHandle::new(self.clone(), id.into())
+    }
+
+    /// What the organization spent.
+    #[must_use]
+    pub fn costs(&self) -> Costs {
+        Costs::new(self.clone())
+    }
+
+    /// The organization's groups.
+    #[must_use]
+    pub fn groups(&self) -> Groups {
+        Groups::new(self.clone())
+    }
+
+    /// One group.
+    #[must_use]
+    pub fn group(&self, id: impl Into<GroupId>) -> GroupHandle {
+        GroupHandle::new(self.clone(), id.into())
     }
 
     /// The organization's projects.

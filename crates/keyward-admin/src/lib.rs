@@ -35,11 +35,14 @@ pub use keyward_core::{
 
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::ids::{AdminKeyId, ApiKeyId, ProjectId, ServiceAccountId, UserId};
+pub use crate::ids::{AdminKeyId, ApiKeyId, GroupId, ProjectId, ServiceAccountId, UserId};
 pub use crate::mint::{KeyMetadata, MintedKey};
+pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
-pub use crate::page::Pages;
+pub use crate::page::{Page, Pages};
 pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
+pub use crate::resources::costs::{CostBucket, CostGroup, CostQuery, CostResult, Costs};
+pub use crate::resources::groups::{Group, GroupHandle, GroupType, GroupUser, Groups};
 pub use crate::resources::project_keys::{
     KeyOwner, KeyOwnerKind, KeyOwnerServiceAccount, KeyOwnerUser, KeyUpdate, OwnerProjectAccess,
     ProjectApiKey, ProjectApiKeyHandle, ProjectApiKeys,
@@ -61,6 +64,7 @@ mod ids;
 mod mint;
 #[cfg(doctest)]
 mod misuse;
+mod money;
 mod operations;
 mod page;
 mod resources;

@@ -73,4 +73,13 @@ operations! {
     SERVICE_ACCOUNT_KEYS_CREATE = "POST" "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys", Create, "project().service_account().create_key()";
     USERS_LIST = "GET" "/organization/users", Read, "users().list()";
     USER_GET = "GET" "/organization/users/{user_id}", Read, "user().get()";
+    COSTS_LIST = "GET" "/organization/costs", Read, "costs().list()";
+    GROUPS_LIST = "GET" "/organization/groups", Read, "groups().list()";
+    GROUPS_CREATE = "POST" "/organization/groups", Create, "groups().create()";
+    GROUP_GET = "GET" "/organization/groups/{group_id}", Read, "group().get()";
+    GROUP_UPDATE = "POST" "/organization/groups/{group_id}", Idempotent, "group().rename()";
+    GROUP_DELETE = "DELETE" "/organization/groups/{group_id}", Idempotent, "group().delete()";
+    GROUP_USERS_LIST = "GET" "/organization/groups/{group_id}/users", Read, "group().users()";
+    GROUP_USERS_ADD = "POST" "/organization/groups/{group_id}/users", Idempotent, "group().add_user()";
+    GROUP_USER_REMOVE = "DELETE" "/organization/groups/{group_id}/users/{user_id}", Idempotent, "group().remove_user()";
 }

@@ -15,26 +15,50 @@ use crate::transport::{Body, Call};
 use crate::wire::lenient;
 use crate::{Client, Error, ErrorKind, decode};
 
-/// A listing: a [`Stream`] of items, in the server's order.
+/// A listing: a [`Stream`] of items, in the server's order, or of [pages](Self::next_page).
 ///
 /// Nothing is sent before the first item is asked for. An item that cannot be read is an error in
 /// its place, and the items after it still come. A page that cannot be fetched is an error, and
 /// the last thing that comes: what was listed until then is not all.
 ///
-/// A listing that would not end (a cursor that comes again, more than 10,000 pages) is an error of
-/// the kind [`ErrorKind::Paging`].
+/// A listing that would not end (a cursor that comes again, more than
+/// [`max_pages`](Self::max_pages)) is an error of the kind [`ErrorKind::Paging`].
 #[must_use = "nothing is fetched before an item is asked for"]
 pub struct Pages<T> {
     client: Client,
     call: Call,
+    cursor: Cursor,
     state: State,
     items: VecDeque<Result<T, Error>>,
     seen: HashSet<String>,
+    max_pages: usize,
+    prefetch: bool,
+    page_len: usize,
 }
 
-/// What can be listed: it has an id, which is the cursor where the server gives no better.
+/// What can be listed.
 pub(crate) trait Listed: DeserializeOwned + Send + Unpin + 'static {
-    fn id(&self) -> &str;
+    /// What the server takes for a cursor where it gives no better; nothing if it always does.
+    fn id(&self) -> &str {
+        ""
+    }
+}
+
+/// The parameter that asks for the page after a cursor.
+#[derive(Clone, Copy)]
+pub(crate) enum Cursor {
+    After,
+    Page,
+}
+
+/// One page of a listing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// What is on it. An item that cannot be read is an error in its place.
+    pub items: Vec<Result<T, Error>>,
+    /// Whether there is another page.
+    pub has_more: bool,
 }
 
 type Fetch = Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>;
@@ -43,6 +67,8 @@ enum State {
     /// The next page is after this cursor; none for the first page.
     Next(Option<String>),
     Fetching(Fetch),
+    /// The next page could not be fetched; told when what came before it is read.
+    Failed(Option<Error>),
     Done,
 }
 
@@ -51,18 +77,55 @@ const MOST_PAGES: usize = 10_000;
 #[allow(private_bounds, reason = "only what this crate lists can be listed")]
 impl<T: Listed> Pages<T> {
     pub(crate) fn new(client: Client, call: Call) -> Self {
+        Self::with_cursor(client, call, Cursor::After)
+    }
+
+    pub(crate) fn with_cursor(client: Client, call: Call, cursor: Cursor) -> Self {
         Self {
             client,
             call,
+            cursor,
             state: State::Next(None),
             items: VecDeque::new(),
             seen: HashSet::new(),
+            max_pages: MOST_PAGES,
+            prefetch: false,
+            page_len: 0,
         }
+    }
+
+    /// The most pages that are fetched: 10,000 unless said otherwise. One more is an error.
+    pub fn max_pages(mut self, pages: usize) -> Self {
+        self.max_pages = pages;
+        self
+    }
+
+    /// Asks for the next page as soon as one is there, while the caller works on that.
+    ///
+    /// It saves waiting where a listing is read to its end, and costs a request where it is not.
+    pub fn prefetch(mut self) -> Self {
+        self.prefetch = true;
+        self
     }
 
     /// The next item; `None` when there are no more.
     pub async fn next(&mut self) -> Option<Result<T, Error>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// What is left of the page at hand or, if nothing is, the next page; `None` when there are no
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// When the page cannot be fetched. Nothing comes after that.
+    pub async fn next_page(&mut self) -> Option<Result<Page<T>, Error>> {
+        if let Err(error) = poll_fn(|cx| self.poll_page(cx)).await {
+            return Some(Err(error));
+        }
+        let has_more = !matches!(self.state, State::Done);
+        let items: Vec<_> = self.items.drain(..).collect();
+        (!items.is_empty() || has_more).then_some(Ok(Page { items, has_more }))
     }
 
     /// Everything that is left of the listing.
@@ -82,9 +145,50 @@ impl<T: Listed> Pages<T> {
         let client = self.client.clone();
         let mut call = self.call.clone();
         if let Some(after) = after {
-            call = call.query("after", after);
+            let name = match self.cursor {
+                Cursor::After => "after",
+                Cursor::Page => "page",
+            };
+            call = call.query(name, after);
         }
         Box::pin(async move { client.transport().send(&call).await })
+    }
+
+    /// Ready when there are items at hand or none will come.
+    fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            let at_hand = !self.items.is_empty();
+            match &mut self.state {
+                State::Done => return Poll::Ready(Ok(())),
+                State::Failed(_) if at_hand => return Poll::Ready(Ok(())),
+                State::Failed(error) => {
+                    let error = error.take();
+                    self.state = State::Done;
+                    return Poll::Ready(error.map_or(Ok(()), Err));
+                }
+                // One page ahead and no more.
+                State::Next(_)
+                    if at_hand && (!self.prefetch || self.items.len() > self.page_len) =>
+                {
+                    return Poll::Ready(Ok(()));
+                }
+                State::Next(after) => {
+                    let after = after.take();
+                    self.state = State::Fetching(self.fetch(after));
+                }
+                State::Fetching(fetch) => {
+                    // Polled even when there are items, so that the request gets on its way.
+                    let fetched = match fetch.as_mut().poll(cx) {
+                        Poll::Ready(fetched) => fetched,
+                        Poll::Pending if at_hand => return Poll::Ready(Ok(())),
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    self.state = fetched
+                        .and_then(|body| self.take_in(&body))
+                        .unwrap_or_else(|error| State::Failed(Some(error)));
+                }
+            }
+        }
     }
 
     /// Takes in a page, and tells the state after it.
@@ -92,6 +196,7 @@ impl<T: Listed> Pages<T> {
         let in_operation = |e: Error| e.in_operation(&self.call.operation);
         let page: Envelope<'_> = decode::decode(body).map_err(in_operation)?;
         let is_empty = page.data.is_empty();
+        self.page_len = page.data.len();
         let mut last_item = None;
         for raw in page.data {
             let item = decode::decode::<T>(raw.get().as_bytes()).map_err(in_operation);
@@ -105,7 +210,10 @@ impl<T: Listed> Pages<T> {
             return Err(in_operation(Error::new(ErrorKind::Drift, what)));
         }
         let given = |cursor: Option<String>| cursor.filter(|cursor| !cursor.is_empty());
-        let cursor = given(page.next).or(given(page.last_id)).or(given(last_item));
+        let cursor = match self.cursor {
+            Cursor::After => given(page.next).or(given(page.last_id)).or(given(last_item)),
+            Cursor::Page => given(page.next_page),
+        };
         // Where the server does not say, a page that is not empty may have another behind it.
         let has_more = page.has_more.unwrap_or(!is_empty);
         if !has_more {
@@ -115,8 +223,8 @@ impl<T: Listed> Pages<T> {
         let Some(cursor) = cursor else {
             return Err(paging("the server says that there is more and not where".to_owned()));
         };
-        if self.seen.len() >= MOST_PAGES {
-            return Err(paging(format!("more than {MOST_PAGES} pages")));
+        if self.seen.len() + 1 >= self.max_pages {
+            return Err(paging(format!("more than {} pages", self.max_pages)));
         }
         if !self.seen.insert(cursor.clone()) {
             return Err(paging("the server gave the same cursor again".to_owned()));
@@ -129,31 +237,12 @@ impl<T: Listed> Pages<T> {
 impl<T: Listed> Stream for Pages<T> {
     type Item = Result<T, Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            if let Some(item) = this.items.pop_front() {
-                return Poll::Ready(Some(item));
-            }
-            this.state = match &mut this.state {
-                State::Done => return Poll::Ready(None),
-                State::Next(after) => {
-                    let after = after.take();
-                    State::Fetching(this.fetch(after))
-                }
-                State::Fetching(fetch) => {
-                    let fetched = ready!(fetch.as_mut().poll(cx));
-                    match fetched.and_then(|body| this.take_in(&body)) {
-                        Ok(state) => state,
-                        Err(error) => {
-                            // What came with the page comes first.
-                            this.items.push_back(Err(error));
-                            State::Done
-                        }
-                    }
-                }
-            };
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Err(error) = ready!(this.poll_page(cx)) {
+            return Poll::Ready(Some(Err(error)));
         }
+        Poll::Ready(this.items.pop_front())
     }
 }
 
@@ -178,4 +267,6 @@ struct Envelope<'a> {
     last_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     next: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    next_page: Option<String>,
 }

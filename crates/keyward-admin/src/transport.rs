@@ -33,6 +33,18 @@ impl Call {
         self
     }
 
+    /// One parameter several times, with the brackets that OpenAI's own clients send.
+    pub(crate) fn query_all(
+        mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item = impl fmt::Display>,
+    ) -> Self {
+        for value in values {
+            self = self.query(name, value);
+        }
+        self
+    }
+
     pub(crate) fn json(mut self, body: &impl serde::Serialize) -> Self {
         // Bodies are structs of strings and numbers of ours, which JSON can always tell.
         self.body = serde_json::to_vec(body).ok();

@@ -33,6 +33,11 @@ pub(crate) trait Lenient: Sized {
         None
     }
 
+    fn from_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
     fn from_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(None)
@@ -78,9 +83,8 @@ where
             Ok(None)
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(None)
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            T::from_seq(seq)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
@@ -129,6 +133,46 @@ impl Lenient for bool {
 
     fn from_bool(value: bool) -> Option<Self> {
         Some(value)
+    }
+}
+
+impl Lenient for i64 {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_integer(number: i64) -> Option<Self> {
+        Some(number)
+    }
+}
+
+impl Lenient for u64 {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_integer(number: i64) -> Option<Self> {
+        Self::try_from(number).ok()
+    }
+}
+
+/// A list. What in it cannot be read is not in it.
+impl<T: Lenient> Lenient for Vec<T> {
+    fn from_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut items = Self::new();
+        while let Some(item) = seq.next_element::<Tolerated<T>>()? {
+            items.extend(item.0);
+        }
+        Ok(Some(items))
+    }
+}
+
+/// What stands in a list, or nothing.
+struct Tolerated<T>(Option<T>);
+
+impl<'de, T: Lenient> Deserialize<'de> for Tolerated<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer).map(Self)
     }
 }
 

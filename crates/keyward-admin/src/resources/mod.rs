@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::{Error, ErrorKind, Operation};
 
 pub(crate) mod admin_keys;
+pub(crate) mod costs;
+pub(crate) mod groups;
 pub(crate) mod project_keys;
 pub(crate) mod projects;
 pub(crate) mod service_accounts;
@@ -18,6 +20,9 @@ fn seconds(life: Duration) -> u64 {
 
 /// The largest page that every listing of this crate accepts, which costs the fewest requests.
 const PAGE: u32 = 100;
+
+/// The largest page of the listings with a `next` cursor.
+const MANY: u32 = 1000;
 
 /// What a listed thing is called, for those that look for what they may have made.
 enum Named<'a> {
