@@ -42,7 +42,9 @@ pub use crate::operations::{Effect, OPERATIONS, Operation};
 pub use crate::page::{Page, Pages};
 pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
 pub use crate::resources::costs::{CostBucket, CostGroup, CostQuery, CostResult, Costs};
-pub use crate::resources::groups::{Group, GroupHandle, GroupType, GroupUser, Groups};
+pub use crate::resources::groups::{
+    Group, GroupHandle, GroupType, GroupUser, GroupUserType, Groups,
+};
 pub use crate::resources::project_keys::{
     KeyOwner, KeyOwnerKind, KeyOwnerServiceAccount, KeyOwnerUser, KeyUpdate, OwnerProjectAccess,
     ProjectApiKey, ProjectApiKeyHandle, ProjectApiKeys,

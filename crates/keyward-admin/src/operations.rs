@@ -81,5 +81,6 @@ operations! {
     GROUP_DELETE = "DELETE" "/organization/groups/{group_id}", Idempotent, "group().delete()";
     GROUP_USERS_LIST = "GET" "/organization/groups/{group_id}/users", Read, "group().users()";
     GROUP_USERS_ADD = "POST" "/organization/groups/{group_id}/users", Idempotent, "group().add_user()";
+    GROUP_USER_GET = "GET" "/organization/groups/{group_id}/users/{user_id}", Read, "group().get_user()";
     GROUP_USER_REMOVE = "DELETE" "/organization/groups/{group_id}/users/{user_id}", Idempotent, "group().remove_user()";
 }

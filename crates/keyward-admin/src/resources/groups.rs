@@ -46,7 +46,7 @@ open_enum! {
     }
 }
 
-/// A user in a group.
+/// A user in a group. A listing tells less of one than [`GroupHandle::get_user`].
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct GroupUser {
@@ -59,11 +59,30 @@ pub struct GroupUser {
     /// The address.
     #[serde(default, deserialize_with = "lenient")]
     pub email: Option<String>,
+    /// Where their picture is.
+    #[serde(default, deserialize_with = "lenient")]
+    pub picture: Option<String>,
+    /// Whether it is a machine and not a person.
+    #[serde(default, deserialize_with = "lenient")]
+    pub is_service_account: Option<bool>,
+    /// Whose user it is.
+    #[serde(default, deserialize_with = "lenient")]
+    pub user_type: Option<GroupUserType>,
 }
 
 impl Listed for GroupUser {
     fn id(&self) -> &str {
         self.id.as_str()
+    }
+}
+
+open_enum! {
+    /// Whose user is in a group.
+    pub enum GroupUserType {
+        /// The tenant's.
+        TenantUser = "tenant_user",
+        /// The organization's.
+        User = "user",
     }
 }
 
@@ -176,6 +195,18 @@ impl GroupHandle {
     pub fn users(&self) -> Pages<GroupUser> {
         let call = Call::new(operations::GROUP_USERS_LIST, [self.id.as_str()]).query("limit", MANY);
         Pages::new(self.client.clone(), call)
+    }
+
+    /// Describes a user in it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such group, or the
+    /// user is not in it.
+    pub async fn get_user(&self, user: impl Into<UserId>) -> Result<GroupUser, Error> {
+        let user = user.into();
+        let call = Call::new(operations::GROUP_USER_GET, [self.id.as_str(), user.as_str()]);
+        decode::answer(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Takes a user in. Twice is the same as once.
