@@ -61,6 +61,8 @@ id! {
     GroupId
     /// The id of a project (`proj_…`).
     ProjectId
+    /// The id of a role (`role_…`).
+    RoleId
     /// The id of a service account (`svc_acct_…`).
     ServiceAccountId
     /// The id of a user (`user-…`).

@@ -35,7 +35,7 @@ pub use keyward_core::{
 
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::ids::{AdminKeyId, ApiKeyId, GroupId, ProjectId, ServiceAccountId, UserId};
+pub use crate::ids::{AdminKeyId, ApiKeyId, GroupId, ProjectId, RoleId, ServiceAccountId, UserId};
 pub use crate::mint::{KeyMetadata, MintedKey};
 pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
@@ -56,7 +56,9 @@ pub use crate::resources::service_accounts::{
     CreatedServiceAccount, NewServiceAccount, NewServiceAccountKey, ServiceAccount,
     ServiceAccountHandle, ServiceAccountRole, ServiceAccountUpdate, ServiceAccounts,
 };
-pub use crate::resources::users::{User, UserHandle, UserRole, Users};
+pub use crate::resources::users::{
+    User, UserAccount, UserHandle, UserProject, UserRole, UserUpdate, Users,
+};
 pub use crate::scopes::{Scope, ScopeList, Scopes};
 
 mod client;

@@ -73,6 +73,8 @@ operations! {
     SERVICE_ACCOUNT_KEYS_CREATE = "POST" "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys", Create, "project().service_account().create_key()";
     USERS_LIST = "GET" "/organization/users", Read, "users().list()";
     USER_GET = "GET" "/organization/users/{user_id}", Read, "user().get()";
+    USER_MODIFY = "POST" "/organization/users/{user_id}", Idempotent, "user().modify()";
+    USER_DELETE = "DELETE" "/organization/users/{user_id}", Idempotent, "user().delete()";
     COSTS_LIST = "GET" "/organization/costs", Read, "costs().list()";
     GROUPS_LIST = "GET" "/organization/groups", Read, "groups().list()";
     GROUPS_CREATE = "POST" "/organization/groups", Create, "groups().create()";

@@ -94,6 +94,11 @@ impl<T: Listed> Pages<T> {
         }
     }
 
+    /// The listing of nothing, for which nothing is sent.
+    pub(crate) fn empty(self) -> Self {
+        Self { state: State::Done, ..self }
+    }
+
     /// The most pages that are fetched: 10,000 unless said otherwise. One more is an error.
     pub fn max_pages(mut self, pages: usize) -> Self {
         self.max_pages = pages;
