@@ -49,6 +49,9 @@ pub use crate::resources::project_keys::{
     KeyOwner, KeyOwnerKind, KeyOwnerServiceAccount, KeyOwnerUser, KeyUpdate, OwnerProjectAccess,
     ProjectApiKey, ProjectApiKeyHandle, ProjectApiKeys,
 };
+pub use crate::resources::project_users::{
+    ProjectUser, ProjectUserHandle, ProjectUserRole, ProjectUsers,
+};
 pub use crate::resources::projects::{
     NewProject, Project, ProjectHandle, ProjectStatus, ProjectUpdate, Projects,
 };

@@ -71,6 +71,11 @@ operations! {
     SERVICE_ACCOUNT_UPDATE = "POST" "/organization/projects/{project_id}/service_accounts/{service_account_id}", Idempotent, "project().service_account().update()";
     SERVICE_ACCOUNT_DELETE = "DELETE" "/organization/projects/{project_id}/service_accounts/{service_account_id}", Idempotent, "project().service_account().delete()";
     SERVICE_ACCOUNT_KEYS_CREATE = "POST" "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys", Create, "project().service_account().create_key()";
+    PROJECT_USERS_LIST = "GET" "/organization/projects/{project_id}/users", Read, "project().users().list()";
+    PROJECT_USERS_ADD = "POST" "/organization/projects/{project_id}/users", Idempotent, "project().users().add()";
+    PROJECT_USER_GET = "GET" "/organization/projects/{project_id}/users/{user_id}", Read, "project().user().get()";
+    PROJECT_USER_MODIFY = "POST" "/organization/projects/{project_id}/users/{user_id}", Idempotent, "project().user().set_role()";
+    PROJECT_USER_REMOVE = "DELETE" "/organization/projects/{project_id}/users/{user_id}", Idempotent, "project().user().remove()";
     USERS_LIST = "GET" "/organization/users", Read, "users().list()";
     USER_GET = "GET" "/organization/users/{user_id}", Read, "user().get()";
     USER_MODIFY = "POST" "/organization/users/{user_id}", Idempotent, "user().modify()";

@@ -8,6 +8,7 @@ pub(crate) mod admin_keys;
 pub(crate) mod costs;
 pub(crate) mod groups;
 pub(crate) mod project_keys;
+pub(crate) mod project_users;
 pub(crate) mod projects;
 pub(crate) mod service_accounts;
 pub(crate) mod users;

@@ -83,8 +83,8 @@ impl ProjectUsers {
     ///
     /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/project-users/list)
     pub fn list(&self) -> Pages<ProjectUser> {
-        let call = Call::new(operations::PROJECT_USERS_LIST, [self.project.as_str()])
-            .query("limit", PAGE);
+        let call =
+            Call::new(operations::PROJECT_USERS_LIST, [self.project.as_str()]).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
     }
 

@@ -9,7 +9,8 @@ use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
     ApiKeyId, Client, Error, Pages, ProjectApiKeyHandle, ProjectApiKeys, ProjectId,
-    ServiceAccountHandle, ServiceAccountId, ServiceAccounts, decode, operations,
+    ProjectUserHandle, ProjectUsers, ServiceAccountHandle, ServiceAccountId, ServiceAccounts,
+    UserId, decode, operations,
 };
 
 /// A project.
@@ -223,6 +224,18 @@ impl ProjectHandle {
     #[must_use]
     pub fn service_account(&self, id: impl Into<ServiceAccountId>) -> ServiceAccountHandle {
         ServiceAccountHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    /// The users of it.
+    #[must_use]
+    pub fn users(&self) -> ProjectUsers {
+        ProjectUsers::new(self.client.clone(), self.id.clone())
+    }
+
+    /// One user of it.
+    #[must_use]
+    pub fn user(&self, id: impl Into<UserId>) -> ProjectUserHandle {
+        ProjectUserHandle::new(self.client.clone(), self.id.clone(), id.into())
     }
 
     async fn call(&self, call: Call) -> Result<Project, Error> {
