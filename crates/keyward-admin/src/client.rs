@@ -9,7 +9,7 @@ use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 use crate::transport::{Limits, Transport};
 use crate::{
     AdminKeyHandle, AdminKeyId, AdminKeys, Costs, Error, GroupHandle, GroupId, Groups,
-    ProjectHandle, ProjectId, Projects, UserHandle, UserId, Users,
+    InviteHandle, InviteId, Invites, ProjectHandle, ProjectId, Projects, UserHandle, UserId, Users,
 };
 
 /// A client of the OpenAI Admin API.
@@ -106,6 +106,18 @@ impl Client {
     #[must_use]
     pub fn group(&self, id: impl Into<GroupId>) -> GroupHandle {
         GroupHandle::new(self.clone(), id.into())
+    }
+
+    /// The organization's invites.
+    #[must_use]
+    pub fn invites(&self) -> Invites {
+        Invites::new(self.clone())
+    }
+
+    /// One invite.
+    #[must_use]
+    pub fn invite(&self, id: impl Into<InviteId>) -> InviteHandle {
+        InviteHandle::new(self.clone(), id.into())
     }
 
     /// The organization's projects.

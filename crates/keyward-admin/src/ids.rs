@@ -59,6 +59,8 @@ id! {
     ApiKeyId
     /// The id of a group (`group_…`).
     GroupId
+    /// The id of an invite (`invite-…`).
+    InviteId
     /// The id of a project (`proj_…`).
     ProjectId
     /// The id of a role (`role_…`).

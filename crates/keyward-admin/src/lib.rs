@@ -35,7 +35,9 @@ pub use keyward_core::{
 
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::ids::{AdminKeyId, ApiKeyId, GroupId, ProjectId, RoleId, ServiceAccountId, UserId};
+pub use crate::ids::{
+    AdminKeyId, ApiKeyId, GroupId, InviteId, ProjectId, RoleId, ServiceAccountId, UserId,
+};
 pub use crate::mint::{KeyMetadata, MintedKey};
 pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
@@ -44,6 +46,9 @@ pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, N
 pub use crate::resources::costs::{CostBucket, CostGroup, CostQuery, CostResult, Costs};
 pub use crate::resources::groups::{
     Group, GroupHandle, GroupType, GroupUser, GroupUserType, Groups,
+};
+pub use crate::resources::invites::{
+    Invite, InviteHandle, InviteProject, InviteStatus, Invites, NewInvite,
 };
 pub use crate::resources::project_keys::{
     KeyOwner, KeyOwnerKind, KeyOwnerServiceAccount, KeyOwnerUser, KeyUpdate, OwnerProjectAccess,

@@ -80,6 +80,10 @@ operations! {
     USER_GET = "GET" "/organization/users/{user_id}", Read, "user().get()";
     USER_MODIFY = "POST" "/organization/users/{user_id}", Idempotent, "user().modify()";
     USER_DELETE = "DELETE" "/organization/users/{user_id}", Idempotent, "user().delete()";
+    INVITES_LIST = "GET" "/organization/invites", Read, "invites().list()";
+    INVITES_CREATE = "POST" "/organization/invites", Create, "invites().create()";
+    INVITE_GET = "GET" "/organization/invites/{invite_id}", Read, "invite().get()";
+    INVITE_DELETE = "DELETE" "/organization/invites/{invite_id}", Idempotent, "invite().delete()";
     COSTS_LIST = "GET" "/organization/costs", Read, "costs().list()";
     GROUPS_LIST = "GET" "/organization/groups", Read, "groups().list()";
     GROUPS_CREATE = "POST" "/organization/groups", Create, "groups().create()";
