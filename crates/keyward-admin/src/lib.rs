@@ -50,6 +50,7 @@ pub use crate::resources::groups::{
 pub use crate::resources::invites::{
     Invite, InviteHandle, InviteProject, InviteStatus, Invites, NewInvite,
 };
+pub use crate::resources::project_groups::{ProjectGroup, ProjectGroupHandle, ProjectGroups};
 pub use crate::resources::project_keys::{
     KeyOwner, KeyOwnerKind, KeyOwnerServiceAccount, KeyOwnerUser, KeyUpdate, OwnerProjectAccess,
     ProjectApiKey, ProjectApiKeyHandle, ProjectApiKeys,

@@ -76,6 +76,10 @@ operations! {
     PROJECT_USER_GET = "GET" "/organization/projects/{project_id}/users/{user_id}", Read, "project().user().get()";
     PROJECT_USER_MODIFY = "POST" "/organization/projects/{project_id}/users/{user_id}", Idempotent, "project().user().set_role()";
     PROJECT_USER_REMOVE = "DELETE" "/organization/projects/{project_id}/users/{user_id}", Idempotent, "project().user().remove()";
+    PROJECT_GROUPS_LIST = "GET" "/organization/projects/{project_id}/groups", Read, "project().groups().list()";
+    PROJECT_GROUPS_ADD = "POST" "/organization/projects/{project_id}/groups", Idempotent, "project().groups().add()";
+    PROJECT_GROUP_GET = "GET" "/organization/projects/{project_id}/groups/{group_id}", Read, "project().group().get()";
+    PROJECT_GROUP_REMOVE = "DELETE" "/organization/projects/{project_id}/groups/{group_id}", Idempotent, "project().group().remove()";
     USERS_LIST = "GET" "/organization/users", Read, "users().list()";
     USER_GET = "GET" "/organization/users/{user_id}", Read, "user().get()";
     USER_MODIFY = "POST" "/organization/users/{user_id}", Idempotent, "user().modify()";

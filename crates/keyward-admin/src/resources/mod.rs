@@ -8,6 +8,7 @@ pub(crate) mod admin_keys;
 pub(crate) mod costs;
 pub(crate) mod groups;
 pub(crate) mod invites;
+pub(crate) mod project_groups;
 pub(crate) mod project_keys;
 pub(crate) mod project_users;
 pub(crate) mod projects;

@@ -8,9 +8,9 @@ use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
-    ApiKeyId, Client, Error, Pages, ProjectApiKeyHandle, ProjectApiKeys, ProjectId,
-    ProjectUserHandle, ProjectUsers, ServiceAccountHandle, ServiceAccountId, ServiceAccounts,
-    UserId, decode, operations,
+    ApiKeyId, Client, Error, GroupId, Pages, ProjectApiKeyHandle, ProjectApiKeys,
+    ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle, ProjectUsers,
+    ServiceAccountHandle, ServiceAccountId, ServiceAccounts, UserId, decode, operations,
 };
 
 /// A project.
@@ -212,6 +212,18 @@ impl ProjectHandle {
     #[must_use]
     pub fn api_key(&self, id: impl Into<ApiKeyId>) -> ProjectApiKeyHandle {
         ProjectApiKeyHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    /// The groups that may use it.
+    #[must_use]
+    pub fn groups(&self) -> ProjectGroups {
+        ProjectGroups::new(self.client.clone(), self.id.clone())
+    }
+
+    /// One group that may use it.
+    #[must_use]
+    pub fn group(&self, id: impl Into<GroupId>) -> ProjectGroupHandle {
+        ProjectGroupHandle::new(self.client.clone(), self.id.clone(), id.into())
     }
 
     /// The service accounts in it.
