@@ -9,7 +9,8 @@ use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 use crate::transport::{Limits, Transport};
 use crate::{
     AdminKeyHandle, AdminKeyId, AdminKeys, Costs, Error, GroupHandle, GroupId, Groups,
-    InviteHandle, InviteId, Invites, ProjectHandle, ProjectId, Projects, UserHandle, UserId, Users,
+    InviteHandle, InviteId, Invites, ProjectHandle, ProjectId, Projects, RoleHandle, RoleId, Roles,
+    UserHandle, UserId, Users,
 };
 
 /// A client of the OpenAI Admin API.
@@ -130,6 +131,18 @@ impl Client {
     #[must_use]
     pub fn project(&self, id: impl Into<ProjectId>) -> ProjectHandle {
         ProjectHandle::new(self.clone(), id.into())
+    }
+
+    /// The organization's roles.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        Roles::of_organization(self.clone())
+    }
+
+    /// One role of the organization.
+    #[must_use]
+    pub fn role(&self, id: impl Into<RoleId>) -> RoleHandle {
+        RoleHandle::of_organization(self.clone(), id.into())
     }
 
     /// The organization's users.

@@ -98,4 +98,14 @@ operations! {
     GROUP_USERS_ADD = "POST" "/organization/groups/{group_id}/users", Idempotent, "group().add_user()";
     GROUP_USER_GET = "GET" "/organization/groups/{group_id}/users/{user_id}", Read, "group().get_user()";
     GROUP_USER_REMOVE = "DELETE" "/organization/groups/{group_id}/users/{user_id}", Idempotent, "group().remove_user()";
+    ROLES_LIST = "GET" "/organization/roles", Read, "roles().list()";
+    ROLES_CREATE = "POST" "/organization/roles", Create, "roles().create()";
+    ROLE_GET = "GET" "/organization/roles/{role_id}", Read, "role().get()";
+    ROLE_UPDATE = "POST" "/organization/roles/{role_id}", Idempotent, "role().update()";
+    ROLE_DELETE = "DELETE" "/organization/roles/{role_id}", Idempotent, "role().delete()";
+    PROJECT_ROLES_LIST = "GET" "/projects/{project_id}/roles", Read, "project().roles().list()";
+    PROJECT_ROLES_CREATE = "POST" "/projects/{project_id}/roles", Create, "project().roles().create()";
+    PROJECT_ROLE_GET = "GET" "/projects/{project_id}/roles/{role_id}", Read, "project().role().get()";
+    PROJECT_ROLE_UPDATE = "POST" "/projects/{project_id}/roles/{role_id}", Idempotent, "project().role().update()";
+    PROJECT_ROLE_DELETE = "DELETE" "/projects/{project_id}/roles/{role_id}", Idempotent, "project().role().delete()";
 }

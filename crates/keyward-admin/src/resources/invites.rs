@@ -101,7 +101,7 @@ impl NewInvite {
         Self { email: email.into(), role, projects: None }
     }
 
-    /// Into this project, and others named so. The default project is then one that must be named.
+    /// Into this project, and others named so; into the default one only if it is named too.
     pub fn to_project(mut self, project: impl Into<ProjectId>, role: ProjectUserRole) -> Self {
         let membership = NewMembership { id: project.into(), role };
         self.projects.get_or_insert_default().push(membership);

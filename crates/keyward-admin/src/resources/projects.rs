@@ -9,8 +9,9 @@ use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
     ApiKeyId, Client, Error, GroupId, Pages, ProjectApiKeyHandle, ProjectApiKeys,
-    ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle, ProjectUsers,
-    ServiceAccountHandle, ServiceAccountId, ServiceAccounts, UserId, decode, operations,
+    ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle, ProjectUsers, RoleHandle,
+    RoleId, Roles, ServiceAccountHandle, ServiceAccountId, ServiceAccounts, UserId, decode,
+    operations,
 };
 
 /// A project.
@@ -224,6 +225,18 @@ impl ProjectHandle {
     #[must_use]
     pub fn group(&self, id: impl Into<GroupId>) -> ProjectGroupHandle {
         ProjectGroupHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    /// The roles that can be assigned in it.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        Roles::of_project(self.client.clone(), self.id.clone())
+    }
+
+    /// One role that can be assigned in it.
+    #[must_use]
+    pub fn role(&self, id: impl Into<RoleId>) -> RoleHandle {
+        RoleHandle::of_project(self.client.clone(), self.id.clone(), id.into())
     }
 
     /// The service accounts in it.
