@@ -61,6 +61,7 @@ pub use crate::resources::project_users::{
 pub use crate::resources::projects::{
     NewProject, Project, ProjectHandle, ProjectStatus, ProjectUpdate, Projects,
 };
+pub use crate::resources::role_assignments::{AssignedRole, AssignmentSource, RoleAssignments};
 pub use crate::resources::roles::{NewRole, Role, RoleHandle, RoleResource, RoleUpdate, Roles};
 pub use crate::resources::service_accounts::{
     CreatedServiceAccount, NewServiceAccount, NewServiceAccountKey, ServiceAccount,

@@ -108,4 +108,20 @@ operations! {
     PROJECT_ROLE_GET = "GET" "/projects/{project_id}/roles/{role_id}", Read, "project().role().get()";
     PROJECT_ROLE_UPDATE = "POST" "/projects/{project_id}/roles/{role_id}", Idempotent, "project().role().update()";
     PROJECT_ROLE_DELETE = "DELETE" "/projects/{project_id}/roles/{role_id}", Idempotent, "project().role().delete()";
+    GROUP_ROLES_LIST = "GET" "/organization/groups/{group_id}/roles", Read, "group().roles().list()";
+    GROUP_ROLES_ASSIGN = "POST" "/organization/groups/{group_id}/roles", Idempotent, "group().roles().assign()";
+    GROUP_ROLE_GET = "GET" "/organization/groups/{group_id}/roles/{role_id}", Read, "group().roles().get()";
+    GROUP_ROLE_UNASSIGN = "DELETE" "/organization/groups/{group_id}/roles/{role_id}", Idempotent, "group().roles().unassign()";
+    USER_ROLES_LIST = "GET" "/organization/users/{user_id}/roles", Read, "user().roles().list()";
+    USER_ROLES_ASSIGN = "POST" "/organization/users/{user_id}/roles", Idempotent, "user().roles().assign()";
+    USER_ROLE_GET = "GET" "/organization/users/{user_id}/roles/{role_id}", Read, "user().roles().get()";
+    USER_ROLE_UNASSIGN = "DELETE" "/organization/users/{user_id}/roles/{role_id}", Idempotent, "user().roles().unassign()";
+    PROJECT_GROUP_ROLES_LIST = "GET" "/projects/{project_id}/groups/{group_id}/roles", Read, "project().group().roles().list()";
+    PROJECT_GROUP_ROLES_ASSIGN = "POST" "/projects/{project_id}/groups/{group_id}/roles", Idempotent, "project().group().roles().assign()";
+    PROJECT_GROUP_ROLE_GET = "GET" "/projects/{project_id}/groups/{group_id}/roles/{role_id}", Read, "project().group().roles().get()";
+    PROJECT_GROUP_ROLE_UNASSIGN = "DELETE" "/projects/{project_id}/groups/{group_id}/roles/{role_id}", Idempotent, "project().group().roles().unassign()";
+    PROJECT_USER_ROLES_LIST = "GET" "/projects/{project_id}/users/{user_id}/roles", Read, "project().user().roles().list()";
+    PROJECT_USER_ROLES_ASSIGN = "POST" "/projects/{project_id}/users/{user_id}/roles", Idempotent, "project().user().roles().assign()";
+    PROJECT_USER_ROLE_GET = "GET" "/projects/{project_id}/users/{user_id}/roles/{role_id}", Read, "project().user().roles().get()";
+    PROJECT_USER_ROLE_UNASSIGN = "DELETE" "/projects/{project_id}/users/{user_id}/roles/{role_id}", Idempotent, "project().user().roles().unassign()";
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
+use serde_json::value::RawValue;
 
 /// A value that can be read from whatever JSON stands in its place, if only as nothing.
 pub(crate) trait Lenient: Sized {
@@ -184,6 +185,14 @@ impl Lenient for Timestamp {
     fn from_integer(seconds: i64) -> Option<Self> {
         Some(Self::from_unix_seconds(seconds))
     }
+}
+
+/// For a field of which nobody says what is in it: its JSON as it was.
+pub(crate) fn json_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw.map(|raw| raw.get().to_owned()))
 }
 
 /// Implements [`Lenient`] for structs whose every field is lenient.

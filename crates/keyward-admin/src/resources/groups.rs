@@ -7,7 +7,7 @@ use super::{MANY, Named, named};
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
-use crate::{Client, Error, GroupId, Pages, UserId, decode, operations};
+use crate::{Client, Error, GroupId, Pages, RoleAssignments, UserId, decode, operations};
 
 /// A group of users.
 #[derive(Clone, Debug, Deserialize)]
@@ -231,6 +231,12 @@ impl GroupHandle {
         let user = user.into();
         let call = Call::new(operations::GROUP_USER_REMOVE, [self.id.as_str(), user.as_str()]);
         decode::deleted(&call, &self.client.transport().send(&call).await?)
+    }
+
+    /// Its roles in the organization.
+    #[must_use]
+    pub fn roles(&self) -> RoleAssignments {
+        RoleAssignments::of_group(self.client.clone(), &self.id)
     }
 
     async fn call(&self, call: Call) -> Result<Group, Error> {

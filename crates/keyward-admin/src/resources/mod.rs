@@ -12,6 +12,7 @@ pub(crate) mod project_groups;
 pub(crate) mod project_keys;
 pub(crate) mod project_users;
 pub(crate) mod projects;
+pub(crate) mod role_assignments;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod users;

@@ -7,9 +7,12 @@ use super::PAGE;
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, required_id};
-use crate::{Client, Error, GroupId, GroupType, Pages, ProjectId, RoleId, decode, operations};
+use crate::{
+    Client, Error, GroupId, GroupType, Pages, ProjectId, RoleAssignments, RoleId, decode,
+    operations,
+};
 
-/// A group in a project.
+/// A group in a project. Its roles there are told by [`ProjectGroupHandle::roles`].
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct ProjectGroup {
@@ -134,6 +137,12 @@ impl ProjectGroupHandle {
     pub async fn remove(&self) -> Result<(), Error> {
         let call = Call::new(operations::PROJECT_GROUP_REMOVE, self.path());
         self.client.transport().send(&call).await.map(drop)
+    }
+
+    /// Its roles in the project.
+    #[must_use]
+    pub fn roles(&self) -> RoleAssignments {
+        RoleAssignments::of_project_group(self.client.clone(), &self.project, &self.id)
     }
 
     fn path(&self) -> [&str; 2] {

@@ -7,7 +7,7 @@ use super::PAGE;
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
-use crate::{Client, Error, Pages, ProjectId, UserId, decode, operations};
+use crate::{Client, Error, Pages, ProjectId, RoleAssignments, UserId, decode, operations};
 
 /// A person in a project.
 #[derive(Clone, Debug, Deserialize)]
@@ -173,6 +173,12 @@ impl ProjectUserHandle {
     pub async fn remove(&self) -> Result<(), Error> {
         let call = Call::new(operations::PROJECT_USER_REMOVE, self.path());
         self.client.transport().send(&call).await.map(drop)
+    }
+
+    /// Their roles in the project.
+    #[must_use]
+    pub fn roles(&self) -> RoleAssignments {
+        RoleAssignments::of_project_user(self.client.clone(), &self.project, &self.id)
     }
 
     fn path(&self) -> [&str; 2] {

@@ -10,7 +10,7 @@ use super::PAGE;
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, lenient_struct, open_enum, required_id};
-use crate::{Client, Error, Pages, ProjectId, RoleId, UserId, decode, operations};
+use crate::{Client, Error, Pages, ProjectId, RoleAssignments, RoleId, UserId, decode, operations};
 
 /// A person in the organization.
 #[derive(Clone, Debug, Deserialize)]
@@ -264,6 +264,12 @@ impl UserHandle {
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::USER_DELETE, [self.id.as_str()]);
         self.client.transport().send(&call).await.map(drop)
+    }
+
+    /// Their roles in the organization.
+    #[must_use]
+    pub fn roles(&self) -> RoleAssignments {
+        RoleAssignments::of_user(self.client.clone(), &self.id)
     }
 
     async fn call(&self, call: Call) -> Result<User, Error> {
