@@ -16,7 +16,7 @@ pub struct Role {
     /// The id.
     #[serde(deserialize_with = "required_id")]
     pub id: RoleId,
-    /// The name, of which there is one.
+    /// The name, which no other role has.
     #[serde(default, deserialize_with = "lenient")]
     pub name: Option<String>,
     /// What it is for.
