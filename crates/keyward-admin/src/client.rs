@@ -8,9 +8,9 @@ use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 
 use crate::transport::{Limits, Transport};
 use crate::{
-    AdminKeyHandle, AdminKeyId, AdminKeys, Costs, Error, GroupHandle, GroupId, Groups,
-    InviteHandle, InviteId, Invites, ProjectHandle, ProjectId, Projects, RoleHandle, RoleId, Roles,
-    UserHandle, UserId, Users,
+    AdminKeyHandle, AdminKeyId, AdminKeys, CertificateHandle, CertificateId, Certificates, Costs,
+    Error, GroupHandle, GroupId, Groups, InviteHandle, InviteId, Invites, ProjectHandle, ProjectId,
+    Projects, RoleHandle, RoleId, Roles, UserHandle, UserId, Users,
 };
 
 /// A client of the OpenAI Admin API.
@@ -89,6 +89,18 @@ impl Client {
     #[must_use]
     pub fn admin_key(&self, id: impl Into<AdminKeyId>) -> AdminKeyHandle {
         AdminKeyHandle::new(self.clone(), id.into())
+    }
+
+    /// The organization's certificates.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates {
+        Certificates::new(self.clone())
+    }
+
+    /// One certificate.
+    #[must_use]
+    pub fn certificate(&self, id: impl Into<CertificateId>) -> CertificateHandle {
+        CertificateHandle::new(self.clone(), id.into())
     }
 
     /// What the organization spent.

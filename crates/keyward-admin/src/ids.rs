@@ -57,6 +57,8 @@ id! {
     AdminKeyId
     /// The id of a project's API key (`key_…`).
     ApiKeyId
+    /// The id of a certificate (`cert_…`).
+    CertificateId
     /// The id of a group (`group_…`).
     GroupId
     /// The id of an invite (`invite-…`).

@@ -36,13 +36,18 @@ pub use keyward_core::{
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::ids::{
-    AdminKeyId, ApiKeyId, GroupId, InviteId, ProjectId, RoleId, ServiceAccountId, UserId,
+    AdminKeyId, ApiKeyId, CertificateId, GroupId, InviteId, ProjectId, RoleId, ServiceAccountId,
+    UserId,
 };
 pub use crate::mint::{KeyMetadata, MintedKey};
 pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
 pub use crate::page::{Page, Pages};
 pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
+pub use crate::resources::certificates::{
+    Certificate, CertificateDetails, CertificateHandle, Certificates, NewCertificate,
+    ProjectCertificates,
+};
 pub use crate::resources::costs::{CostBucket, CostGroup, CostQuery, CostResult, Costs};
 pub use crate::resources::groups::{
     Group, GroupHandle, GroupType, GroupUser, GroupUserType, Groups,

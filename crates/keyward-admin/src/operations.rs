@@ -124,4 +124,14 @@ operations! {
     PROJECT_USER_ROLES_ASSIGN = "POST" "/projects/{project_id}/users/{user_id}/roles", Idempotent, "project().user().roles().assign()";
     PROJECT_USER_ROLE_GET = "GET" "/projects/{project_id}/users/{user_id}/roles/{role_id}", Read, "project().user().roles().get()";
     PROJECT_USER_ROLE_UNASSIGN = "DELETE" "/projects/{project_id}/users/{user_id}/roles/{role_id}", Idempotent, "project().user().roles().unassign()";
+    CERTIFICATES_LIST = "GET" "/organization/certificates", Read, "certificates().list()";
+    CERTIFICATES_UPLOAD = "POST" "/organization/certificates", Create, "certificates().upload()";
+    CERTIFICATES_ACTIVATE = "POST" "/organization/certificates/activate", Idempotent, "certificates().activate()";
+    CERTIFICATES_DEACTIVATE = "POST" "/organization/certificates/deactivate", Idempotent, "certificates().deactivate()";
+    CERTIFICATE_GET = "GET" "/organization/certificates/{certificate_id}", Read, "certificate().get()";
+    CERTIFICATE_MODIFY = "POST" "/organization/certificates/{certificate_id}", Idempotent, "certificate().rename()";
+    CERTIFICATE_DELETE = "DELETE" "/organization/certificates/{certificate_id}", Idempotent, "certificate().delete()";
+    PROJECT_CERTIFICATES_LIST = "GET" "/organization/projects/{project_id}/certificates", Read, "project().certificates().list()";
+    PROJECT_CERTIFICATES_ACTIVATE = "POST" "/organization/projects/{project_id}/certificates/activate", Idempotent, "project().certificates().activate()";
+    PROJECT_CERTIFICATES_DEACTIVATE = "POST" "/organization/projects/{project_id}/certificates/deactivate", Idempotent, "project().certificates().deactivate()";
 }

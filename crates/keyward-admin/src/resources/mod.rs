@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{Error, ErrorKind, Operation};
 
 pub(crate) mod admin_keys;
+pub(crate) mod certificates;
 pub(crate) mod costs;
 pub(crate) mod groups;
 pub(crate) mod invites;

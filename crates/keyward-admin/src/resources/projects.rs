@@ -9,9 +9,9 @@ use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
     ApiKeyId, Client, Error, GroupId, Pages, ProjectApiKeyHandle, ProjectApiKeys,
-    ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle, ProjectUsers, RoleHandle,
-    RoleId, Roles, ServiceAccountHandle, ServiceAccountId, ServiceAccounts, UserId, decode,
-    operations,
+    ProjectCertificates, ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle,
+    ProjectUsers, RoleHandle, RoleId, Roles, ServiceAccountHandle, ServiceAccountId,
+    ServiceAccounts, UserId, decode, operations,
 };
 
 /// A project.
@@ -213,6 +213,12 @@ impl ProjectHandle {
     #[must_use]
     pub fn api_key(&self, id: impl Into<ApiKeyId>) -> ProjectApiKeyHandle {
         ProjectApiKeyHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    /// The certificates for it.
+    #[must_use]
+    pub fn certificates(&self) -> ProjectCertificates {
+        ProjectCertificates::new(self.client.clone(), self.id.clone())
     }
 
     /// The groups that may use it.
