@@ -9,8 +9,8 @@ use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 use crate::transport::{Limits, Transport};
 use crate::{
     AdminKeyHandle, AdminKeyId, AdminKeys, CertificateHandle, CertificateId, Certificates, Costs,
-    Error, GroupHandle, GroupId, Groups, InviteHandle, InviteId, Invites, ProjectHandle, ProjectId,
-    Projects, RoleHandle, RoleId, Roles, UserHandle, UserId, Users,
+    DataRetentionHandle, Error, GroupHandle, GroupId, Groups, InviteHandle, InviteId, Invites,
+    ProjectHandle, ProjectId, Projects, RoleHandle, RoleId, Roles, UserHandle, UserId, Users,
 };
 
 /// A client of the OpenAI Admin API.
@@ -107,6 +107,12 @@ impl Client {
     #[must_use]
     pub fn costs(&self) -> Costs {
         Costs::new(self.clone())
+    }
+
+    /// What is kept of the organization's requests.
+    #[must_use]
+    pub fn data_retention(&self) -> DataRetentionHandle {
+        DataRetentionHandle::of_organization(self.clone())
     }
 
     /// The organization's groups.

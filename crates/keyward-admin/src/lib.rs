@@ -49,6 +49,7 @@ pub use crate::resources::certificates::{
     ProjectCertificates,
 };
 pub use crate::resources::costs::{CostBucket, CostGroup, CostQuery, CostResult, Costs};
+pub use crate::resources::data_retention::{DataRetention, DataRetentionHandle, DataRetentionKind};
 pub use crate::resources::groups::{
     Group, GroupHandle, GroupType, GroupUser, GroupUserType, Groups,
 };

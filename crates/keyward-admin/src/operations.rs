@@ -134,4 +134,8 @@ operations! {
     PROJECT_CERTIFICATES_LIST = "GET" "/organization/projects/{project_id}/certificates", Read, "project().certificates().list()";
     PROJECT_CERTIFICATES_ACTIVATE = "POST" "/organization/projects/{project_id}/certificates/activate", Idempotent, "project().certificates().activate()";
     PROJECT_CERTIFICATES_DEACTIVATE = "POST" "/organization/projects/{project_id}/certificates/deactivate", Idempotent, "project().certificates().deactivate()";
+    DATA_RETENTION_GET = "GET" "/organization/data_retention", Read, "data_retention().get()";
+    DATA_RETENTION_UPDATE = "POST" "/organization/data_retention", Idempotent, "data_retention().set()";
+    PROJECT_DATA_RETENTION_GET = "GET" "/organization/projects/{project_id}/data_retention", Read, "project().data_retention().get()";
+    PROJECT_DATA_RETENTION_UPDATE = "POST" "/organization/projects/{project_id}/data_retention", Idempotent, "project().data_retention().set()";
 }

@@ -7,6 +7,7 @@ use crate::{Error, ErrorKind, Operation};
 pub(crate) mod admin_keys;
 pub(crate) mod certificates;
 pub(crate) mod costs;
+pub(crate) mod data_retention;
 pub(crate) mod groups;
 pub(crate) mod invites;
 pub(crate) mod project_groups;

@@ -8,10 +8,10 @@ use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
-    ApiKeyId, Client, Error, GroupId, Pages, ProjectApiKeyHandle, ProjectApiKeys,
-    ProjectCertificates, ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle,
-    ProjectUsers, RoleHandle, RoleId, Roles, ServiceAccountHandle, ServiceAccountId,
-    ServiceAccounts, UserId, decode, operations,
+    ApiKeyId, Client, DataRetentionHandle, Error, GroupId, Pages, ProjectApiKeyHandle,
+    ProjectApiKeys, ProjectCertificates, ProjectGroupHandle, ProjectGroups, ProjectId,
+    ProjectUserHandle, ProjectUsers, RoleHandle, RoleId, Roles, ServiceAccountHandle,
+    ServiceAccountId, ServiceAccounts, UserId, decode, operations,
 };
 
 /// A project.
@@ -219,6 +219,12 @@ impl ProjectHandle {
     #[must_use]
     pub fn certificates(&self) -> ProjectCertificates {
         ProjectCertificates::new(self.client.clone(), self.id.clone())
+    }
+
+    /// What is kept of its requests.
+    #[must_use]
+    pub fn data_retention(&self) -> DataRetentionHandle {
+        DataRetentionHandle::of_project(self.client.clone(), self.id.clone())
     }
 
     /// The groups that may use it.
