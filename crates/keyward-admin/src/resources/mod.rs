@@ -17,6 +17,8 @@ pub(crate) mod projects;
 pub(crate) mod role_assignments;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
+#[cfg(test)]
+mod tests_people;
 pub(crate) mod users;
 
 /// A life in whole seconds, at least one: the API refuses zero, and a key that never expires must
