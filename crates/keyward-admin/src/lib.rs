@@ -2,8 +2,11 @@
 //! key.
 //!
 //! This version covers the whole life of a key: [admin keys](AdminKeys), [projects](Projects),
-//! [service accounts](ServiceAccounts) and their keys, [project API keys](ProjectApiKeys) and
-//! [users](Users). [`OPERATIONS`] is the table of what it can call.
+//! [service accounts](ServiceAccounts) and their keys, and [project API keys](ProjectApiKeys);
+//! who may do what: [users](Users), [invites](Invites), [groups](Groups), [roles](Roles) and
+//! [their assignments](RoleAssignments); [certificates](Certificates),
+//! [data retention](DataRetentionHandle) and [costs](Costs). [`OPERATIONS`] is the table of what
+//! it can call.
 //!
 //! # What it does for you
 //!
