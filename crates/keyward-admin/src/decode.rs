@@ -12,15 +12,15 @@ pub(crate) fn answer<'a, T: Deserialize<'a>>(call: &Call, body: &'a [u8]) -> Res
     decode(body).map_err(|error| error.in_operation(&call.operation))
 }
 
-/// Reads the answer to a deletion, which is silent or says that something is deleted: a page of
-/// some proxy must not pass for it.
-pub(crate) fn deleted(call: &Call, body: &[u8]) -> Result<(), Error> {
+/// Reads the answer to a call that only says that it is done: a page of some proxy, or an error
+/// under a good status, must not pass for that.
+pub(crate) fn done(call: &Call, body: &[u8]) -> Result<(), Error> {
     if body.trim_ascii().is_empty() {
         return Ok(());
     }
     let said: ErrorShape = answer(call, body)?;
     if said.is_error() {
-        let what = "the answer is a success and does not say that it is deleted";
+        let what = "the status is a success and the answer is none";
         return Err(Error::new(ErrorKind::Drift, what).in_operation(&call.operation));
     }
     Ok(())

@@ -10,8 +10,8 @@ use keyward_core::{Timestamp, find};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use zeroize::Zeroizing;
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 /// A value that can be read from whatever JSON stands in its place, if only as nothing.
 pub(crate) trait Lenient: Sized {

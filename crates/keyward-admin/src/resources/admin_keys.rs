@@ -142,6 +142,6 @@ impl AdminKeyHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::ADMIN_KEY_DELETE, [self.id.as_str()]);
-        decode::deleted(&call, &self.client.transport().send(&call).await?)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 }

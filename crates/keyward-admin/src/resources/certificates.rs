@@ -3,7 +3,7 @@
 use keyward_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::PAGE;
+use super::{Named, PAGE, named};
 use crate::operations::{self, Operation};
 use crate::page::Listed;
 use crate::transport::Call;
@@ -148,10 +148,10 @@ impl Certificates {
     ///
     /// # Errors
     ///
-    /// As of listing.
+    /// As of listing; and [`ErrorKind::Drift`](crate::ErrorKind::Drift) for one without a name.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<Certificate>, Error> {
         let certificates = self.list().all().await?;
-        Ok(certificates.into_iter().filter(|c| c.name.as_deref() == Some(name)).collect())
+        named(certificates, &operations::CERTIFICATES_LIST, name, |c| Named::of(c.name.as_deref()))
     }
 
     /// Activates from 1 to 10 in the organization: all of them or, on an error, none.
@@ -230,7 +230,7 @@ impl CertificateHandle {
     /// [`ErrorKind::NotFound`] when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::CERTIFICATE_DELETE, [self.id.as_str()]);
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     async fn call(&self, call: Call) -> Result<Certificate, Error> {

@@ -22,12 +22,22 @@ pub struct Group {
     /// When it was made.
     #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Timestamp>,
-    /// Whether an identity provider manages it, so that it cannot be changed here.
-    #[serde(default, alias = "scim_managed", deserialize_with = "lenient")]
-    pub is_scim_managed: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    is_scim_managed: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    scim_managed: Option<bool>,
     /// Whose group it is.
     #[serde(default, deserialize_with = "lenient")]
     pub group_type: Option<GroupType>,
+}
+
+impl Group {
+    /// Whether an identity provider manages it, so that it cannot be changed here.
+    #[must_use]
+    pub fn is_scim_managed(&self) -> Option<bool> {
+        // The API has two names for it, in answers of different operations.
+        self.is_scim_managed.or(self.scim_managed)
+    }
 }
 
 impl Listed for Group {
@@ -188,7 +198,7 @@ impl GroupHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::GROUP_DELETE, [self.id.as_str()]);
-        decode::deleted(&call, &self.client.transport().send(&call).await?)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Lists who is in it.
@@ -218,7 +228,7 @@ impl GroupHandle {
         let user = user.into();
         let call = Call::new(operations::GROUP_USERS_ADD, [self.id.as_str()])
             .json(&Member { user_id: user.as_str() });
-        decode::deleted(&call, &self.client.transport().send(&call).await?)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Puts a user out.
@@ -230,7 +240,7 @@ impl GroupHandle {
     pub async fn remove_user(&self, user: impl Into<UserId>) -> Result<(), Error> {
         let user = user.into();
         let call = Call::new(operations::GROUP_USER_REMOVE, [self.id.as_str(), user.as_str()]);
-        decode::deleted(&call, &self.client.transport().send(&call).await?)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Its roles in the organization.

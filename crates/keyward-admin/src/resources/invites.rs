@@ -3,7 +3,7 @@
 use keyward_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::PAGE;
+use super::{Named, PAGE, named};
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, lenient_struct, open_enum, required_id};
@@ -160,8 +160,11 @@ impl Invites {
     /// As of listing.
     pub async fn reconcile(&self, email: &str) -> Result<Vec<Invite>, Error> {
         let invites = self.list().all().await?;
-        let is_to = |i: &Invite| i.email.as_deref().is_some_and(|e| e.eq_ignore_ascii_case(email));
-        Ok(invites.into_iter().filter(is_to).collect())
+        named(invites, &operations::INVITES_LIST, email, |invite| match invite.email.as_deref() {
+            Some(other) if other.eq_ignore_ascii_case(email) => Named::Ours,
+            Some(_) => Named::NotOurs,
+            None => Named::Unclear,
+        })
     }
 }
 
@@ -194,6 +197,6 @@ impl InviteHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::INVITE_DELETE, [self.id.as_str()]);
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 }

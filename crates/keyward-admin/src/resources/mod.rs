@@ -36,6 +36,8 @@ const MANY: u32 = 1000;
 /// What a listed thing is called, for those that look for what they may have made.
 enum Named<'a> {
     Name(&'a str),
+    /// It is what is looked for, by another rule than its name.
+    Ours,
     /// It is another's, whatever it is called.
     NotOurs,
     /// It cannot be told.
@@ -60,6 +62,7 @@ fn named<T>(
     for thing in things {
         match look(&thing) {
             Named::Name(other) if other == name => found.push(thing),
+            Named::Ours => found.push(thing),
             Named::Name(_) | Named::NotOurs => {}
             Named::Unclear => {
                 let what = "it cannot be told of each what it is called and whose it is";

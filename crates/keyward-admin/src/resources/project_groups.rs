@@ -136,7 +136,7 @@ impl ProjectGroupHandle {
     /// project.
     pub async fn remove(&self) -> Result<(), Error> {
         let call = Call::new(operations::PROJECT_GROUP_REMOVE, self.path());
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Its roles in the project.

@@ -233,7 +233,7 @@ impl ProjectApiKeyHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::PROJECT_KEY_DELETE, self.path());
-        decode::deleted(&call, &self.client.transport().send(&call).await?)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     fn path(&self) -> [&str; 2] {

@@ -172,7 +172,7 @@ impl ProjectUserHandle {
     /// project.
     pub async fn remove(&self) -> Result<(), Error> {
         let call = Call::new(operations::PROJECT_USER_REMOVE, self.path());
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Their roles in the project.

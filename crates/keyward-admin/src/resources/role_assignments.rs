@@ -168,7 +168,7 @@ impl RoleAssignments {
         let role = role.into();
         let call =
             self.call(self.operations.assign, None).json(&Assignment { role_id: role.as_str() });
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Describes one of them.
@@ -190,7 +190,7 @@ impl RoleAssignments {
     /// role.
     pub async fn unassign(&self, role: impl Into<RoleId>) -> Result<(), Error> {
         let call = self.call(self.operations.unassign, Some(role.into()));
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     fn call(&self, operation: Operation, role: Option<RoleId>) -> Call {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MANY;
+use super::{MANY, Named, named};
 use crate::operations::{self, Operation};
 use crate::page::Listed;
 use crate::transport::Call;
@@ -185,10 +185,10 @@ impl Roles {
     ///
     /// # Errors
     ///
-    /// As of listing.
+    /// As of listing; and [`ErrorKind::Drift`](crate::ErrorKind::Drift) for one without a name.
     pub async fn reconcile(&self, name: &str) -> Result<Vec<Role>, Error> {
         let roles = self.list().all().await?;
-        Ok(roles.into_iter().filter(|role| role.name.as_deref() == Some(name)).collect())
+        named(roles, &operations::ROLES_LIST, name, |role| Named::of(role.name.as_deref()))
     }
 }
 
@@ -240,7 +240,7 @@ impl RoleHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = self.call(operations::ROLE_DELETE, operations::PROJECT_ROLE_DELETE);
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     fn call(&self, organization: Operation, project: Operation) -> Call {

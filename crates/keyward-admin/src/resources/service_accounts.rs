@@ -260,7 +260,7 @@ impl ServiceAccountHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::SERVICE_ACCOUNT_DELETE, self.path());
-        decode::deleted(&call, &self.client.transport().send(&call).await?)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Makes a key for it. It is sent once.

@@ -263,7 +263,7 @@ impl UserHandle {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::USER_DELETE, [self.id.as_str()]);
-        self.client.transport().send(&call).await.map(drop)
+        decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
     /// Their roles in the organization.
