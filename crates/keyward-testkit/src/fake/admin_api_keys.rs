@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::answer::{ApiError, Fields, Json};
-use super::page::{self, Entry, Limits, Parameters};
+use super::answer::{ApiError, Fields, Json, Noted};
+use super::page::{self, Entry};
+use super::query::Parameters;
 use super::state::{Key, KeyKind, NewKey, Organization, Owner, Shared};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -18,10 +19,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/v1/organization/admin_api_keys/{key_id}", get(retrieve).delete(delete))
 }
 
-async fn list(
-    State(shared): State<Arc<Shared>>,
-    query: Query<Vec<(String, String)>>,
-) -> Result<Json, ApiError> {
+async fn list(State(shared): State<Arc<Shared>>, query: Parameters) -> Result<Json, ApiError> {
     let organization = shared.organization();
     let entries = organization
         .keys
@@ -32,10 +30,10 @@ async fn list(
             shown: key.deleted_at.is_none().then(|| shown(key, &organization)),
         })
         .collect();
-    page::by_id(entries, &Parameters::new(query), Limits::usual(shared.options.page_size_limit))
+    page::by_id(entries, &query)
 }
 
-async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json, ApiError> {
+async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Noted, ApiError> {
     let fields = Fields::parse(&body, &["name", "expires_in_seconds"])?;
     let name = fields.required_text("name")?;
     let lifetime = fields.lifetime()?;
@@ -58,7 +56,8 @@ async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json, 
     let key = find(&organization, &id)?;
     let mut minted = shown(key, &organization);
     minted["value"] = json!(key.value);
-    Ok(Json(minted))
+    let event = json!({ "id": id, "data": { "scopes": [] } });
+    Ok(Json(minted).noting("api_key.created", None, event))
 }
 
 async fn retrieve(
@@ -72,18 +71,16 @@ async fn retrieve(
 async fn delete(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let mut organization = shared.organization();
     find(&organization, &id)?;
     let now = shared.clock.precise();
     for key in organization.keys.iter_mut().filter(|key| key.id == id) {
         key.deleted_at = Some(now);
     }
-    Ok(Json(json!({
-        "id": id,
-        "object": "organization.admin_api_key.deleted",
-        "deleted": true,
-    })))
+    let object = "organization.admin_api_key.deleted";
+    let answer = json!({ "id": id, "object": object, "deleted": true });
+    Ok(Json(answer).noting("api_key.deleted", None, json!({ "id": id })))
 }
 
 fn find<'a>(organization: &'a Organization, id: &str) -> Result<&'a Key, ApiError> {

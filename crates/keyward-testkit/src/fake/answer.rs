@@ -14,6 +14,51 @@ impl IntoResponse for Json {
     }
 }
 
+impl Json {
+    /// Notes in the audit log that this happened, in a project or in the organization.
+    pub(super) fn noting(self, kind: &'static str, project: Option<&str>, payload: Value) -> Noted {
+        Noted { answer: self, events: Vec::new() }.noting(kind, project, payload)
+    }
+}
+
+/// An answer to what changed something, with what the audit log tells of it.
+pub(super) struct Noted {
+    answer: Json,
+    events: Vec<Event>,
+}
+
+impl Noted {
+    pub(super) fn noting(
+        mut self,
+        kind: &'static str,
+        project: Option<&str>,
+        payload: Value,
+    ) -> Self {
+        self.events.push(Event { kind, project: project.map(str::to_owned), payload });
+        self
+    }
+}
+
+impl IntoResponse for Noted {
+    fn into_response(self) -> Response {
+        let mut response = self.answer.into_response();
+        response.extensions_mut().insert(Events(self.events));
+        response
+    }
+}
+
+/// What is to be noted in the audit log; travels as an extension of the response to the gate,
+/// which knows the actor.
+#[derive(Clone, Debug)]
+pub(super) struct Events(pub(super) Vec<Event>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) kind: &'static str,
+    pub(super) project: Option<String>,
+    pub(super) payload: Value,
+}
+
 /// An error, answered as `{"error": {"message", "type", "param", "code"}}`.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -34,6 +79,12 @@ impl ApiError {
 
     pub(super) fn not_found(what: &str, id: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("No such {what}: {id}")).code("not_found")
+    }
+
+    pub(super) fn missing(param: &'static str) -> Self {
+        Self::bad_request(format!("Missing required parameter: '{param}'."))
+            .param(param)
+            .code("missing_required_parameter")
     }
 
     pub(super) fn code(self, code: impl Into<String>) -> Self {
@@ -87,33 +138,53 @@ impl Fields {
     const MAX_LIFETIME: u64 = 31_536_000;
 
     /// Reads a body, and refuses a field that is not among `allowed`, as OpenAI does: a
-    /// misspelled field must not pass unseen in a test.
+    /// misspelled field must not pass unseen in a test. A field may be null if its name ends in
+    /// `?` there.
     pub(super) fn parse(body: &Bytes, allowed: &[&str]) -> Result<Self, ApiError> {
-        let fields = match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => fields,
-            _ if body.is_empty() => Map::new(),
-            _ => {
-                return Err(ApiError::bad_request(
-                    "We could not parse the JSON body of your request. The body must be a JSON \
-                     object.",
-                ));
-            }
-        };
-        match fields.keys().find(|field| !allowed.contains(&field.as_str())) {
-            Some(field) => Err(ApiError::bad_request(format!(
-                "Unrecognized request argument supplied: {field}"
-            ))),
-            None => Ok(Self { fields }),
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => Self::admit(fields, allowed),
+            _ if body.is_empty() => Ok(Self { fields: Map::new() }),
+            _ => Err(ApiError::bad_request(
+                "We could not parse the JSON body of your request. The body must be a JSON \
+                 object.",
+            )),
         }
+    }
+
+    fn admit(fields: Map<String, Value>, allowed: &[&str]) -> Result<Self, ApiError> {
+        for (name, value) in &fields {
+            let known = allowed.iter().find(|field| field.trim_end_matches('?') == name);
+            let message = match known {
+                None => format!("Unrecognized request argument supplied: {name}"),
+                Some(field) if value.is_null() && !field.ends_with('?') => {
+                    format!("Invalid value for '{name}': expected no null.")
+                }
+                Some(_) => continue,
+            };
+            return Err(ApiError::bad_request(message));
+        }
+        Ok(Self { fields })
     }
 
     pub(super) fn contains(&self, field: &str) -> bool {
         self.fields.contains_key(field)
     }
 
+    /// The value of a field that is neither absent nor null.
+    pub(super) fn value(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field).filter(|value| !value.is_null())
+    }
+
+    /// Puts the fields that are there into an object, nulls too.
+    pub(super) fn write_to(&self, object: &mut Value) {
+        for (name, value) in &self.fields {
+            object[name] = value.clone();
+        }
+    }
+
     pub(super) fn text(&self, field: &'static str) -> Result<Option<String>, ApiError> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
+        match self.value(field) {
+            None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(invalid(field, "a string")),
         }
@@ -122,48 +193,119 @@ impl Fields {
     pub(super) fn required_text(&self, field: &'static str) -> Result<String, ApiError> {
         match self.text(field)? {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(ApiError::bad_request(format!("Missing required parameter: '{field}'."))
-                .param(field)
-                .code("missing_required_parameter")),
+            _ => Err(ApiError::missing(field)),
         }
     }
 
-    pub(super) fn flag(&self, field: &'static str) -> Result<bool, ApiError> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+    /// One of `allowed`.
+    pub(super) fn choice(
+        &self,
+        field: &'static str,
+        allowed: &[&str],
+    ) -> Result<Option<String>, ApiError> {
+        match self.text(field)? {
+            Some(text) if !allowed.contains(&text.as_str()) => {
+                Err(invalid(field, &format!("one of {}", allowed.join(", "))))
+            }
+            text => Ok(text),
+        }
+    }
+
+    pub(super) fn required_choice(
+        &self,
+        field: &'static str,
+        allowed: &[&str],
+    ) -> Result<String, ApiError> {
+        self.choice(field, allowed)?.ok_or_else(|| ApiError::missing(field))
+    }
+
+    pub(super) fn flag(&self, field: &'static str) -> Result<Option<bool>, ApiError> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(_) => Err(invalid(field, "a boolean")),
         }
     }
 
-    /// `expires_in_seconds`, which may be absent but not null.
-    pub(super) fn lifetime(&self) -> Result<Option<u64>, ApiError> {
-        let field = "expires_in_seconds";
-        match self.fields.get(field) {
+    /// An integer of at least `min`.
+    pub(super) fn integer(&self, field: &'static str, min: u64) -> Result<Option<u64>, ApiError> {
+        self.value(field)
+            .map(|value| {
+                value
+                    .as_u64()
+                    .filter(|number| *number >= min)
+                    .ok_or_else(|| invalid(field, &format!("an integer of at least {min}")))
+            })
+            .transpose()
+    }
+
+    pub(super) fn required_integer(&self, field: &'static str, min: u64) -> Result<u64, ApiError> {
+        self.integer(field, min)?.ok_or_else(|| ApiError::missing(field))
+    }
+
+    pub(super) fn texts(&self, field: &'static str) -> Result<Option<Vec<String>>, ApiError> {
+        self.value(field)
+            .map(|value| {
+                value
+                    .as_array()
+                    .and_then(|texts| {
+                        texts.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+                    })
+                    .ok_or_else(|| invalid(field, "an array of strings"))
+            })
+            .transpose()
+    }
+
+    pub(super) fn required_texts(&self, field: &'static str) -> Result<Vec<String>, ApiError> {
+        self.texts(field)?.ok_or_else(|| ApiError::missing(field))
+    }
+
+    /// An object, whose own fields are held to `allowed`.
+    pub(super) fn object(
+        &self,
+        field: &'static str,
+        allowed: &[&str],
+    ) -> Result<Option<Self>, ApiError> {
+        match self.value(field) {
             None => Ok(None),
-            Some(value) => match value.as_u64() {
-                Some(seconds @ 1..=Self::MAX_LIFETIME) => Ok(Some(seconds)),
-                _ => Err(invalid(field, "an integer from 1 to 31536000")),
-            },
+            Some(Value::Object(fields)) => Self::admit(fields.clone(), allowed).map(Some),
+            Some(_) => Err(invalid(field, "an object")),
         }
     }
 
-    /// `scopes`, which may be absent but not null.
-    pub(super) fn scopes(&self) -> Result<Option<Vec<String>>, ApiError> {
-        let Some(value) = self.fields.get("scopes") else {
-            return Ok(None);
+    /// An array of objects, whose own fields are held to `allowed`.
+    pub(super) fn objects(
+        &self,
+        field: &'static str,
+        allowed: &[&str],
+    ) -> Result<Vec<Self>, ApiError> {
+        let items = match self.value(field) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(invalid(field, "an array of objects")),
         };
-        value
-            .as_array()
-            .and_then(|scopes| {
-                scopes.iter().map(|scope| scope.as_str().map(str::to_owned)).collect()
+        items
+            .iter()
+            .map(|item| match item {
+                Value::Object(fields) => Self::admit(fields.clone(), allowed),
+                _ => Err(invalid(field, "an array of objects")),
             })
-            .map(Some)
-            .ok_or_else(|| invalid("scopes", "an array of strings"))
+            .collect()
+    }
+
+    /// `expires_in_seconds`.
+    pub(super) fn lifetime(&self) -> Result<Option<u64>, ApiError> {
+        let field = "expires_in_seconds";
+        match self.integer(field, 1)? {
+            Some(seconds) if seconds > Self::MAX_LIFETIME => {
+                Err(invalid(field, "an integer from 1 to 31536000"))
+            }
+            lifetime => Ok(lifetime),
+        }
     }
 }
 
-fn invalid(field: &'static str, wanted: &str) -> ApiError {
+pub(super) fn invalid(field: &'static str, wanted: &str) -> ApiError {
     ApiError::bad_request(format!("Invalid value for '{field}': expected {wanted}."))
         .param(field)
         .code("invalid_value")

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::answer::{ApiError, Json};
 use super::auth::AdmittedKey;
-use super::state::{Shared, Spending};
+use super::state::{Owner, Shared, Spending};
+use super::usage::Use;
 
 /// What one answer costs, in US dollars.
 const PRICE: f64 = 0.25;
@@ -41,7 +42,22 @@ async fn respond(
     let model = fields.get("model").cloned().unwrap_or_else(|| "fake-model".into());
     let id = shared.request_id().replace("req_", "resp_");
     let mut organization = shared.organization();
-    let project = organization.keys.iter().find(|k| k.id == key).and_then(|k| k.project.clone());
+    let used = organization.keys.iter().find(|k| k.id == key);
+    let project = used.and_then(|key| key.project.clone());
+    let user = used.and_then(|key| match &key.owner {
+        Owner::ServiceAccount(_) => None,
+        Owner::User(user) => Some(user.clone()),
+    });
+    let dimensions = [
+        ("api_key_id", json!(key)),
+        ("batch", json!(false)),
+        ("model", model.clone()),
+        ("project_id", json!(project)),
+        ("service_tier", json!("default")),
+        ("user_id", json!(user)),
+    ];
+    let dimensions = dimensions.into_iter().collect();
+    organization.uses.push(Use { kind: "completions", at, requests: 1, dimensions });
     organization.spending.push(Spending { at, project, key: Some(key), amount: PRICE });
     let text = json!({ "type": "output_text", "text": "This is the fake.", "annotations": [] });
     Ok(Json(json!({

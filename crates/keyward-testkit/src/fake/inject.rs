@@ -79,7 +79,7 @@ pub(super) fn without_cursor(uri: &Uri) -> Uri {
         .query()
         .unwrap_or_default()
         .split('&')
-        .filter(|pair| !matches!(pair.split('=').next(), Some("after" | "page")))
+        .filter(|pair| !matches!(pair.split('=').next(), Some("after" | "before" | "page")))
         .collect();
     format!("{}?{}", uri.path(), kept.join("&")).parse().unwrap_or_else(|_| uri.clone())
 }

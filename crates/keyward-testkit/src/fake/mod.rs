@@ -3,6 +3,7 @@
 //! It knows nothing of any client: it builds its JSON by hand from what OpenAI documents, so that
 //! a client's mistakes are not its own. Each resource of the API has its own file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -10,31 +11,55 @@ use std::time::Duration;
 
 mod admin_api_keys;
 mod answer;
+mod audit_events;
+mod audit_logs;
 mod auth;
+mod certificates;
 mod clock;
+mod collection;
 mod costs;
+mod data_retention;
+mod external_keys;
+mod external_storage;
 mod fault;
 mod groups;
 mod inference;
 mod inject;
+mod invites;
 mod operations;
 mod page;
 mod project_api_keys;
+mod project_groups;
+mod project_settings;
+mod project_users;
 mod projects;
+mod query;
+mod rate_limits;
 mod record;
+mod role_assignments;
+mod roles;
 mod server;
 mod service_accounts;
+mod spend_alerts;
+mod spend_limits;
 mod state;
+mod throttle;
+mod usage;
 mod users;
+mod workload_identity;
 
 pub use clock::FakeClock;
 pub use fault::{EchoPlace, Fault, FaultAction, FaultListError, FaultPoint};
 pub use record::RecordedRequest;
 
+use serde_json::json;
+
 use crate::keys::KeyRng;
 use fault::Script;
 use server::Server;
 use state::{KeyKind, NewKey, Options, Owner, Shared, Spending};
+use throttle::Throttle;
+use usage::Use;
 
 /// A fake OpenAI organization, listening on loopback while it lives.
 ///
@@ -123,7 +148,7 @@ impl FakeOpenAi {
     /// Every operation that the fake knows: method and path template, without `/v1`.
     #[must_use]
     pub fn operations() -> &'static [(&'static str, &'static str)] {
-        &operations::OPERATIONS
+        &operations::NAMES
     }
 
     /// Adds a fault behind those that there are.
@@ -231,7 +256,7 @@ impl FakeOpenAi {
         let name = format!("Member {}", organization.users.len());
         let user = organization.add_user(&name, "reader", self.clock().now());
         let added = organization.users.last_mut().expect("one was just added");
-        added.projects.push(project.to_owned());
+        added.join(project, "member", self.clock().now());
         let owner = Owner::User(user);
         organization.add_key(self.seed(KeyKind::Project, owner, project.to_owned())).value.clone()
     }
@@ -250,9 +275,7 @@ impl FakeOpenAi {
             }
         };
         let user = &mut organization.users[0];
-        if !user.projects.contains(&project) {
-            user.projects.push(project.clone());
-        }
+        user.join(&project, "owner", self.clock().now());
         let owner = Owner::User(user.id.clone());
         organization.add_key(self.seed(KeyKind::LegacyUser, owner, project)).value.clone()
     }
@@ -264,11 +287,59 @@ impl FakeOpenAi {
         self.shared.organization().spending.push(spending);
     }
 
+    /// Adds requests of one kind of usage, named as in its path: `completions`, `images`. They
+    /// are the owner's, of a model called `fake-model`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such kind.
+    pub fn seed_usage(&self, kind: &str, project: &str, unix_seconds: u64, requests: u64) {
+        let Some(known) = usage::kind(kind) else { panic!("no such kind of usage: {kind}") };
+        let mut organization = self.shared.organization();
+        let dimensions = [
+            ("api_source", "unlabeled"),
+            ("context_level", "medium"),
+            ("model", "fake-model"),
+            ("project_id", project),
+            ("service_tier", "default"),
+            ("size", "1024x1024"),
+            ("source", "image.generation"),
+            ("user_id", &organization.users[0].id),
+            ("vector_store_id", "vs_fake"),
+        ];
+        let mut dimensions: BTreeMap<_, _> =
+            dimensions.into_iter().map(|(name, value)| (name, json!(value))).collect();
+        dimensions.insert("batch", json!(false));
+        let at = unix_seconds;
+        organization.uses.push(Use { kind: known.name, at, requests, dimensions });
+    }
+
+    /// Adds events to the audit log, a minute apart and the last of them now, and tells their ids,
+    /// the newest first. Every type has its turn: the organization's 62, then the tenant's, which
+    /// are listed with `tenant_only` alone; two of the organization's types are the tenant's too.
+    pub fn seed_audit_events(&self, count: usize) -> Vec<String> {
+        self.shared.organization().add_samples(count, self.clock().now())
+    }
+
+    /// Has the invited accept, and tells the id of the person that they are then.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such invite, or it is no longer pending.
+    pub fn accept_invite(&self, invite: &str) -> String {
+        let now = self.clock().now();
+        let mut organization = self.shared.organization();
+        let accepted = invites::accept(&mut organization, invite, now);
+        let Some(user) = accepted else { panic!("no pending invite: {invite}") };
+        organization.note_session("invite.accepted", &user, json!({ "id": invite }), now);
+        user
+    }
+
     /// Takes a person's access to a project away. Their keys stay, and are no longer accepted.
     pub fn revoke_access(&self, user: &str, project: &str) {
         let mut organization = self.shared.organization();
         for user in organization.users.iter_mut().filter(|u| u.id == user) {
-            user.projects.retain(|id| id != project);
+            user.leave(project);
         }
     }
 
@@ -301,6 +372,7 @@ pub struct FakeOpenAiBuilder {
     port: u16,
     script: Script,
     seed: Option<u64>,
+    throttle: Option<Throttle>,
 }
 
 impl FakeOpenAiBuilder {
@@ -309,6 +381,7 @@ impl FakeOpenAiBuilder {
             clock: FakeClock::system(),
             options: Options {
                 auth_cache: Duration::ZERO,
+                latency: Duration::ZERO,
                 list_project_keys_as_admin_keys: false,
                 max_key_lifetime: None,
                 organization_name: "Fake Organization".to_owned(),
@@ -320,6 +393,7 @@ impl FakeOpenAiBuilder {
             port: 0,
             script: Script::default(),
             seed: None,
+            throttle: None,
         }
     }
 
@@ -339,6 +413,13 @@ impl FakeOpenAiBuilder {
     /// Adds a fault behind those given before.
     pub fn fault(mut self, fault: Fault) -> Self {
         self.script.push(fault);
+        self
+    }
+
+    /// How long each answer takes, in real time; answers to several clients wait at once. By
+    /// default, no time.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.options.latency = latency;
         self
     }
 
@@ -406,6 +487,20 @@ impl FakeOpenAiBuilder {
         self
     }
 
+    /// How many requests each operation answers in a second, and how many at once at first: what
+    /// comes faster gets a 429 with the code `rate_limit_exceeded`, and, if asked for, with the
+    /// seconds to wait in `Retry-After`. It counts in real time, not by the clock. By default,
+    /// there is no throttle.
+    ///
+    /// # Panics
+    ///
+    /// If nothing would ever be answered: the rate must be above zero, and the burst at least one.
+    pub fn throttle(mut self, rate_per_second: f64, burst: u32, with_retry_after: bool) -> Self {
+        assert!(rate_per_second > 0.0 && burst > 0, "a throttle lets something through");
+        self.throttle = Some(Throttle::new(rate_per_second, burst, with_retry_after));
+        self
+    }
+
     /// Starts to listen.
     ///
     /// # Errors
@@ -413,10 +508,10 @@ impl FakeOpenAiBuilder {
     /// If the port is taken, no thread can be started, or a fault is of an operation that the
     /// fake does not have.
     pub async fn start(self) -> io::Result<FakeOpenAi> {
-        let Self { clock, options, port, script, seed } = self;
+        let Self { clock, options, port, script, seed, throttle } = self;
         script.check().map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
         let seed = seed.unwrap_or_else(|| KeyRng::from_entropy().next_u64());
-        let shared = Arc::new(Shared::new(clock, options, seed, script));
+        let shared = Arc::new(Shared::new(clock, options, seed, script, throttle));
         let server = Server::start(port, Arc::clone(&shared))?;
         Ok(FakeOpenAi { shared, server })
     }

@@ -1,9 +1,10 @@
-//! The three envelopes of OpenAI's lists: cursor by id, cursor by `next`, and buckets of time.
+//! The three envelopes of OpenAI's lists: cursor by id, cursor by `next`, and buckets of time. The
+//! parameters that choose a page are `query`'s.
 
-use axum::extract::Query;
 use serde_json::{Value, json};
 
 use super::answer::{ApiError, Json};
+use super::query::{Parameters, refused};
 
 /// One thing that a list may show.
 ///
@@ -13,84 +14,9 @@ pub(super) struct Entry {
     pub(super) shown: Option<Value>,
 }
 
-/// The parameters of a query, in order; a name may come several times.
-pub(super) struct Parameters(Vec<(String, String)>);
-
-impl Parameters {
-    pub(super) fn new(Query(pairs): Query<Vec<(String, String)>>) -> Self {
-        Self(pairs)
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The values of an array parameter, spelled `name[]=a` or `name=a`.
-    pub(super) fn all(&self, name: &str) -> Vec<&str> {
-        self.0
-            .iter()
-            .filter(|(key, _)| key.strip_suffix("[]").unwrap_or(key) == name)
-            .map(|(_, value)| value.as_str())
-            .collect()
-    }
-
-    pub(super) fn seconds(&self, name: &'static str) -> Result<Option<u64>, ApiError> {
-        self.get(name)
-            .map(|value| value.parse().map_err(|_| refused(name, "unix seconds")))
-            .transpose()
-    }
-
-    /// One of `allowed`, the first of which is the default.
-    pub(super) fn choice<'a>(
-        &'a self,
-        name: &'static str,
-        allowed: &[&'a str],
-    ) -> Result<&'a str, ApiError> {
-        match self.get(name) {
-            None => Ok(allowed[0]),
-            Some(value) if allowed.contains(&value) => Ok(value),
-            Some(_) => Err(refused(name, &format!("one of {}", allowed.join(", ")))),
-        }
-    }
-
-    pub(super) fn limit(&self, limits: Limits) -> Result<usize, ApiError> {
-        let Limits { min, default, max, cap } = limits;
-        let limit = match self.get("limit") {
-            None => default,
-            Some(value) => value
-                .parse()
-                .ok()
-                .filter(|limit| (min..=max).contains(limit))
-                .ok_or_else(|| refused("limit", &format!("an integer from {min} to {max}")))?,
-        };
-        Ok(cap.map_or(limit, |cap| limit.min(cap)))
-    }
-}
-
-/// How many entries a page holds.
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) min: usize,
-    pub(super) default: usize,
-    pub(super) max: usize,
-    /// The fake's own cap, so that few entries fill many pages.
-    pub(super) cap: Option<usize>,
-}
-
-impl Limits {
-    /// Those of most lists: 1 to 100, 20 by default.
-    pub(super) fn usual(cap: Option<usize>) -> Self {
-        Self { min: 1, default: 20, max: 100, cap }
-    }
-}
-
 /// The envelope with `first_id` and `last_id`.
-pub(super) fn by_id(
-    entries: Vec<Entry>,
-    query: &Parameters,
-    limits: Limits,
-) -> Result<Json, ApiError> {
-    let page = Page::cut(entries, query, limits)?;
+pub(super) fn by_id(entries: Vec<Entry>, query: &Parameters) -> Result<Json, ApiError> {
+    let page = Page::cut(entries, query)?;
     Ok(Json(json!({
         "object": "list",
         "first_id": page.entries.first().map(|(id, _)| id),
@@ -101,12 +27,8 @@ pub(super) fn by_id(
 }
 
 /// The envelope with `next`.
-pub(super) fn by_next(
-    entries: Vec<Entry>,
-    query: &Parameters,
-    limits: Limits,
-) -> Result<Json, ApiError> {
-    let page = Page::cut(entries, query, limits)?;
+pub(super) fn by_next(entries: Vec<Entry>, query: &Parameters) -> Result<Json, ApiError> {
+    let page = Page::cut(entries, query)?;
     Ok(Json(json!({
         "object": "list",
         "next": page.last().filter(|_| page.has_more),
@@ -115,28 +37,42 @@ pub(super) fn by_next(
     })))
 }
 
-/// The envelope of buckets: `starts` are those of the whole range, `bucket` makes one.
+/// The envelope of buckets of `width` seconds, from the one that `start` is in to the one before
+/// `end`; `results` are those of the bucket with that start.
 pub(super) fn buckets(
-    starts: &[u64],
+    start: u64,
+    end: u64,
+    width: u64,
     query: &Parameters,
-    limits: Limits,
-    bucket: impl FnMut(&u64) -> Value,
+    results: impl Fn(u64) -> Vec<Value>,
 ) -> Result<Json, ApiError> {
-    let limit = query.limit(limits)?;
+    let (first, last) = (start / width, end.div_ceil(width));
     let from = match query.get("page") {
-        None => 0,
+        None => first,
         Some(page) => page
             .strip_prefix("page_")
-            .and_then(|start| start.parse().ok())
-            .and_then(|start| starts.binary_search(&start).ok())
+            .and_then(|start| start.parse::<u64>().ok())
+            .map(|start| start / width)
+            .filter(|bucket| (first..last).contains(bucket))
             .ok_or_else(|| refused("page", "the `next_page` of an earlier answer"))?,
     };
-    let to = (from + limit).min(starts.len());
+    let to = last.min(from.saturating_add(query.limit() as u64));
+    let data: Vec<_> = (from..to)
+        .map(|bucket| {
+            let (start, end) = (bucket * width, (bucket + 1) * width);
+            json!({
+                "object": "bucket",
+                "start_time": start,
+                "end_time": end,
+                "results": results(start),
+            })
+        })
+        .collect();
     Ok(Json(json!({
         "object": "page",
-        "has_more": to < starts.len(),
-        "next_page": starts.get(to).map(|start| format!("page_{start}")),
-        "data": starts[from..to].iter().map(bucket).collect::<Vec<_>>(),
+        "has_more": to < last,
+        "next_page": (to < last).then(|| format!("page_{}", to * width)),
+        "data": data,
     })))
 }
 
@@ -146,26 +82,35 @@ struct Page {
 }
 
 impl Page {
-    fn cut(entries: Vec<Entry>, query: &Parameters, limits: Limits) -> Result<Self, ApiError> {
-        let limit = query.limit(limits)?;
-        let mut entries = entries;
-        if query.choice("order", &["asc", "desc"])? == "desc" {
+    fn cut(mut entries: Vec<Entry>, query: &Parameters) -> Result<Self, ApiError> {
+        let limit = query.limit();
+        if query.allows("order") && query.choice("order") == "desc" {
             entries.reverse();
         }
-        let from = match query.get("after") {
-            None => 0,
-            Some(after) => entries
-                .iter()
-                .position(|entry| entry.id == after)
-                .map(|at| at + 1)
-                .ok_or_else(|| refused("after", "the id of an object in the list"))?,
+        let place = |cursor: &'static str| {
+            query
+                .get(cursor)
+                .map(|id| {
+                    entries
+                        .iter()
+                        .position(|entry| entry.id == id)
+                        .ok_or_else(|| refused(cursor, "the id of an object in the list"))
+                })
+                .transpose()
         };
+        let from = place("after")?.map_or(0, |at| at + 1);
+        let before = place("before")?;
+        entries.truncate(before.unwrap_or(entries.len()));
         let mut shown: Vec<_> = entries
             .into_iter()
             .skip(from)
             .filter_map(|entry| Some((entry.id, entry.shown?)))
             .collect();
         let has_more = shown.len() > limit;
+        if before.is_some() {
+            // The page that ends before the cursor, not the first of all.
+            shown.drain(..shown.len().saturating_sub(limit));
+        }
         shown.truncate(limit);
         Ok(Self { entries: shown, has_more })
     }
@@ -179,18 +124,22 @@ impl Page {
     }
 }
 
-fn refused(name: &'static str, wanted: &str) -> ApiError {
-    ApiError::bad_request(format!("Invalid value for '{name}': expected {wanted}."))
-        .param(name)
-        .code("invalid_value")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::query::{Parameter, Rule};
     use super::*;
 
-    fn query(pairs: &[(&str, &str)]) -> Parameters {
-        Parameters(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    const RULES: &[Parameter] = &[
+        Parameter::new("after", Rule::Text),
+        Parameter::new("before", Rule::Text),
+        Parameter::new("limit", Rule::Limit { min: 1, default: 20, max: 100 }),
+        Parameter::new("order", Rule::Choice(&["asc", "desc"])),
+        Parameter::new("page", Rule::Text),
+    ];
+
+    fn query(pairs: &[(&str, &str)], cap: Option<usize>) -> Parameters {
+        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Parameters::new(pairs, RULES, cap).unwrap()
     }
 
     fn entries(hidden: &[usize]) -> Vec<Entry> {
@@ -204,27 +153,47 @@ mod tests {
 
     #[test]
     fn a_cursor_to_a_hidden_entry_still_works() {
-        let Json(page) =
-            by_id(entries(&[1]), &query(&[("after", "id_1"), ("limit", "2")]), Limits::usual(None))
-                .unwrap();
+        let query = query(&[("after", "id_1"), ("limit", "2")], None);
+        let Json(page) = by_id(entries(&[1]), &query).unwrap();
         assert_eq!(page["first_id"], "id_2");
         assert_eq!(page["last_id"], "id_3");
         assert_eq!(page["has_more"], true);
     }
 
     #[test]
+    fn the_page_before_a_cursor_ends_at_it() {
+        let query = query(&[("before", "id_3"), ("limit", "2")], None);
+        let Json(page) = by_id(entries(&[]), &query).unwrap();
+        assert_eq!((&page["first_id"], &page["last_id"]), (&json!("id_1"), &json!("id_2")));
+        assert_eq!(page["has_more"], true);
+    }
+
+    #[test]
     fn next_is_null_on_the_last_page() {
-        let limits = Limits::usual(Some(3));
-        let Json(page) = by_next(entries(&[]), &query(&[]), limits).unwrap();
+        let Json(page) = by_next(entries(&[]), &query(&[], Some(3))).unwrap();
         assert_eq!(page["next"], "id_2");
-        let Json(page) = by_next(entries(&[]), &query(&[("after", "id_2")]), limits).unwrap();
+        let Json(page) = by_next(entries(&[]), &query(&[("after", "id_2")], Some(3))).unwrap();
         assert_eq!((&page["next"], &page["has_more"]), (&Value::Null, &json!(false)));
     }
 
     #[test]
-    fn limits_outside_the_range_and_unknown_cursors_are_refused() {
-        for (name, value) in [("limit", "0"), ("limit", "101"), ("limit", "x"), ("after", "id_9")] {
-            assert!(by_id(entries(&[]), &query(&[(name, value)]), Limits::usual(None)).is_err());
+    fn an_unknown_cursor_is_refused() {
+        for cursor in ["after", "before"] {
+            assert!(by_id(entries(&[]), &query(&[(cursor, "id_9")], None)).is_err());
         }
+        for page in ["page_40", "page_x", "40"] {
+            assert!(buckets(0, 40, 10, &query(&[("page", page)], None), |_| Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn buckets_are_cut_at_the_width() {
+        let pages = ["page_0", "page_20"].map(|page| {
+            let query = query(&[("page", page), ("limit", "2")], None);
+            buckets(5, 31, 10, &query, |start| vec![json!(start)]).unwrap().0
+        });
+        assert_eq!(pages[0]["next_page"], "page_20");
+        assert_eq!(pages[1]["data"][1]["results"], json!([30]));
+        assert_eq!((&pages[1]["has_more"], &pages[1]["next_page"]), (&json!(false), &Value::Null));
     }
 }

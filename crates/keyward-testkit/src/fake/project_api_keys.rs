@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::routing::get;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::{ApiError, Fields, Json};
-use super::page::{self, Entry, Limits, Parameters};
+use super::answer::{ApiError, Fields, Json, Noted};
+use super::page::{self, Entry};
+use super::query::Parameters;
 use super::state::{Key, Organization, Owner, Shared};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -24,11 +25,10 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 async fn list(
     State(shared): State<Arc<Shared>>,
     Path(project): Path<String>,
-    query: Query<Vec<(String, String)>>,
+    query: Parameters,
 ) -> Result<Json, ApiError> {
-    let query = Parameters::new(query);
     // The default hides live keys of owners who lost their access, as OpenAI's does.
-    let access = query.choice("owner_project_access", &["active", "inactive", "any"])?;
+    let access = query.choice("owner_project_access");
     let organization = shared.organization();
     organization.project(&project)?;
     let entries = organization
@@ -45,7 +45,7 @@ async fn list(
             Entry { id: key.id.clone(), shown: listed.then(|| shown(key, &organization)) }
         })
         .collect();
-    page::by_id(entries, &query, Limits::usual(shared.options.page_size_limit))
+    page::by_id(entries, &query)
 }
 
 async fn retrieve(
@@ -61,9 +61,9 @@ async fn update(
     State(shared): State<Arc<Shared>>,
     Path((project, id)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let fields = Fields::parse(&body, &["scopes", "expires_in_seconds"])?;
-    let scopes = fields.scopes()?;
+    let scopes = fields.texts("scopes")?;
     let lifetime = fields.lifetime()?;
     if scopes.is_none() && lifetime.is_none() {
         let message = "At least one of 'scopes' and 'expires_in_seconds' must be given.";
@@ -93,13 +93,15 @@ async fn update(
     if let Some(seconds) = lifetime {
         key.expires_at = Some(now.as_secs() + seconds);
     }
-    Ok(Json(shown(&organization.keys[at], &organization)))
+    let event = json!({ "id": id, "changes_requested": { "scopes": key.scopes } });
+    let answer = shown(&organization.keys[at], &organization);
+    Ok(Json(answer).noting("api_key.updated", Some(&project), event))
 }
 
 async fn delete(
     State(shared): State<Arc<Shared>>,
     Path((project, id)): Path<(String, String)>,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let mut organization = shared.organization();
     let at = find(&organization, &project, &id)?;
     let key = &mut organization.keys[at];
@@ -111,11 +113,9 @@ async fn delete(
         ));
     }
     key.deleted_at = Some(shared.clock.precise());
-    Ok(Json(json!({
-        "object": "organization.project.api_key.deleted",
-        "id": id,
-        "deleted": true,
-    })))
+    let object = "organization.project.api_key.deleted";
+    let answer = json!({ "object": object, "id": id, "deleted": true });
+    Ok(Json(answer).noting("api_key.deleted", Some(&project), json!({ "id": id })))
 }
 
 fn find(organization: &Organization, project: &str, id: &str) -> Result<usize, ApiError> {

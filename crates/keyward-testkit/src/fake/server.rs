@@ -21,15 +21,18 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::answer::ApiError;
+use super::answer::{ApiError, Events};
 use super::auth::AdmittedKey;
 use super::fault::FaultAction;
 use super::inject::{self, Cut};
+use super::query::Parameters;
 use super::record::RecordedRequest;
 use super::state::Shared;
 use super::{
-    admin_api_keys, auth, costs, groups, inference, project_api_keys, projects, service_accounts,
-    users,
+    admin_api_keys, audit_logs, auth, certificates, costs, data_retention, external_keys,
+    external_storage, groups, inference, invites, operations, project_api_keys, project_groups,
+    project_settings, project_users, projects, rate_limits, role_assignments, roles,
+    service_accounts, spend_alerts, spend_limits, usage, users, workload_identity,
 };
 
 /// A running server.
@@ -124,13 +127,29 @@ async fn serve(stream: TcpStream, router: Router) {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(admin_api_keys::routes())
+        .merge(audit_logs::routes())
+        .merge(certificates::routes())
         .merge(costs::routes())
+        .merge(data_retention::routes())
+        .merge(external_keys::routes())
+        .merge(external_storage::routes())
         .merge(groups::routes())
         .merge(inference::routes())
+        .merge(invites::routes())
         .merge(project_api_keys::routes())
+        .merge(project_groups::routes())
+        .merge(project_settings::routes())
+        .merge(project_users::routes())
         .merge(projects::routes())
+        .merge(rate_limits::routes())
+        .merge(role_assignments::routes())
+        .merge(roles::routes())
         .merge(service_accounts::routes())
+        .merge(spend_alerts::routes())
+        .merge(spend_limits::routes())
+        .merge(usage::routes())
         .merge(users::routes())
+        .merge(workload_identity::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate))
@@ -151,17 +170,41 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
         status: None,
         effect: false,
     });
-    let action = shared.script().next(request.method().as_str(), &template);
-    let mut response = match &action {
-        None => operate(&shared, &template, request, next, place).await,
-        Some(action) => befall(action, &shared, &template, request, next, place).await,
+    let mut response = match throttled(&shared, &request, &template, started) {
+        Some(response) => response,
+        None => answer(&shared, &template, request, next, place).await,
     };
+    tokio::time::sleep(shared.options.latency).await;
     if response.extensions().get::<Cut>().is_none() {
         let status = response.status().as_u16();
         shared.records.update(place, |record| record.status = Some(status));
     }
     stamp(&shared, &mut response, started);
     response
+}
+
+/// The refusal of what comes faster than it may. It uses no fault up.
+fn throttled(shared: &Shared, request: &Request, template: &str, now: Instant) -> Option<Response> {
+    let throttle = shared.throttle.as_ref().filter(|_| !template.is_empty())?;
+    let wait = throttle.take(request.method().as_str(), template, now).err()?;
+    let code = "rate_limit_exceeded".to_owned();
+    let action = FaultAction::Throttle { retry_after: throttle.retry_after(wait), code };
+    inject::instead(&action, request.headers())
+}
+
+/// The operation's answer, or what a fault makes of it.
+async fn answer(
+    shared: &Shared,
+    template: &str,
+    request: Request,
+    next: Next,
+    place: usize,
+) -> Response {
+    let action = shared.script().next(request.method().as_str(), template);
+    match &action {
+        None => operate(shared, template, request, next, place).await,
+        Some(action) => befall(action, shared, template, request, next, place).await,
+    }
 }
 
 /// Lets a fault happen around the operation, or in its place.
@@ -192,7 +235,7 @@ async fn befall(
     inject::after(action, response).await
 }
 
-/// Admits the request and has the operation done.
+/// Admits the request, holds its query to the rules, has the operation done, and notes it.
 async fn operate(
     shared: &Shared,
     template: &str,
@@ -201,14 +244,30 @@ async fn operate(
     place: usize,
 ) -> Response {
     // A path that does not exist is told before the key is looked at.
+    let mut actor = String::new();
     if !template.is_empty() {
         match auth::admit(shared, request.method(), template, request.headers()) {
-            Ok(key) => request.extensions_mut().insert(AdmittedKey(key)),
+            Ok(key) => actor.clone_from(&key),
+            Err(error) => return error.into_response(),
+        }
+        request.extensions_mut().insert(AdmittedKey(actor.clone()));
+    }
+    if let Some(operation) = operations::find(request.method().as_str(), template) {
+        let cap = shared.options.page_size_limit;
+        match Parameters::parse(request.uri(), operation.query, cap) {
+            Ok(query) => request.extensions_mut().insert(query),
             Err(error) => return error.into_response(),
         };
     }
     let reads = request.method() == Method::GET;
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if let Some(Events(events)) = response.extensions_mut().remove() {
+        let now = shared.clock.now();
+        let mut organization = shared.organization();
+        for event in events {
+            organization.note(event, &actor, now);
+        }
+    }
     if !reads && response.status().is_success() {
         shared.records.update(place, |record| record.effect = true);
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::answer::{ApiError, Fields, Json};
-use super::page::{self, Entry, Limits, Parameters};
+use super::answer::{ApiError, Fields, Json, Noted};
+use super::page::{self, Entry};
+use super::query::Parameters;
 use super::state::{Key, KeyKind, NewKey, Organization, Owner, ServiceAccount, Shared};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -27,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 async fn list(
     State(shared): State<Arc<Shared>>,
     Path(project): Path<String>,
-    query: Query<Vec<(String, String)>>,
+    query: Parameters,
 ) -> Result<Json, ApiError> {
     let organization = shared.organization();
     organization.active_project(&project)?;
@@ -40,19 +41,19 @@ async fn list(
             shown: (!account.deleted).then(|| shown(account)),
         })
         .collect();
-    page::by_id(entries, &Parameters::new(query), Limits::usual(shared.options.page_size_limit))
+    page::by_id(entries, &query)
 }
 
 async fn create(
     State(shared): State<Arc<Shared>>,
     Path(project): Path<String>,
     body: Bytes,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let fields =
-        Fields::parse(&body, &["name", "create_service_account_only", "expires_in_seconds"])?;
+        Fields::parse(&body, &["name", "create_service_account_only?", "expires_in_seconds"])?;
     let name = fields.required_text("name")?;
     let lifetime = fields.lifetime()?;
-    let account_only = fields.flag("create_service_account_only")?;
+    let account_only = fields.flag("create_service_account_only")?.unwrap_or(false);
     if account_only && lifetime.is_some() {
         let message = "`expires_in_seconds` cannot be given when no API key is created.";
         return Err(ApiError::bad_request(message).param("expires_in_seconds"));
@@ -73,13 +74,19 @@ async fn create(
     let role = if account_only { "none" } else { "member" };
     let account = organization.add_service_account(&project, &name, role, shared.clock.now());
     let mut answer = shown(&account);
-    answer["api_key"] = if account_only {
-        Value::Null
-    } else {
-        let key = NewMint { name: "Secret Key", lifetime, scopes: Vec::new() };
-        minted(add_key(&shared, &mut organization, &account, key))
-    };
-    Ok(Json(answer))
+    answer["api_key"] = Value::Null;
+    let made = json!({ "id": account.id, "data": { "role": account.role } });
+    if account_only {
+        return Ok(Json(answer).noting("service_account.created", Some(&project), made));
+    }
+    let new = NewMint { name: "Secret Key", lifetime, scopes: Vec::new() };
+    let key = add_key(&shared, &mut organization, &account, new);
+    answer["api_key"] = minted(key);
+    Ok(Json(answer).noting("service_account.created", Some(&project), made).noting(
+        "api_key.created",
+        Some(&project),
+        key_created(key),
+    ))
 }
 
 async fn retrieve(
@@ -93,14 +100,10 @@ async fn update(
     State(shared): State<Arc<Shared>>,
     Path((project, id)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let fields = Fields::parse(&body, &["name", "role"])?;
     let name = fields.text("name")?;
-    let role = fields.text("role")?;
-    if role.as_deref().is_some_and(|role| !matches!(role, "member" | "owner")) {
-        let message = "Invalid value for 'role': expected member or owner.";
-        return Err(ApiError::bad_request(message).param("role"));
-    }
+    let role = fields.choice("role", &["member", "owner"])?;
     let mut organization = shared.organization();
     let account = organization.service_account(&project, &id)?;
     if let Some(name) = name {
@@ -109,13 +112,14 @@ async fn update(
     if let Some(role) = role {
         account.role = role;
     }
-    Ok(Json(shown(account)))
+    let event = json!({ "id": id, "changes_requested": { "role": account.role } });
+    Ok(Json(shown(account)).noting("service_account.updated", Some(&project), event))
 }
 
 async fn delete(
     State(shared): State<Arc<Shared>>,
     Path((project, id)): Path<(String, String)>,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let mut organization = shared.organization();
     organization.service_account(&project, &id)?.deleted = true;
     let now = shared.clock.precise();
@@ -123,28 +127,27 @@ async fn delete(
     for key in organization.keys.iter_mut().filter(|key| key.owner == owner) {
         key.deleted_at.get_or_insert(now);
     }
-    Ok(Json(json!({
-        "object": "organization.project.service_account.deleted",
-        "id": id,
-        "deleted": true,
-    })))
+    let object = "organization.project.service_account.deleted";
+    let answer = json!({ "object": object, "id": id, "deleted": true });
+    Ok(Json(answer).noting("service_account.deleted", Some(&project), json!({ "id": id })))
 }
 
 async fn mint(
     State(shared): State<Arc<Shared>>,
     Path((project, id)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json, ApiError> {
+) -> Result<Noted, ApiError> {
     let fields = Fields::parse(&body, &["name", "scopes", "expires_in_seconds"])?;
     let name = fields.text("name")?;
-    let scopes = fields.scopes()?.unwrap_or_default();
+    let scopes = fields.texts("scopes")?.unwrap_or_default();
     let lifetime = fields.lifetime()?;
     let mut organization = shared.organization();
     let account = organization.service_account(&project, &id)?.clone();
     shared.admit_lifetime(lifetime)?;
     let name = name.as_deref().unwrap_or("Secret Key");
-    let key = NewMint { name, lifetime, scopes };
-    Ok(Json(minted(add_key(&shared, &mut organization, &account, key))))
+    let new = NewMint { name, lifetime, scopes };
+    let key = add_key(&shared, &mut organization, &account, new);
+    Ok(Json(minted(key)).noting("api_key.created", Some(&project), key_created(key)))
 }
 
 struct NewMint<'a> {
@@ -179,6 +182,10 @@ fn shown(account: &ServiceAccount) -> Value {
         "role": account.role,
         "created_at": account.created_at,
     })
+}
+
+fn key_created(key: &Key) -> Value {
+    json!({ "id": key.id, "data": { "scopes": key.scopes } })
 }
 
 /// A key as it is shown once.

@@ -1,13 +1,26 @@
 //! The organization itself: people, projects, accounts and keys. How they look as JSON is told
 //! by each resource's own file.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::answer::ApiError;
+use super::audit_events::AuditEvent;
 use super::clock::FakeClock;
+use super::collection::Collection;
 use super::fault::Script;
+use super::groups::Group;
+use super::project_groups::ProjectGroup;
+use super::project_settings::Settings;
+use super::rate_limits::RateLimits;
 use super::record::Records;
+use super::role_assignments::Assignment;
+use super::roles::Role;
+use super::throttle::Throttle;
+use super::usage::Use;
 use crate::keys::{self, KeyRng};
 
 /// What the server, its handlers and the test's handle share.
@@ -18,10 +31,17 @@ pub(super) struct Shared {
     organization: Mutex<Organization>,
     request_ids: Mutex<KeyRng>,
     script: Mutex<Script>,
+    pub(super) throttle: Option<Throttle>,
 }
 
 impl Shared {
-    pub(super) fn new(clock: FakeClock, options: Options, seed: u64, script: Script) -> Self {
+    pub(super) fn new(
+        clock: FakeClock,
+        options: Options,
+        seed: u64,
+        script: Script,
+        throttle: Option<Throttle>,
+    ) -> Self {
         let organization = Organization::new(&options.organization_name, seed, clock.now());
         Self {
             clock,
@@ -31,6 +51,7 @@ impl Shared {
             // Apart from the organization's, so that ids do not depend on how many requests came.
             request_ids: Mutex::new(KeyRng::seeded(!seed)),
             script: Mutex::new(script),
+            throttle,
         }
     }
 
@@ -72,6 +93,7 @@ impl Shared {
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) auth_cache: Duration,
+    pub(super) latency: Duration,
     pub(super) list_project_keys_as_admin_keys: bool,
     pub(super) max_key_lifetime: Option<Duration>,
     pub(super) organization_name: String,
@@ -88,8 +110,17 @@ pub(super) struct Organization {
     pub(super) projects: Vec<Project>,
     pub(super) service_accounts: Vec<ServiceAccount>,
     pub(super) keys: Vec<Key>,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Collection<Group>,
     pub(super) spending: Vec<Spending>,
+    pub(super) uses: Vec<Use>,
+    pub(super) audit_events: Vec<AuditEvent>,
+    pub(super) certificates: Collection<Value>,
+    pub(super) external_keys: Collection<Value>,
+    pub(super) external_storage: Collection<Value>,
+    pub(super) federation_rules: Collection<Value>,
+    pub(super) identity_providers: Collection<Value>,
+    pub(super) invites: Collection<Value>,
+    own: Estate,
     rng: KeyRng,
 }
 
@@ -103,8 +134,17 @@ impl Organization {
             projects: Vec::new(),
             service_accounts: Vec::new(),
             keys: Vec::new(),
-            groups: Vec::new(),
+            groups: Collection::default(),
             spending: Vec::new(),
+            uses: Vec::new(),
+            audit_events: Vec::new(),
+            certificates: Collection::default(),
+            external_keys: Collection::default(),
+            external_storage: Collection::default(),
+            federation_rules: Collection::default(),
+            identity_providers: Collection::default(),
+            invites: Collection::default(),
+            own: Estate::default(),
             rng,
         };
         let owner = organization.add_user(&format!("Owner of {name}"), "owner", now);
@@ -121,6 +161,11 @@ impl Organization {
         organization
     }
 
+    /// A new id, such as `group_` and letters.
+    pub(super) fn new_id(&mut self, prefix: &str) -> String {
+        format!("{prefix}{}", self.rng.alphanumeric(24))
+    }
+
     pub(super) fn add_user(&mut self, name: &str, role: &str, now: u64) -> String {
         let id = format!("user-{}", self.rng.alphanumeric(24));
         let mailbox = name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), ".");
@@ -130,7 +175,10 @@ impl Organization {
             email: format!("{mailbox}@example.com"),
             role: role.to_owned(),
             added_at: now,
-            projects: Vec::new(),
+            technical_level: None,
+            developer_persona: None,
+            deleted: false,
+            memberships: Vec::new(),
         });
         id
     }
@@ -145,6 +193,10 @@ impl Organization {
             external_key_id: None,
             residency: "GLOBAL".to_owned(),
             is_default: false,
+            estate: Estate::default(),
+            groups: Collection::default(),
+            rate_limits: RateLimits::default(),
+            settings: Settings::default(),
         });
         self.projects.last_mut().expect("one was just added")
     }
@@ -169,8 +221,8 @@ impl Organization {
     }
 
     pub(super) fn add_group(&mut self, name: &str, now: u64) -> String {
-        let id = format!("group_{}", self.rng.alphanumeric(24));
-        self.groups.push(Group { id: id.clone(), name: name.to_owned(), created_at: now });
+        let id = self.new_id("group_");
+        self.groups.add(id.clone(), Group::new(name, now));
         id
     }
 
@@ -207,7 +259,17 @@ impl Organization {
     }
 
     pub(super) fn user(&self, id: &str) -> Result<&User, ApiError> {
-        self.users.iter().find(|user| user.id == id).ok_or_else(|| ApiError::not_found("user", id))
+        self.users
+            .iter()
+            .find(|user| user.id == id && !user.deleted)
+            .ok_or_else(|| ApiError::not_found("user", id))
+    }
+
+    pub(super) fn user_mut(&mut self, id: &str) -> Result<&mut User, ApiError> {
+        self.users
+            .iter_mut()
+            .find(|user| user.id == id && !user.deleted)
+            .ok_or_else(|| ApiError::not_found("user", id))
     }
 
     pub(super) fn project(&self, id: &str) -> Result<&Project, ApiError> {
@@ -233,6 +295,32 @@ impl Organization {
         }
     }
 
+    pub(super) fn active_project_mut(&mut self, id: &str) -> Result<&mut Project, ApiError> {
+        self.active_project(id)?;
+        self.project_mut(id)
+    }
+
+    /// What the organization, or a project that is not archived, has.
+    pub(super) fn estate(&self, project: Option<&str>) -> Result<&Estate, ApiError> {
+        match project {
+            None => Ok(&self.own),
+            Some(id) => Ok(&self.active_project(id)?.estate),
+        }
+    }
+
+    pub(super) fn estate_mut(&mut self, project: Option<&str>) -> Result<&mut Estate, ApiError> {
+        match project {
+            None => Ok(&mut self.own),
+            Some(id) => Ok(&mut self.active_project_mut(id)?.estate),
+        }
+    }
+
+    /// Every estate: the organization's and its projects'.
+    pub(super) fn estates_mut(&mut self) -> impl Iterator<Item = &mut Estate> {
+        let projects = self.projects.iter_mut().map(|project| &mut project.estate);
+        std::iter::once(&mut self.own).chain(projects)
+    }
+
     pub(super) fn service_account(
         &mut self,
         project: &str,
@@ -254,9 +342,7 @@ impl Organization {
                 .any(|account| account.id == *id && !account.deleted && account.role != "none"),
             Owner::User(id) => match &key.project {
                 None => true,
-                Some(project) => {
-                    self.users.iter().any(|user| user.id == *id && user.projects.contains(project))
-                }
+                Some(project) => self.user(id).is_ok_and(|user| user.membership(project).is_some()),
             },
         }
     }
@@ -335,8 +421,39 @@ pub(super) struct User {
     pub(super) email: String,
     pub(super) role: String,
     pub(super) added_at: u64,
-    /// The projects that the user has access to.
-    pub(super) projects: Vec<String>,
+    pub(super) technical_level: Option<String>,
+    pub(super) developer_persona: Option<String>,
+    pub(super) deleted: bool,
+    pub(super) memberships: Vec<Membership>,
+}
+
+impl User {
+    pub(super) fn membership(&self, project: &str) -> Option<&Membership> {
+        self.memberships.iter().find(|membership| membership.project == project)
+    }
+
+    /// Gives access to a project, or another role in it.
+    pub(super) fn join(&mut self, project: &str, role: &str, now: u64) {
+        match self.memberships.iter_mut().find(|membership| membership.project == project) {
+            Some(membership) => role.clone_into(&mut membership.role),
+            None => self.memberships.push(Membership {
+                project: project.to_owned(),
+                role: role.to_owned(),
+                added_at: now,
+            }),
+        }
+    }
+
+    pub(super) fn leave(&mut self, project: &str) {
+        self.memberships.retain(|membership| membership.project != project);
+    }
+}
+
+/// The access of a person to a project.
+pub(super) struct Membership {
+    pub(super) project: String,
+    pub(super) role: String,
+    pub(super) added_at: u64,
 }
 
 pub(super) struct Project {
@@ -347,6 +464,22 @@ pub(super) struct Project {
     pub(super) external_key_id: Option<String>,
     pub(super) residency: String,
     pub(super) is_default: bool,
+    pub(super) estate: Estate,
+    pub(super) groups: Collection<ProjectGroup>,
+    pub(super) rate_limits: RateLimits,
+    pub(super) settings: Settings,
+}
+
+/// What the organization and each of its projects have alike.
+#[derive(Default)]
+pub(super) struct Estate {
+    pub(super) active_certificates: BTreeSet<String>,
+    pub(super) assignments: Vec<Assignment>,
+    pub(super) retention: Option<String>,
+    pub(super) roles: Collection<Role>,
+    pub(super) spend_alerts: Collection<Value>,
+    /// In cents.
+    pub(super) spend_limit: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -357,12 +490,6 @@ pub(super) struct ServiceAccount {
     pub(super) role: String,
     pub(super) created_at: u64,
     pub(super) deleted: bool,
-}
-
-pub(super) struct Group {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) created_at: u64,
 }
 
 /// Money spent, by whom and when.
