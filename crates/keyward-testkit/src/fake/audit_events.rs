@@ -41,7 +41,6 @@ impl AuditEvent {
 
     pub(super) fn shown(&self, organization: &Organization) -> Value {
         let mut shown = json!({
-            "object": "organization.audit_log",
             "id": self.id,
             "type": self.kind,
             "effective_at": self.at,

@@ -18,6 +18,7 @@ const MINT: &str =
     "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
 
 mod behaviour;
+mod every_operation;
 mod faults;
 
 /// A raw client with one key.
