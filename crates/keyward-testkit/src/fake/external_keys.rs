@@ -24,13 +24,29 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route(&format!("{key}/validate"), post(validate))
 }
 
-/// The fields of each cloud's keys, beside those that all have: the required, then the optional.
-static CLOUDS: [(&str, &[&str], &[&str]); 4] = [
-    ("aws", &["external_id", "kms_arn", "role_arn"], &[]),
-    ("azure", &["key_name", "tenant_id", "vault_uri"], &["key_version"]),
-    (
-        "gcp",
-        &[
+/// The key management of one cloud: the fields of its keys, beside those that all have.
+struct Cloud {
+    name: &'static str,
+    required: &'static [&'static str],
+    optional: &'static [&'static str],
+}
+
+impl Cloud {
+    fn fields(&self) -> impl Iterator<Item = &'static str> {
+        self.required.iter().chain(self.optional).copied()
+    }
+}
+
+static CLOUDS: [Cloud; 4] = [
+    Cloud { name: "aws", required: &["external_id", "kms_arn", "role_arn"], optional: &[] },
+    Cloud {
+        name: "azure",
+        required: &["key_name", "tenant_id", "vault_uri"],
+        optional: &["key_version"],
+    },
+    Cloud {
+        name: "gcp",
+        required: &[
             "audience",
             "kms_key_location",
             "kms_key_name",
@@ -40,10 +56,17 @@ static CLOUDS: [(&str, &[&str], &[&str]); 4] = [
             "workload_identity_project_number",
             "workload_identity_provider_id",
         ],
-        &["kms_key_version"],
-    ),
-    ("oci", &["key_ocid", "region", "vault_ocid"], &["key_version_ocid"]),
+        optional: &["kms_key_version"],
+    },
+    Cloud {
+        name: "oci",
+        required: &["key_ocid", "region", "vault_ocid"],
+        optional: &["key_version_ocid"],
+    },
 ];
+
+/// The fields that every key has.
+const COMMON: [&str; 3] = ["name", "purpose", "type"];
 
 async fn list(State(shared): State<Arc<Shared>>, query: Parameters) -> Result<Json, ApiError> {
     let organization = shared.organization();
@@ -56,24 +79,18 @@ async fn list(State(shared): State<Arc<Shared>>, query: Parameters) -> Result<Js
 }
 
 async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Noted, ApiError> {
-    let every: Vec<&str> = CLOUDS
-        .iter()
-        .flat_map(|(_, required, optional)| required.iter().chain(*optional).copied())
-        .chain(["name", "purpose", "type"])
-        .collect();
-    let cloud =
-        Fields::parse(&body, &every)?.required_choice("type", &CLOUDS.map(|(cloud, ..)| cloud))?;
-    let (_, required, optional) =
-        CLOUDS.iter().find(|(known, ..)| *known == cloud).expect("the choice was among them");
-    let own: Vec<&str> =
-        required.iter().chain(*optional).copied().chain(["name", "purpose", "type"]).collect();
+    let any: Vec<&str> = CLOUDS.iter().flat_map(Cloud::fields).chain(COMMON).collect();
+    let name = Fields::parse(&body, &any)?
+        .required_choice("type", &CLOUDS.each_ref().map(|cloud| cloud.name))?;
+    let cloud = CLOUDS.iter().find(|cloud| cloud.name == name).expect("it was chosen among them");
+    let own: Vec<&str> = cloud.fields().chain(COMMON).collect();
     let fields = Fields::parse(&body, &own)?;
     fields.required_text("name")?;
     fields.choice("purpose", &["ekm", "psp_decryption"])?;
-    for field in *required {
+    for field in cloud.required {
         fields.required_text(field)?;
     }
-    for field in *optional {
+    for field in cloud.optional {
         fields.text(field)?;
     }
     let mut organization = shared.organization();

@@ -24,33 +24,41 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route(&format!("{storage}/validate"), post(validate))
 }
 
-/// The fields of each cloud's provider: those that it is made with, and those that OpenAI adds.
-static CLOUDS: [(&str, &[&str], &[(&str, &str)]); 4] = [
-    (
-        "aws",
-        &["bucket", "role_arn"],
-        &[
+/// The storage of one cloud.
+struct Cloud {
+    name: &'static str,
+    /// The fields that a provider is made with.
+    given: &'static [&'static str],
+    /// Those that OpenAI adds.
+    added: &'static [(&'static str, &'static str)],
+}
+
+static CLOUDS: [Cloud; 4] = [
+    Cloud {
+        name: "aws",
+        given: &["bucket", "role_arn"],
+        added: &[
             ("account_id", "000000000000"),
             ("external_id", "fake-external"),
             ("region", "us-east-1"),
         ],
-    ),
-    (
-        "azure",
-        &["account_name", "container", "resource_group", "subscription_id", "tenant_id"],
-        &[("region", "eastus")],
-    ),
-    (
-        "gcp",
-        &[
+    },
+    Cloud {
+        name: "azure",
+        given: &["account_name", "container", "resource_group", "subscription_id", "tenant_id"],
+        added: &[("region", "eastus")],
+    },
+    Cloud {
+        name: "gcp",
+        given: &[
             "bucket",
             "workload_identity_pool_id",
             "workload_identity_project_number",
             "workload_identity_provider_id",
         ],
-        &[("audience", "fake-audience"), ("region", "us-east1")],
-    ),
-    ("oci", &["bucket", "region", "tenancy_ocid"], &[]),
+        added: &[("audience", "fake-audience"), ("region", "us-east1")],
+    },
+    Cloud { name: "oci", given: &["bucket", "region", "tenancy_ocid"], added: &[] },
 ];
 
 async fn list(State(shared): State<Arc<Shared>>, query: Parameters) -> Result<Json, ApiError> {
@@ -107,21 +115,20 @@ async fn validate(State(shared): State<Arc<Shared>>, ids: Ids) -> Result<Json, A
 fn read_provider(fields: &Fields) -> Result<Value, ApiError> {
     let missing = || ApiError::missing("provider");
     let any: Vec<&str> =
-        CLOUDS.iter().flat_map(|(_, own, _)| *own).copied().chain(["type"]).collect();
-    let cloud = fields
+        CLOUDS.iter().flat_map(|cloud| cloud.given).copied().chain(["type"]).collect();
+    let name = fields
         .object("provider", &any)?
         .ok_or_else(missing)?
-        .required_choice("type", &CLOUDS.map(|(cloud, ..)| cloud))?;
-    let (_, own, added) =
-        CLOUDS.iter().find(|(known, ..)| *known == cloud).expect("the choice was among them");
-    let allowed: Vec<&str> = own.iter().copied().chain(["type"]).collect();
+        .required_choice("type", &CLOUDS.each_ref().map(|cloud| cloud.name))?;
+    let cloud = CLOUDS.iter().find(|cloud| cloud.name == name).expect("it was chosen among them");
+    let allowed: Vec<&str> = cloud.given.iter().copied().chain(["type"]).collect();
     let fields = fields.object("provider", &allowed)?.ok_or_else(missing)?;
-    for field in *own {
+    for field in cloud.given {
         fields.required_text(field)?;
     }
     let mut provider = json!({});
     fields.write_to(&mut provider);
-    for (field, value) in *added {
+    for (field, value) in cloud.added {
         provider[*field] = (*value).into();
     }
     Ok(provider)
