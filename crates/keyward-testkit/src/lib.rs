@@ -71,9 +71,9 @@
 //!
 //! # What it is not
 //!
-//! It knows 23 operations of the Admin API and two of the rest: those that keys are handled with,
-//! and one of each kind of list. What OpenAI does not document, such as most error codes, is a
-//! guess, and named as one in [`FakeOpenAi`]. Its keys come from a generator that is not
+//! It knows the 143 operations of the Admin API, as of 2026-11, and two of the rest, in which keys
+//! are used. What OpenAI does not document, such as most error codes, is a guess, and named as one
+//! in [`FakeOpenAi`]. Its keys come from a generator that is not
 //! cryptographic, and guard nothing.
 //!
 //! # Features

@@ -79,12 +79,33 @@ use usage::Use;
 /// - A service account created alone has the role `none`, and its keys are useless until it has
 ///   another.
 /// - `scopes: []` means every scope. A body with a field that the operation does not have is
-///   refused.
+///   refused, and one whose fields are of another type.
+/// - Lists are in the envelope of their operation: cursor by id, cursor by `next`, or buckets.
+///   Limits, orders and the names of the parameters are held to, too. Arrays come with brackets
+///   and without.
+/// - What names disagree about, they disagree about here: `role_name` goes in and `name` comes out,
+///   `retention_type` goes in and `type` comes out, some deletions tell no id.
+/// - What is changed over the API is in the audit log, if OpenAI has a type of event for it.
 ///
 /// # What it only guesses
 ///
-/// OpenAI documents no wording and no code for most refusals, nor what a policy of
-/// `service_account_keys_only` refuses: here the use and the update of people's keys.
+/// - The wording and the code of most refusals.
+/// - What a policy of `service_account_keys_only` refuses: here the use and the update of people's
+///   keys.
+/// - That an unknown parameter of a query is refused.
+/// - The limits of lists for which no range is told: 1 to 100.
+/// - The predefined roles' ids and permissions; that assigning a role twice changes nothing.
+/// - What there is before anything is set: no spend limit (404), no model denied, every hosted tool
+///   permitted.
+/// - What cannot be deleted: an active certificate, an external key that a project uses, an invite
+///   that was accepted, the first owner.
+/// - The answers of the 24 operations that are in OpenAI's own clients and in no document of
+///   theirs: external keys and storage, workload identity, service tiers, decisions.
+///
+/// # What it does not do
+///
+/// Rate limits, spend limits, permissions, roles, retention and certificates are kept and told,
+/// and bind nobody. Nothing is asked of a cloud, and no token is exchanged.
 pub struct FakeOpenAi {
     shared: Arc<Shared>,
     server: Server,
@@ -315,8 +336,9 @@ impl FakeOpenAi {
     }
 
     /// Adds events to the audit log, a minute apart and the last of them now, and tells their ids,
-    /// the newest first. Every type has its turn: the organization's 62, then the tenant's, which
-    /// are listed with `tenant_only` alone; two of the organization's types are the tenant's too.
+    /// the newest first. Each of the 149 types has its turn, the organization's before those that
+    /// start with `tenant.`. The tenant's are listed with `tenant_only` alone, and so are
+    /// `role.bound_to_resource` and `role.unbound_from_resource`.
     pub fn seed_audit_events(&self, count: usize) -> Vec<String> {
         self.shared.organization().add_samples(count, self.clock().now())
     }
