@@ -17,9 +17,12 @@ const ADMIN_KEYS: &str = "/organization/admin_api_keys";
 const MINT: &str =
     "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys";
 
+mod activity;
 mod behaviour;
 mod every_operation;
 mod faults;
+mod people;
+mod settings;
 
 /// A raw client with one key.
 struct Api {
