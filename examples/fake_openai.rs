@@ -66,6 +66,8 @@ async fn serve(args: Args) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|e| format!("cannot listen on 127.0.0.1:{}: {e}", args.port))?;
     let project = fake.seed_project("example");
+    // For `admin_tour`, which changes and deletes a user of this name and no other.
+    fake.seed_user("keyward-tour guest");
     println!("base_url\t{}", fake.base_url());
     println!("project\t{project}");
     match args.key_file {

@@ -133,6 +133,18 @@ impl<T: Listed> Pages<T> {
         (!items.is_empty() || has_more).then_some(Ok(Page { items, has_more }))
     }
 
+    /// The first page and no more, which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be fetched.
+    pub async fn first_page(mut self) -> Result<Page<T>, Error> {
+        match self.next_page().await {
+            Some(page) => page,
+            None => Ok(Page { items: Vec::new(), has_more: false }),
+        }
+    }
+
     /// Everything that is left of the listing.
     ///
     /// # Errors
