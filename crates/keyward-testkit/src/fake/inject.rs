@@ -97,14 +97,25 @@ fn reshape(action: &FaultAction, mut value: Value) -> Value {
         FaultAction::UnknownEnumValues => for_each_object(&mut value, &|object| {
             for (name, field) in object {
                 let open = [
+                    "api_source",
                     "currency",
+                    "default",
+                    "enabled_tiers",
+                    "geography",
                     "group_type",
+                    "interval",
+                    "mode",
                     "object",
                     "owner_project_access",
+                    "principal_type",
+                    "purpose",
                     "residency",
+                    "resource_type",
                     "role",
+                    "service_tier",
                     "status",
                     "type",
+                    "user_type",
                 ];
                 if field.is_string() && open.contains(&name.as_str()) {
                     *field = "a_value_of_next_year".into();
@@ -131,7 +142,10 @@ fn reshape(action: &FaultAction, mut value: Value) -> Value {
 }
 
 fn repeat_cursor(value: &mut Value) {
-    let last = value["data"].as_array().and_then(|data| data.last()).map(|item| item["id"].clone());
+    let items = value["data"].as_array();
+    // The access of a group to a project has no id of its own.
+    let last = items.and_then(|items| items.last()).map(|item| item["id"].clone());
+    let last = last.filter(Value::is_string);
     let Some(envelope) = value.as_object_mut() else {
         return;
     };

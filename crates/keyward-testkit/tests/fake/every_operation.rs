@@ -334,6 +334,20 @@ async fn every_body_is_held_to_its_fields() {
 }
 
 #[tokio::test]
+async fn every_list_can_be_without_end() {
+    let world = World::new().await;
+    world.scene.fake.fault(Fault::on("GET", "*").always().then(FaultAction::RepeatedCursor));
+    for (_, template) in FakeOpenAi::operations().iter().filter(|(method, _)| *method == "GET") {
+        let (_, first) = world.call("GET", template).await;
+        let cursor =
+            ["next", "next_page", "last_id"].into_iter().find(|name| first.get(name).is_some());
+        if let Some(cursor) = cursor {
+            assert!(first[cursor].is_string() && first["has_more"] == true, "{template}: {first}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_operation_can_be_befallen_by_a_fault() {
     let world = World::new().await;
     for (method, template) in FakeOpenAi::operations() {
