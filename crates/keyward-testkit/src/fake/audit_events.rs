@@ -194,7 +194,7 @@ fn sample(kind: &str, n: usize) -> Option<Value> {
             json!({ "error_code": "denied", "error_message": "It was denied." })
         }
         "organization.updated" => {
-            json!({ "id": id, "changes_requested": { "title": "Fake", "api_call_logging": "none" } })
+            json!({ "id": id, "changes_requested": { "api_call_logging": "none" } })
         }
         "project.created" => json!({ "id": id, "data": { "name": "shop", "title": "Shop" } }),
         "project.updated" => json!({ "id": id, "changes_requested": { "title": "Store" } }),

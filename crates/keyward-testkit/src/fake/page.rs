@@ -59,7 +59,8 @@ pub(super) fn buckets(
     let to = last.min(from.saturating_add(query.limit() as u64));
     let data: Vec<_> = (from..to)
         .map(|bucket| {
-            let (start, end) = (bucket * width, (bucket + 1) * width);
+            let start = bucket * width;
+            let end = start.saturating_add(width);
             json!({
                 "object": "bucket",
                 "start_time": start,

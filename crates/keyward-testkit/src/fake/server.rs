@@ -156,7 +156,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// What every request passes: it is recorded, befallen by a fault, and admitted.
+/// What every request passes: it is recorded, throttled, befallen by a fault, and admitted.
 async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let template = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| {
@@ -174,7 +174,10 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
         Some(response) => response,
         None => answer(&shared, &template, request, next, place).await,
     };
-    tokio::time::sleep(shared.options.latency).await;
+    // Even no time would be a tick of the timer.
+    if !shared.options.latency.is_zero() {
+        tokio::time::sleep(shared.options.latency).await;
+    }
     if response.extensions().get::<Cut>().is_none() {
         let status = response.status().as_u16();
         shared.records.update(place, |record| record.status = Some(status));
