@@ -61,11 +61,12 @@ async fn update(
     ids: Ids,
     body: Bytes,
 ) -> Result<Json, ApiError> {
+    let mut wanted = read(&body, &ids)?;
     let id = &ids["alert_id"];
+    wanted["id"] = id.into();
     let mut organization = shared.organization();
     let alert = organization.estate_mut(ids.project())?.spend_alerts.get_mut(WHAT, id)?;
-    *alert = read(&body, &ids)?;
-    alert["id"] = id.into();
+    *alert = wanted;
     Ok(Json(alert.clone()))
 }
 
