@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 
+use crate::resources::Account;
 use crate::transport::{Limits, Transport};
 use crate::{
-    AdminKeyHandle, AdminKeyId, AdminKeys, CertificateHandle, CertificateId, Certificates, Costs,
-    DataRetentionHandle, Error, GroupHandle, GroupId, Groups, InviteHandle, InviteId, Invites,
-    ProjectHandle, ProjectId, Projects, RoleHandle, RoleId, Roles, UserHandle, UserId, Users,
+    AdminKeyHandle, AdminKeyId, AdminKeys, AuditLogs, CertificateHandle, CertificateId,
+    Certificates, Costs, DataRetentionHandle, Error, ExternalKeyHandle, ExternalKeyId,
+    ExternalKeys, ExternalStorageHandle, ExternalStorageId, ExternalStorages, GroupHandle, GroupId,
+    Groups, InviteHandle, InviteId, Invites, ProjectHandle, ProjectId, Projects, RoleHandle,
+    RoleId, Roles, SpendAlertHandle, SpendAlertId, SpendAlerts, SpendLimitHandle, Usage,
+    UserHandle, UserId, Users, WorkloadIdentityProviderHandle, WorkloadIdentityProviderId,
+    WorkloadIdentityProviders,
 };
 
 /// A client of the OpenAI Admin API.
@@ -173,6 +178,78 @@ impl Client {
     #[must_use]
     pub fn user(&self, id: impl Into<UserId>) -> UserHandle {
         UserHandle::new(self.clone(), id.into())
+    }
+
+    /// What was done in the organization, and by whom.
+    #[must_use]
+    pub fn audit_logs(&self) -> AuditLogs {
+        AuditLogs::new(self.clone())
+    }
+
+    /// The encryption keys that the organization keeps in a cloud.
+    #[must_use]
+    pub fn external_keys(&self) -> ExternalKeys {
+        ExternalKeys::new(self.clone())
+    }
+
+    /// One external key.
+    #[must_use]
+    pub fn external_key(&self, id: impl Into<ExternalKeyId>) -> ExternalKeyHandle {
+        ExternalKeyHandle::new(self.clone(), id.into())
+    }
+
+    /// The buckets in which projects keep their data.
+    #[must_use]
+    pub fn external_storage(&self) -> ExternalStorages {
+        ExternalStorages::new(self.clone())
+    }
+
+    /// One of these buckets.
+    #[must_use]
+    pub fn external_storage_by_id(
+        &self,
+        id: impl Into<ExternalStorageId>,
+    ) -> ExternalStorageHandle {
+        ExternalStorageHandle::new(self.clone(), id.into())
+    }
+
+    /// Who is told what the organization spends.
+    #[must_use]
+    pub fn spend_alerts(&self) -> SpendAlerts {
+        SpendAlerts::new(self.clone(), Account::Organization)
+    }
+
+    /// One spend alert of the organization.
+    #[must_use]
+    pub fn spend_alert(&self, id: impl Into<SpendAlertId>) -> SpendAlertHandle {
+        SpendAlertHandle::new(self.clone(), Account::Organization, id.into())
+    }
+
+    /// How much the organization can spend.
+    #[must_use]
+    pub fn spend_limit(&self) -> SpendLimitHandle {
+        SpendLimitHandle::new(self.clone(), Account::Organization)
+    }
+
+    /// What the organization used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage::new(self.clone())
+    }
+
+    /// The issuers whose tokens do what keys do.
+    #[must_use]
+    pub fn workload_identity_providers(&self) -> WorkloadIdentityProviders {
+        WorkloadIdentityProviders::new(self.clone())
+    }
+
+    /// One of these issuers, and its rules.
+    #[must_use]
+    pub fn workload_identity_provider(
+        &self,
+        id: impl Into<WorkloadIdentityProviderId>,
+    ) -> WorkloadIdentityProviderHandle {
+        WorkloadIdentityProviderHandle::new(self.clone(), id.into())
     }
 
     /// The fingerprint of the admin key in use, for logs.

@@ -59,6 +59,14 @@ id! {
     ApiKeyId
     /// The id of a certificate (`cert_…`).
     CertificateId
+    /// The id of an audit event (`audit_log-…`).
+    AuditEventId
+    /// The id of an external key.
+    ExternalKeyId
+    /// The id of an external storage.
+    ExternalStorageId
+    /// The id of a federation rule.
+    FederationRuleId
     /// The id of a group (`group_…`).
     GroupId
     /// The id of an invite (`invite-…`).
@@ -67,8 +75,16 @@ id! {
     ProjectId
     /// The id of a role (`role_…`).
     RoleId
+    /// The id of a rate limit (`rl-…`).
+    RateLimitId
     /// The id of a service account (`svc_acct_…`).
     ServiceAccountId
+    /// The id of a spend alert.
+    SpendAlertId
     /// The id of a user (`user-…`).
     UserId
+    /// The id of a vector store (`vs_…`).
+    VectorStoreId
+    /// The id of a workload identity provider.
+    WorkloadIdentityProviderId
 }

@@ -39,25 +39,50 @@ pub use keyward_core::{
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::ids::{
-    AdminKeyId, ApiKeyId, CertificateId, GroupId, InviteId, ProjectId, RoleId, ServiceAccountId,
-    UserId,
+    AdminKeyId, ApiKeyId, AuditEventId, CertificateId, ExternalKeyId, ExternalStorageId,
+    FederationRuleId, GroupId, InviteId, ProjectId, RateLimitId, RoleId, ServiceAccountId,
+    SpendAlertId, UserId, VectorStoreId, WorkloadIdentityProviderId,
 };
 pub use crate::mint::{KeyMetadata, MintedKey};
 pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
 pub use crate::page::{Page, Pages};
 pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
+pub use crate::resources::audit_event_types::AuditEventType;
+pub use crate::resources::audit_logs::{
+    ApiKeyChange, AuditActor, AuditActorKey, AuditActorKind, AuditActorServiceAccount,
+    AuditActorSession, AuditActorUser, AuditEvent, AuditLogQuery, AuditLogs, AuditPayload,
+    AuditProject, ServiceAccountChange,
+};
 pub use crate::resources::certificates::{
     Certificate, CertificateDetails, CertificateHandle, Certificates, NewCertificate,
     ProjectCertificates,
 };
 pub use crate::resources::costs::{CostBucket, CostGroup, CostQuery, CostResult, Costs};
 pub use crate::resources::data_retention::{DataRetention, DataRetentionHandle, DataRetentionKind};
+pub use crate::resources::external_keys::{
+    AwsKey, AzureKey, Cloud, ExternalKey, ExternalKeyHandle, ExternalKeyPurpose,
+    ExternalKeyValidation, ExternalKeys, GcpKey, NewExternalKey, OciKey,
+};
+pub use crate::resources::external_storage::{
+    AwsBucket, AzureContainer, ExternalStorage, ExternalStorageHandle, ExternalStoragePlace,
+    ExternalStorageStatus, ExternalStorages, GcpBucket, NewExternalStorage, OciBucket,
+};
+pub use crate::resources::federation_rules::{
+    AttributeValue, FederationPermissions, FederationPermissionsKind, FederationRule,
+    FederationRuleHandle, FederationRuleUpdate, FederationRules, NewFederationRule,
+};
 pub use crate::resources::groups::{
     Group, GroupHandle, GroupType, GroupUser, GroupUserType, Groups,
 };
+pub use crate::resources::hosted_tools::{
+    HostedToolPermission, HostedToolPermissions, HostedToolPermissionsHandle, HostedToolUpdate,
+};
 pub use crate::resources::invites::{
     Invite, InviteHandle, InviteProject, InviteStatus, Invites, NewInvite,
+};
+pub use crate::resources::model_permissions::{
+    ModelPermissionMode, ModelPermissionUpdate, ModelPermissions, ModelPermissionsHandle,
 };
 pub use crate::resources::project_groups::{ProjectGroup, ProjectGroupHandle, ProjectGroups};
 pub use crate::resources::project_keys::{
@@ -70,14 +95,41 @@ pub use crate::resources::project_users::{
 pub use crate::resources::projects::{
     NewProject, Project, ProjectHandle, ProjectStatus, ProjectUpdate, Projects,
 };
+pub use crate::resources::rate_limits::{RateLimit, RateLimitUpdate, RateLimits};
 pub use crate::resources::role_assignments::{AssignedRole, AssignmentSource, RoleAssignments};
 pub use crate::resources::roles::{NewRole, Role, RoleHandle, RoleResource, RoleUpdate, Roles};
 pub use crate::resources::service_accounts::{
     CreatedServiceAccount, NewServiceAccount, NewServiceAccountKey, ServiceAccount,
     ServiceAccountHandle, ServiceAccountRole, ServiceAccountUpdate, ServiceAccounts,
 };
+pub use crate::resources::service_tiers::{
+    DefaultServiceTier, EnabledServiceTiers, ServiceTier, ServiceTierSettings,
+    ServiceTierSettingsHandle, ServiceTierUpdate,
+};
+pub use crate::resources::spend_alerts::{
+    NewSpendAlert, SpendAlert, SpendAlertChannel, SpendAlertChannelKind, SpendAlertHandle,
+    SpendAlerts, SpendInterval,
+};
+pub use crate::resources::spend_limits::{
+    SpendEnforcement, SpendEnforcementStatus, SpendLimit, SpendLimitHandle,
+};
+pub use crate::resources::usage::{
+    BucketWidth, CompletionsUsageGroup, DecisionsUsageGroup, FileSearchUsageGroup, ImageSize,
+    ImageSource, ImagesUsageGroup, ProjectUsageGroup, Usage, UsageGroup, UsageKind, UsageQuery,
+    WebSearchContextLevel, WebSearchUsageGroup,
+};
+pub use crate::resources::usage_results::{
+    AudioSpeechesUsage, AudioTranscriptionsUsage, CodeInterpreterUsage, CompletionsUsage,
+    DecisionsUsage, EmbeddingsUsage, FileSearchUsage, ImagesUsage, ModerationsUsage,
+    UsageApiSource, UsageBucket, VectorStoresUsage, WebSearchUsage,
+};
 pub use crate::resources::users::{
     User, UserAccount, UserHandle, UserProject, UserRole, UserUpdate, Users,
+};
+pub use crate::resources::workload_identity::{
+    AttributeTransformation, JwkSet, NewWorkloadIdentityProvider, TokenVerification,
+    TokenVerificationKind, WorkloadIdentityProvider, WorkloadIdentityProviderHandle,
+    WorkloadIdentityProviderKind, WorkloadIdentityProviderUpdate, WorkloadIdentityProviders,
 };
 pub use crate::scopes::{Scope, ScopeList, Scopes};
 

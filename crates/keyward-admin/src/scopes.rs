@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::wire::Lenient;
+
 /// What a key may do.
 ///
 /// On the wire an empty list means *everything*. Here everything is said by its name, and a list
@@ -105,6 +107,12 @@ impl From<&str> for Scope {
 impl From<String> for Scope {
     fn from(scope: String) -> Self {
         Self(Cow::Owned(scope))
+    }
+}
+
+impl Lenient for Scope {
+    fn from_text(scope: &str) -> Option<Self> {
+        Some(Self::from(scope))
     }
 }
 

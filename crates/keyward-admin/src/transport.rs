@@ -28,6 +28,12 @@ impl Call {
         Self { operation, args, query: Vec::new(), body: None }
     }
 
+    /// One more of what stands in the path.
+    pub(crate) fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
     pub(crate) fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.query.push((Cow::Borrowed(name), value.to_string()));
         self

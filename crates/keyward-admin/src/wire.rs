@@ -3,6 +3,7 @@
 //! A field of the wrong type is a field that is not there. A field that nobody knows is passed
 //! over. A word that nobody knows is kept.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -168,8 +169,19 @@ impl<T: Lenient> Lenient for Vec<T> {
     }
 }
 
-/// What stands in a list, or nothing.
-struct Tolerated<T>(Option<T>);
+/// What stands under each name. What cannot be read is not in it.
+impl<T: Lenient> Lenient for BTreeMap<String, T> {
+    fn from_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut items = Self::new();
+        while let Some((name, item)) = map.next_entry::<String, Tolerated<T>>()? {
+            items.extend(item.0.map(|item| (name, item)));
+        }
+        Ok(Some(items))
+    }
+}
+
+/// What stands in a list or under a name, or nothing.
+pub(crate) struct Tolerated<T>(pub(crate) Option<T>);
 
 impl<'de, T: Lenient> Deserialize<'de> for Tolerated<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -2,24 +2,42 @@
 
 use std::time::Duration;
 
-use crate::{Error, ErrorKind, Operation};
+use crate::operations::Operation;
+use crate::transport::Call;
+use crate::{Error, ErrorKind, ProjectId};
 
 pub(crate) mod admin_keys;
+pub(crate) mod audit_event_types;
+pub(crate) mod audit_logs;
 pub(crate) mod certificates;
 pub(crate) mod costs;
 pub(crate) mod data_retention;
+pub(crate) mod external_keys;
+pub(crate) mod external_storage;
+pub(crate) mod federation_rules;
 pub(crate) mod groups;
+pub(crate) mod hosted_tools;
 pub(crate) mod invites;
+pub(crate) mod model_permissions;
 pub(crate) mod project_groups;
 pub(crate) mod project_keys;
 pub(crate) mod project_users;
 pub(crate) mod projects;
+pub(crate) mod rate_limits;
 pub(crate) mod role_assignments;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
+pub(crate) mod service_tiers;
+#[cfg(test)]
+mod shapes;
+pub(crate) mod spend_alerts;
+pub(crate) mod spend_limits;
 #[cfg(test)]
 mod tests_people;
+pub(crate) mod usage;
+pub(crate) mod usage_results;
 pub(crate) mod users;
+pub(crate) mod workload_identity;
 
 /// A life in whole seconds, at least one: the API refuses zero, and a key that never expires must
 /// not come of a rounding.
@@ -71,4 +89,21 @@ fn named<T>(
         }
     }
     Ok(found)
+}
+
+/// Whose it is, of what the organization and each of its projects has.
+#[derive(Clone, Debug)]
+pub(crate) enum Account {
+    Organization,
+    Project(ProjectId),
+}
+
+impl Account {
+    /// The call of the one operation or the other.
+    fn call(&self, organization: Operation, project: Operation) -> Call {
+        match self {
+            Self::Organization => Call::new(organization, []),
+            Self::Project(id) => Call::new(project, [id.as_str()]),
+        }
+    }
 }

@@ -3,15 +3,17 @@
 use keyward_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Named, PAGE, named};
+use super::{Account, Named, PAGE, named};
 use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
-    ApiKeyId, Client, DataRetentionHandle, Error, GroupId, Pages, ProjectApiKeyHandle,
-    ProjectApiKeys, ProjectCertificates, ProjectGroupHandle, ProjectGroups, ProjectId,
-    ProjectUserHandle, ProjectUsers, RoleHandle, RoleId, Roles, ServiceAccountHandle,
-    ServiceAccountId, ServiceAccounts, UserId, decode, operations,
+    ApiKeyId, Client, DataRetentionHandle, Error, GroupId, HostedToolPermissionsHandle,
+    ModelPermissionsHandle, Pages, ProjectApiKeyHandle, ProjectApiKeys, ProjectCertificates,
+    ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle, ProjectUsers, RateLimits,
+    RoleHandle, RoleId, Roles, ServiceAccountHandle, ServiceAccountId, ServiceAccounts,
+    ServiceTierSettingsHandle, SpendAlertHandle, SpendAlertId, SpendAlerts, SpendLimitHandle,
+    UserId, decode, operations,
 };
 
 /// A project.
@@ -273,6 +275,48 @@ impl ProjectHandle {
     #[must_use]
     pub fn user(&self, id: impl Into<UserId>) -> ProjectUserHandle {
         ProjectUserHandle::new(self.client.clone(), self.id.clone(), id.into())
+    }
+
+    /// Its rate limits.
+    #[must_use]
+    pub fn rate_limits(&self) -> RateLimits {
+        RateLimits::new(self.client.clone(), self.id.clone())
+    }
+
+    /// Who is told what the project spends.
+    #[must_use]
+    pub fn spend_alerts(&self) -> SpendAlerts {
+        SpendAlerts::new(self.client.clone(), Account::Project(self.id.clone()))
+    }
+
+    /// One spend alert of the project.
+    #[must_use]
+    pub fn spend_alert(&self, id: impl Into<SpendAlertId>) -> SpendAlertHandle {
+        SpendAlertHandle::new(self.client.clone(), Account::Project(self.id.clone()), id.into())
+    }
+
+    /// How much the project can spend.
+    #[must_use]
+    pub fn spend_limit(&self) -> SpendLimitHandle {
+        SpendLimitHandle::new(self.client.clone(), Account::Project(self.id.clone()))
+    }
+
+    /// Which of OpenAI's own tools it may use.
+    #[must_use]
+    pub fn hosted_tool_permissions(&self) -> HostedToolPermissionsHandle {
+        HostedToolPermissionsHandle::new(self.client.clone(), self.id.clone())
+    }
+
+    /// Which models it may use.
+    #[must_use]
+    pub fn model_permissions(&self) -> ModelPermissionsHandle {
+        ModelPermissionsHandle::new(self.client.clone(), self.id.clone())
+    }
+
+    /// How fast its calls are served.
+    #[must_use]
+    pub fn service_tier_settings(&self) -> ServiceTierSettingsHandle {
+        ServiceTierSettingsHandle::new(self.client.clone(), self.id.clone())
     }
 
     async fn call(&self, call: Call) -> Result<Project, Error> {
