@@ -13,8 +13,11 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
+mod clouds;
 mod keys;
+mod limits;
 mod people;
+mod usage;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -62,6 +65,7 @@ async fn tour(args: Args) -> Result<bool, Box<dyn Error>> {
     let client = Client::builder(key).base_url(args.base_url).allow_loopback().build()?;
     let mut tour = Tour { client, read_only: args.read_only, calls: 0, failures: 0 };
     keys::tour(&mut tour).await;
+    usage::tour(&mut tour).await;
     eprintln!("{} of {} calls failed", tour.failures, tour.calls);
     Ok(tour.failures == 0)
 }

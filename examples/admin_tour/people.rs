@@ -1,11 +1,12 @@
-//! Groups, roles, invites, certificates and data retention.
+//! Groups, roles, invites, certificates and data retention; and the project in which this and
+//! what follows is done.
 
 use keyward_admin::{
     DataRetentionKind, GroupId, NewCertificate, NewInvite, NewProject, NewRole, ProjectHandle,
     ProjectUserRole, RoleAssignments, RoleHandle, RoleId, RoleUpdate, Roles, UserId, UserRole,
 };
 
-use crate::{NONE, Tour};
+use crate::{NONE, Tour, clouds, limits};
 
 /// A made-up certificate authority, good for nothing: its key was thrown away.
 const CERTIFICATE: &str = include_str!("certificate.pem");
@@ -18,13 +19,16 @@ pub(crate) async fn tour(tour: &mut Tour, guest: &UserId) {
     };
     let any = client.projects().list().first_page().await.ok();
     let any = any.and_then(|page| Some(page.items.into_iter().next()?.ok()?.id));
-    let project = client.project(made.map(|p| p.id).or(any).unwrap_or_else(|| NONE.into()));
+    let id = made.map(|p| p.id).or(any).unwrap_or_else(|| NONE.into());
+    let project = client.project(&id);
 
     let group = groups(tour, guest).await;
     roles(tour, &project, &group, guest).await;
     invites(tour).await;
     certificates(tour, &project).await;
     data_retention(tour, &project).await;
+    limits::tour(tour, &project).await;
+    clouds::tour(tour, &id, &project).await;
     tour.write("DELETE", "/organization/groups/{group_id}", client.group(group).delete()).await;
     if !tour.read_only {
         // Not counted: the tour has archived a project before.

@@ -1,14 +1,14 @@
 //! The example programs, as processes: what they print, their exit codes, and no key in any of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use keyward_admin::{
-    NewProject, NewServiceAccount, NewServiceAccountKey, Scope, Scopes, ServiceAccountRole,
-    ServiceAccountUpdate,
+    NewProject, NewServiceAccount, NewServiceAccountKey, OPERATIONS, Scope, Scopes,
+    ServiceAccountRole, ServiceAccountUpdate,
 };
 use keyward_core::ApiKey;
 use keyward_testkit::keys::{self, KeyRng};
@@ -190,19 +190,85 @@ fn load_tells_every_attempt_and_never_the_key() {
 }
 
 #[tokio::test]
+async fn admin_tour_calls_every_operation_and_nothing_else() {
+    let org = FakeOpenAi::start().await.expect("a fake");
+    org.seed_user("keyward-tour guest");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("admin-key");
+    std::fs::write(&file, org.admin_key()).expect("a file");
+    private(&file);
+    let tour = |args: &[&str]| {
+        let mut command = example("admin_tour");
+        command.args(["--base-url", &org.base_url(), "--key-file"]).arg(&file).args(args);
+        run(command.env("RUST_LOG", "trace"))
+    };
+
+    let looked = tour(&["--read-only"]);
+    assert!(org.requests().iter().all(|request| request.method == "GET"), "nothing is changed");
+    assert!(text(&looked.stdout).lines().all(|line| line.starts_with("GET\t")));
+    let before = org.requests().len();
+
+    let output = tour(&[]);
+    let stdout = text(&output.stdout);
+    assert!(output.status.success(), "{stdout}");
+    let lines: BTreeSet<(&str, &str)> = stdout
+        .lines()
+        .map(|line| {
+            let columns: Vec<_> = line.split('\t').collect();
+            let [method, path, "ok"] = columns[..] else { panic!("{line}") };
+            (method, path)
+        })
+        .collect();
+    let table: BTreeSet<_> = OPERATIONS.iter().map(|o| (o.method, o.path)).collect();
+    assert_eq!(table.len(), OPERATIONS.len(), "a row stands twice");
+    assert_eq!(table.len(), 143, "as of 2026-11");
+    assert_eq!(lines, table);
+    let requests = org.requests().split_off(before);
+    let called: BTreeSet<_> =
+        requests.iter().map(|r| (r.method.as_str(), r.template.as_str())).collect();
+    assert_eq!(called, table);
+    for secret in org.live_key_values() {
+        assert_no_leak!(&secret, [("stdout", &output.stdout), ("stderr", &output.stderr)]);
+    }
+}
+
+/// The published specification is not part of the project, so this looks where it is told to.
+#[test]
+#[allow(clippy::print_stdout, reason = "tells that it was skipped")]
+fn the_table_is_the_specification() {
+    #[allow(clippy::disallowed_methods, reason = "tells a test where the facts are")]
+    let Some(facts) = std::env::var_os("KEYWARD_FACTS").map(PathBuf::from) else {
+        println!(
+            "skipped: set KEYWARD_FACTS to a directory with admin-operations.tsv and its delta, to \
+             hold the table to OpenAI's specification"
+        );
+        return;
+    };
+    let mut specified = BTreeSet::new();
+    for name in ["admin-operations.tsv", "admin-operations-delta-2026-11.tsv"] {
+        let table = std::fs::read_to_string(facts.join(name)).expect(name);
+        for row in table.lines().skip(1) {
+            let mut columns = row.split('\t');
+            let (method, path) = (columns.next().expect("method"), columns.next().expect("path"));
+            specified.insert((method.to_owned(), path.to_owned()));
+        }
+    }
+    let table: BTreeSet<_> =
+        OPERATIONS.iter().map(|o| (o.method.to_owned(), o.path.to_owned())).collect();
+    assert_eq!(table, specified);
+}
+
+#[tokio::test]
 async fn fake_openai_serves_with_faults_from_a_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let faults = dir.path().join("faults.json");
     let fault = r#"[{"method": "GET", "path": "/organization/users", "action": {"kind": "status_before", "code": 418}}]"#;
     std::fs::write(&faults, fault).expect("a file");
-    let mut server = example("fake_openai")
-        .args(["--port", "0", "--faults"])
-        .arg(&faults)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a server");
+    let mut server = example("fake_openai");
+    server.args(["--port", "0", "--faults"]).arg(&faults).stdout(Stdio::piped());
+    let mut server = Running(server.stderr(Stdio::null()).spawn().expect("a server"));
     let mut said = HashMap::new();
-    let mut lines = BufReader::new(server.stdout.take().expect("stdout")).lines();
+    let mut lines = BufReader::new(server.0.stdout.take().expect("stdout")).lines();
     while said.len() < 3 {
         let line = lines.next().expect("a line").expect("text");
         let (name, value) = line.split_once('\t').expect("two columns");
@@ -215,11 +281,19 @@ async fn fake_openai_serves_with_faults_from_a_file() {
         .expect("a client");
     let fault = client.users().list().all().await.expect_err("the fault");
     assert_eq!(fault.status(), Some(418));
-    assert_eq!(client.users().list().all().await.expect("users").len(), 1);
+    assert_eq!(client.users().list().all().await.expect("users").len(), 2);
     let project = client.project(said["project"].as_str()).get().await.expect("a project");
     assert_eq!(project.name.as_deref(), Some("example"));
-    server.kill().expect("a running server");
-    server.wait().expect("an end");
+}
+
+/// A program that ends with the test, however that ends.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn example(name: &str) -> Command {

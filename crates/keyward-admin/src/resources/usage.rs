@@ -245,6 +245,7 @@ impl<K: UsageKind> UsageQuery<K> {
     }
 
     /// Tells it apart by this, and by others named so.
+    #[allow(clippy::needless_pass_by_value, reason = "a word is given here, as to `CostQuery::by`")]
     pub fn by(self, group: K::Group) -> Self {
         self.filter("group_by[]", group.as_ref())
     }
