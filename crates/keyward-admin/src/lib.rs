@@ -1,12 +1,16 @@
 //! The primary type in this crate is [`Client`]: the OpenAI Admin API, typed, seen with an admin
 //! key.
 //!
-//! This version covers the whole life of a key: [admin keys](AdminKeys), [projects](Projects),
-//! [service accounts](ServiceAccounts) and their keys, and [project API keys](ProjectApiKeys);
-//! who may do what: [users](Users), [invites](Invites), [groups](Groups), [roles](Roles) and
-//! [their assignments](RoleAssignments); [certificates](Certificates),
-//! [data retention](DataRetentionHandle) and [costs](Costs). [`OPERATIONS`] is the table of what
-//! it can call.
+//! It covers the 143 operations that were there in 2026-11: the whole life of a key
+//! ([admin keys](AdminKeys), [projects](Projects), [service accounts](ServiceAccounts) and their
+//! keys, [project API keys](ProjectApiKeys)); who may do what ([users](Users), [invites](Invites),
+//! [groups](Groups), [roles](Roles) and [their assignments](RoleAssignments)); what may be used and
+//! spent ([rate limits](RateLimits), [spend limits](SpendLimitHandle), [alerts](SpendAlerts),
+//! tools, models, service tiers); what was used and done ([usage](Usage), [costs](Costs),
+//! [audit logs](AuditLogs)); and what the organization has elsewhere
+//! ([certificates](Certificates), [external keys](ExternalKeys), [storage](ExternalStorages),
+//! [workload identity](WorkloadIdentityProviders)). [`OPERATIONS`] is the table of what it can
+//! call.
 //!
 //! # What it does for you
 //!
