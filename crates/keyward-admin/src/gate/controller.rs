@@ -67,10 +67,8 @@ const RAMP: f64 = 1.5;
 const MARGIN: f64 = 0.01;
 /// What creeping up adds in a step.
 const CREEP: f64 = 0.01;
-/// Successes before the first step, and between steps.
-const HOLD: u64 = 80;
-const STEP: u64 = 40;
-/// No step before so many times the last pause have passed, so that pauses cost 1 % at most.
+/// No step above the ceiling before so many times the last pause have passed, so that pauses cost
+/// 2 % at most.
 const HOLD_PAUSES: f64 = 60.0;
 
 #[derive(Debug)]
@@ -111,6 +109,8 @@ struct Span {
     /// Of those sent since, the ones that took no token.
     not_ok: u64,
     ok: u64,
+    /// Of the `ok`, those that were under way when it began.
+    strays: u64,
 }
 
 #[derive(Debug)]
@@ -125,28 +125,45 @@ enum Phase {
 struct Learning {
     rate: f64,
     next: Moment,
-    sent: [Moment; RING],
-    count: usize,
-    /// The first span: how many got through in how long from a bucket that was full.
-    burst: (f64, f64),
     last: Moment,
+    burst: Burst,
+    trace: Trace,
 }
 
-const RING: usize = 64;
+/// What a bucket gave that was full at first.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    got_through: f64,
+    lasted: f64,
+}
 
 /// The likeness of the bucket.
 #[derive(Debug)]
 struct Paced {
     rate: f64,
     level: f64,
-    size: f64,
     at: Moment,
+    burst: Burst,
+    /// The size that follows from the burst has turned out to be no more than this.
+    most_size: f64,
+    /// Rates up to here may well be the server's; above is unlikely.
+    ceiling: f64,
+    step: f64,
     /// Successes before the next step up.
     step_at: u64,
+    /// No step above the ceiling before this.
     since: Moment,
-    crept: bool,
-    capped: bool,
-    used_credit: f64,
+    /// Requests since it was last taken for full, if it was.
+    since_full: f64,
+    trace: Trace,
+}
+
+/// When requests were sent since the bucket was empty, in a bounded number of groups.
+#[derive(Debug)]
+struct Trace {
+    start: Moment,
+    groups: Vec<(Moment, f64)>,
+    size: f64,
 }
 
 impl Controller {
@@ -166,7 +183,7 @@ impl Controller {
             failures: 0,
             last_pause: 0.0,
             remaining: None,
-            span: Span { start: 0.0, first: 0, not_ok: 0, ok: 0 },
+            span: Span { start: 0.0, first: 0, not_ok: 0, ok: 0, strays: 0 },
             idle_since: 0.0,
             phase: Phase::Open,
         }
@@ -205,7 +222,7 @@ impl Controller {
         match &mut self.phase {
             Phase::Open => {
                 if self.in_flight == 0 && now - self.idle_since > 1.0 {
-                    self.span = Span { start: now, first: number, not_ok: 0, ok: 0 };
+                    self.span = Span { start: now, first: number, not_ok: 0, ok: 0, strays: 0 };
                 }
             }
             Phase::Learning(learning) => {
@@ -258,21 +275,26 @@ impl Controller {
                     change.resumed = true;
                 }
                 if ticket.number >= self.span.first {
-                    self.failures = 0;
                     self.span.ok += 1;
-                    self.faster(now);
+                    if ticket.number >= self.episode {
+                        self.failures = 0;
+                        self.faster(now);
+                    } else {
+                        self.span.strays += 1;
+                        if let Phase::Paced(paced) = &mut self.phase {
+                            paced.level -= 1.0;
+                        }
+                    }
                 }
                 if was_full {
-                    self.window = (self.window + 1.0).min(self.max_in_flight);
+                    let more = if matches!(self.phase, Phase::Learning(_)) { 0.125 } else { 1.0 };
+                    self.window = (self.window + more).min(self.max_in_flight);
                 }
             }
             Outcome::Throttled { retry_after } => {
                 let asked = retry_after.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0);
                 if ticket.number < self.episode {
                     // The same empty bucket, told by a request that was under way.
-                    if ticket.number >= self.span.first {
-                        self.span.not_ok += 1;
-                    }
                     if let Some(asked) = asked {
                         self.until = self.until.max(now + asked.min(self.max_pause));
                     }
@@ -285,7 +307,7 @@ impl Controller {
                     // It told nothing; the next one tries.
                     self.probe = Probe::Needed;
                 }
-                if ticket.number >= self.span.first {
+                if ticket.number >= self.span.first.max(self.episode) {
                     self.span.not_ok += 1;
                 }
             }
@@ -297,19 +319,26 @@ impl Controller {
         match &mut self.phase {
             Phase::Open => {}
             Phase::Learning(learning) => {
-                // Only where somebody waits for it does going faster tell anything.
-                if now - learning.last < 3.0 / learning.rate + 1.0 {
-                    learning.rate *= RAMP;
-                    learning.next = learning.next.min(learning.last + 1.0 / learning.rate);
-                }
+                learning.rate *= RAMP;
+                learning.next = learning.next.min(learning.last + 1.0 / learning.rate);
             }
             Phase::Paced(paced) => {
-                if self.span.ok >= paced.step_at && now >= paced.since {
-                    paced.settle(now);
-                    paced.rate *= 1.0 + CREEP;
-                    paced.crept = true;
-                    paced.step_at = self.span.ok + STEP;
+                if self.span.ok < paced.step_at {
+                    return;
                 }
+                let gap = paced.ceiling / paced.rate - 1.0;
+                if gap < CREEP && now < paced.since {
+                    return;
+                }
+                paced.settle(now);
+                let step = if gap > CREEP {
+                    (gap / 4.0).clamp(CREEP, 0.25)
+                } else {
+                    paced.step *= 1.5;
+                    paced.step.min(0.25)
+                };
+                paced.rate *= 1.0 + step;
+                paced.step_at = self.span.ok + paced.patience();
             }
         }
     }
@@ -321,53 +350,71 @@ impl Controller {
         asked: Option<f64>,
         chance: f64,
     ) -> Change {
-        let got_through =
-            (ticket.number - self.span.first.min(ticket.number)).saturating_sub(self.span.not_ok);
-        let lasted = (ticket.sent - self.span.start).max(1e-6);
-        let mut learned = None;
+        let first = self.span.first.max(self.episode);
+        let sent = ticket.number.saturating_sub(first) as f64;
+        let strays = self.span.strays as f64;
+        let got_through = (sent - self.span.not_ok as f64).max(0.0);
+        let share = if sent > 0.0 { got_through / sent } else { 1.0 };
         // Nothing was taken since the last 429: only the pause was too short.
-        let in_vain = got_through == 0 && !matches!(self.phase, Phase::Open);
+        let in_vain = got_through == 0.0 && !matches!(self.phase, Phase::Open);
         self.failures = if in_vain { self.failures + 1 } else { 0 };
 
+        // Where the next 429 costs a long pause, the lower end is the better guess.
+        let cost = |rate: f64| if asked.unwrap_or(0.0) * rate > 4.0 { 0.3 } else { 0.7 };
         let known = match &mut self.phase {
             Phase::Open => None,
             Phase::Learning(_) if in_vain => None,
             Phase::Learning(learning) => {
-                let rate = learning.solve(self.span.start, ticket.sent, got_through);
-                let (burst, time) = learning.burst;
-                let size = (burst - rate * time).max(1.0);
-                let paced = Paced::new(rate * (1.0 - MARGIN), size, now);
+                let (least, most) = learning.trace.solve(ticket.sent, share, strays, |rate| {
+                    learning.burst.size(rate)
+                });
+                // Slower than the server's rate it would not have come to this.
+                let most = most.min(learning.rate);
+                let bounds = (least.min(most).max(most * 0.4), most);
+                let paced = Paced::new(bounds, learning.burst, f64::INFINITY, cost(bounds.1));
+                let rate = paced.rate;
                 self.phase = Phase::Paced(paced);
                 Some(rate)
             }
+            Phase::Paced(paced) if in_vain => {
+                // Less than one token has come since the bucket was empty.
+                let most = paced.rate.min(1.0 / (ticket.sent - self.span.start).max(1e-6));
+                paced.settle(now);
+                paced.rate = most * (1.0 - 3.0 * MARGIN);
+                paced.ceiling = paced.ceiling.min(most);
+                Some(paced.rate)
+            }
             Phase::Paced(paced) => {
-                let measured = (got_through as f64 + 0.5) / lasted;
-                let floor = if paced.capped || paced.crept {
-                    paced.rate * (1.0 - 1.5 * CREEP)
-                } else if got_through < 4 {
-                    paced.rate * 0.7
-                } else {
-                    paced.rate * 0.5
-                };
-                if paced.used_credit > 1.5 {
-                    paced.size = (paced.size * 0.7).max(1.0);
+                let burst = paced.burst;
+                let mut most_size = paced.most_size;
+                let gave = got_through.min(paced.since_full - 1.0).max(1.0);
+                let size_was_wrong = paced.since_full > 0.0 && gave < paced.size() - 0.5;
+                if size_was_wrong {
+                    // It was taken for full, and gave less.
+                    most_size = gave;
                 }
-                let rate = if in_vain {
-                    paced.rate * 0.8
+                let (least, most) = paced.trace.solve(ticket.sent, share, strays, |rate| {
+                    burst.size(rate).min(most_size)
+                });
+                // Whatever the likeness says, this rate was too high; the more so the sooner.
+                let most = if size_was_wrong {
+                    paced.rate
                 } else {
-                    measured.clamp(floor, paced.rate.max(floor)) * (1.0 - MARGIN)
+                    let known = if got_through < 20.0 { 0.95 } else { 0.995 };
+                    // Few requests tell little.
+                    let floor = if got_through < 4.0 { 0.85 } else { 0.5 };
+                    most.min(paced.rate * known).max(paced.rate * floor)
                 };
-                *paced = Paced::new(rate, paced.size, now);
-                Some(rate)
+                let bounds = (least.min(most).max(most * 0.7), most);
+                *paced = Paced::new(bounds, burst, most_size, cost(paced.rate));
+                Some(paced.rate)
             }
         };
-        if let Some(rate) = known {
-            learned = Some(rate);
-        }
+        let learned = known;
 
         let own = match known {
             Some(rate) if self.failures == 0 => 1.0 / rate,
-            Some(rate) => 2.0_f64.powi(self.failures.min(20)) / rate,
+            Some(rate) => 2.0_f64.powi((self.failures - 1).min(20)) / rate,
             None => FIRST_PAUSE * 2.0_f64.powi(self.failures.min(20)),
         };
         let own = own.min(LONGEST_PAUSE) * (0.9 + 0.2 * chance);
@@ -382,34 +429,35 @@ impl Controller {
             self.window = (self.window / 2.0).max(self.first_window);
         }
 
-        let burst = (got_through as f64, lasted);
         match &mut self.phase {
             Phase::Open => {
-                self.phase = Phase::Learning(Learning::new(first_rate(asked, pause), self.until, burst));
+                let lasted = (ticket.sent - self.span.start).max(0.0);
+                let burst = Burst { got_through, lasted };
+                let rate = first_rate(asked, pause);
+                self.phase = Phase::Learning(Learning::new(rate, self.until, burst, ticket.sent));
             }
             Phase::Learning(learning) => {
                 // The bucket has stayed empty since the span began, which goes on.
-                let since = self.until - self.span.start;
-                let rate = first_rate(asked, since);
-                *learning = Learning::new(rate, self.until, learning.burst);
+                learning.rate = first_rate(asked, self.until - self.span.start);
+                learning.next = self.until;
+                learning.trace.groups.clear();
             }
             Phase::Paced(paced) => {
-                paced.step_at = HOLD.max(got_through.min(4 * HOLD));
+                paced.step_at = paced.patience();
                 paced.since = now + pause * HOLD_PAUSES;
-                paced.at = ticket.sent.max(now - 0.5 / paced.rate);
-                paced.level = 0.0;
+                if !in_vain {
+                    paced.at = ticket.sent;
+                    paced.trace = Trace::new(ticket.sent);
+                }
+                paced.level = paced.level.min(0.0);
             }
         }
         self.episode = self.next;
-        if !(in_vain && matches!(self.phase, Phase::Learning(_))) {
-            self.span = Span {
-                start: ticket.sent,
-                first: ticket.number + 1,
-                not_ok: 0,
-                ok: 0,
-            };
+        if in_vain {
+            self.span.not_ok = 0;
         } else {
-            self.span.not_ok += 1;
+            self.span =
+                Span { start: ticket.sent, first: ticket.number + 1, not_ok: 0, ok: 0, strays: 0 };
         }
         Change { pause: Some((pause, asked.is_some())), resumed: false, learned }
     }
@@ -426,35 +474,56 @@ fn first_rate(asked: Option<f64>, pause: f64) -> f64 {
 }
 
 impl Learning {
-    fn new(rate: f64, next: Moment, burst: (f64, f64)) -> Self {
-        Self { rate, next, sent: [0.0; RING], count: 0, burst, last: next }
+    fn new(rate: f64, next: Moment, burst: Burst, start: Moment) -> Self {
+        Self { rate, next, last: next, burst, trace: Trace::new(start) }
     }
 
     fn sent(&mut self, now: Moment) {
-        if let Some(slot) = self.sent.get_mut(self.count) {
-            *slot = now;
-        }
-        self.count += 1;
+        self.trace.sent(now);
         self.last = now;
         self.next = now + 1.0 / self.rate;
     }
+}
 
-    /// The rate of the bucket that took these requests and not the last one.
-    fn solve(&self, start: Moment, end: Moment, got_through: u64) -> f64 {
-        if self.count > RING {
-            return (got_through as f64 + 0.5) / (end - start).max(1e-6);
+impl Burst {
+    fn size(&self, rate: f64) -> f64 {
+        (self.got_through - rate * self.lasted).max(1.0)
+    }
+}
+
+impl Trace {
+    const MOST: usize = 64;
+
+    fn new(start: Moment) -> Self {
+        Self { start, groups: Vec::new(), size: 1.0 }
+    }
+
+    fn sent(&mut self, now: Moment) {
+        match self.groups.last_mut() {
+            Some(last) if last.1 < self.size => *last = (now, last.1 + 1.0),
+            _ => self.groups.push((now, 1.0)),
         }
-        let sent: Vec<Moment> =
-            self.sent.iter().take(self.count).copied().filter(|s| *s < end).collect();
-        // The level before the last request, and the lowest before one that was taken.
+        if self.groups.len() > Self::MOST {
+            // Half as many, twice as coarse.
+            self.groups =
+                self.groups.chunks(2).filter_map(|pair| {
+                    let sum = pair.iter().map(|group| group.1).sum();
+                    pair.last().map(|last| (last.0, sum))
+                }).collect();
+            self.size *= 2.0;
+        }
+    }
+
+    /// Between which rates a bucket took these requests, and then one no more.
+    fn solve(&self, end: Moment, share: f64, strays: f64, size: impl Fn(f64) -> f64) -> (f64, f64) {
+        // The level before the last request, and the lowest after one that was taken.
         let levels = |rate: f64| {
-            let size = (self.burst.0 - rate * self.burst.1).max(1.0);
-            let (mut level, mut at, mut lowest) = (0.5, start, f64::INFINITY);
-            for sent in &sent {
-                level = size.min(level + rate * (sent - at));
+            let size = size(rate);
+            let (mut level, mut at, mut lowest) = (0.5 - strays, self.start, f64::INFINITY);
+            for (sent, count) in self.groups.iter().filter(|(sent, _)| *sent < end) {
+                level = (level + rate * (sent - at) - count * share).min(size - 1.0);
                 at = *sent;
                 lowest = lowest.min(level);
-                level -= 1.0;
             }
             (size.min(level + rate * (end - at)), lowest)
         };
@@ -471,28 +540,40 @@ impl Learning {
             low
         };
         let most = bisect(&|rate| levels(rate).0 >= 1.0);
-        let least = bisect(&|rate| levels(rate).1 >= 1.0);
-        (most * least).sqrt()
+        let least = bisect(&|rate| levels(rate).1 >= 0.0);
+        (least.min(most), most)
     }
 }
 
 impl Paced {
-    fn new(rate: f64, size: f64, now: Moment) -> Self {
+    fn new((least, most): (f64, f64), burst: Burst, most_size: f64, weight: f64) -> Self {
         Self {
-            rate,
+            rate: least * (most / least).powf(weight) * (1.0 - MARGIN),
             level: 0.0,
-            size,
-            at: now,
-            step_at: HOLD,
-            since: now,
-            crept: false,
-            capped: false,
-            used_credit: 0.0,
+            at: 0.0,
+            burst,
+            most_size,
+            ceiling: most,
+            step: CREEP / 1.5,
+            step_at: 0,
+            since: 0.0,
+            since_full: 0.0,
+            trace: Trace::new(0.0),
         }
     }
 
+    /// Successes before the next step: half of what would show that this rate is too high.
+    fn patience(&self) -> u64 {
+        let gap = self.ceiling / self.rate - 1.0;
+        (0.5 / (gap / 4.0).clamp(CREEP, 0.25)) as u64
+    }
+
+    fn size(&self) -> f64 {
+        self.burst.size(self.rate).min(self.most_size)
+    }
+
     fn level_at(&self, now: Moment) -> f64 {
-        (self.level + self.rate * (now - self.at).max(0.0)).min(self.size)
+        (self.level + self.rate * (now - self.at).max(0.0)).min(self.size())
     }
 
     fn settle(&mut self, now: Moment) {
@@ -507,10 +588,13 @@ impl Paced {
 
     fn sent(&mut self, now: Moment) {
         self.settle(now);
-        if self.level >= self.size && self.size > 1.0 {
-            self.capped = true;
+        self.trace.sent(now);
+        let size = self.size();
+        if size > 1.0 && self.level >= size - 1e-6 {
+            self.since_full = 1.0;
+        } else if self.since_full > 0.0 {
+            self.since_full += 1.0;
         }
-        self.used_credit = self.used_credit.mul_add(0.5, self.level * 0.5);
         self.level -= 1.0;
     }
 }
