@@ -12,9 +12,9 @@ use crate::{
     AdminKeyHandle, AdminKeyId, AdminKeys, AuditLogs, CertificateHandle, CertificateId,
     Certificates, Costs, DataRetentionHandle, Error, ExternalKeyHandle, ExternalKeyId,
     ExternalKeys, ExternalStorageHandle, ExternalStorageId, ExternalStorages, GroupHandle, GroupId,
-    Groups, InviteHandle, InviteId, Invites, ProjectHandle, ProjectId, Projects, RoleHandle,
-    RoleId, Roles, SpendAlertHandle, SpendAlertId, SpendAlerts, SpendLimitHandle, Usage,
-    UserHandle, UserId, Users, WorkloadIdentityProviderHandle, WorkloadIdentityProviderId,
+    Groups, InviteHandle, InviteId, Invites, Pacing, ProjectHandle, ProjectId, Projects,
+    RoleHandle, RoleId, Roles, SpendAlertHandle, SpendAlertId, SpendAlerts, SpendLimitHandle,
+    Usage, UserHandle, UserId, Users, WorkloadIdentityProviderHandle, WorkloadIdentityProviderId,
     WorkloadIdentityProviders,
 };
 
@@ -81,6 +81,7 @@ impl Client {
             policy: KeyPolicy::admin(),
             loopback: false,
             limits: Limits::default(),
+            pacing: Pacing::new(),
         }
     }
 
@@ -278,6 +279,7 @@ pub struct ClientBuilder {
     policy: KeyPolicy,
     loopback: bool,
     limits: Limits,
+    pacing: Pacing,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -335,16 +337,37 @@ impl ClientBuilder {
 
     /// How often a call that may be repeated is tried: 4 times unless said otherwise.
     ///
-    /// Calls that create something are tried once, whatever is said here.
+    /// Calls that create something are tried once, whatever is said here. Attempts that the server
+    /// throttled are not counted, unless one attempt is all there is: the
+    /// [deadline](Self::deadline) ends those.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.limits.max_attempts = attempts.max(1);
         self
     }
 
     /// The longest wait between two attempts: 90 seconds unless said otherwise. A server that asks
-    /// for more gets no further attempt, and the caller an error that tells how much.
+    /// for more gets no further attempt, and the caller an error that tells how much. Where the
+    /// server throttles, [`Pacing::max_retry_after`] goes before this.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.limits.max_wait = wait;
+        self
+    }
+
+    /// How long a call may take in all, its waits and attempts included: 5 minutes unless said
+    /// otherwise.
+    ///
+    /// A call that would have to wait beyond it fails with
+    /// [`ErrorKind::Throttled`](crate::ErrorKind::Throttled) and the wait that it would need, as
+    /// soon as that is known. An attempt of a call that creates something is not cut short, so such
+    /// a call may take one [time-out](Self::timeout) longer.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.limits.deadline = deadline;
+        self
+    }
+
+    /// How the server's rates are kept to.
+    pub fn pacing(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
         self
     }
 
@@ -388,7 +411,7 @@ impl ClientBuilder {
             self.policy
         };
         policy.admit_endpoint(&endpoint).map_err(Error::refused)?;
-        let transport = Transport::new(&self.key, url, self.limits)?;
+        let transport = Transport::new(&self.key, url, self.limits, self.pacing)?;
         Ok(Client { transport: Arc::new(transport) })
     }
 }

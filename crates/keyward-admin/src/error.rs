@@ -55,7 +55,7 @@ pub enum ErrorKind {
     Redirect,
     /// The server failed.
     Server,
-    /// The server asked to wait.
+    /// The server asked to wait, and for longer than the call may.
     Throttled,
     /// The answer did not come in time.
     Timeout,
@@ -105,6 +105,14 @@ impl Error {
         error
     }
 
+    /// A call that was not sent, because its turn would come too late.
+    pub(crate) fn too_late(needed: Duration) -> Self {
+        let detail = "its turn at the server's rate would come after the deadline";
+        let mut error = Self::new(ErrorKind::Throttled, detail);
+        error.0.retry_after = Some(needed);
+        error
+    }
+
     pub(crate) fn in_operation(mut self, operation: &Operation) -> Self {
         self.0.operation = Some(*operation);
         self
@@ -151,7 +159,7 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// How long the server asked to wait.
+    /// How long the server asked to wait, or how long this call would have had to.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -236,7 +244,8 @@ impl fmt::Display for Error {
             write!(f, ": {}", inner.detail.trim_end_matches('.'))?;
         }
         if let Some(wait) = inner.retry_after {
-            write!(f, "; the server asks to wait {} s", wait.as_secs())?;
+            let who = if inner.status.is_some() { "the server asks to wait" } else { "it needs" };
+            write!(f, "; {who} {} s", wait.as_secs_f64().ceil())?;
         }
         if let Some(id) = &inner.request_id {
             write!(f, "; request {id}")?;

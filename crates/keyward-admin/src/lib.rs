@@ -27,6 +27,8 @@
 //! - **"Deleted" and "none" are never guesses.** A deletion is believed when the server says so, and
 //!   `reconcile` is an error where it cannot tell.
 //! - **A list is whole or an error.** See [`Pages`].
+//! - **It keeps to the server's rates.** All calls of an operation share one gate, which learns how
+//!   fast the server lets it go. See [`Pacing`].
 //! - **"All" is said by its name.** See [`Scopes`].
 //!
 //! # Features
@@ -50,6 +52,7 @@ pub use crate::ids::{
 pub use crate::mint::{KeyMetadata, MintedKey};
 pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
+pub use crate::pacing::{Event, Pacing, Why};
 pub use crate::page::{Page, Pages};
 pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
 pub use crate::resources::audit_event_types::AuditEventType;
@@ -140,12 +143,14 @@ pub use crate::scopes::{Scope, ScopeList, Scopes};
 mod client;
 mod decode;
 mod error;
+mod gate;
 mod ids;
 mod mint;
 #[cfg(doctest)]
 mod misuse;
 mod money;
 mod operations;
+mod pacing;
 mod page;
 mod resources;
 mod scopes;

@@ -8,10 +8,13 @@ use bytes::Bytes;
 use keyward_core::{AdminKey, KeyFingerprint, find};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Url};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::error::{Answer, Error, ErrorKind};
+use crate::gate::{Gate, Outcome, Remaining};
 use crate::operations::{Effect, Operation};
+use crate::pacing::Pacing;
 
 /// One call: an operation, what stands in its path, its query and its body.
 #[derive(Clone, Debug)]
@@ -74,6 +77,7 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     pub(crate) max_attempts: u32,
     pub(crate) max_wait: Duration,
+    pub(crate) deadline: Duration,
     pub(crate) max_answer_bytes: usize,
 }
 
@@ -85,6 +89,7 @@ impl Default for Limits {
             max_attempts: 4,
             // The Admin API refills its buckets in about 60 seconds (measured, 2026-11).
             max_wait: Duration::from_secs(90),
+            deadline: Duration::from_secs(5 * 60),
             max_answer_bytes: 32 * 1024 * 1024,
         }
     }
@@ -100,10 +105,16 @@ pub(crate) struct Transport {
     authorization: HeaderValue,
     key: AdminKey,
     limits: Limits,
+    gate: Gate,
 }
 
 impl Transport {
-    pub(crate) fn new(key: &AdminKey, base_url: Url, limits: Limits) -> Result<Self, Error> {
+    pub(crate) fn new(
+        key: &AdminKey,
+        base_url: Url,
+        limits: Limits,
+        pacing: Pacing,
+    ) -> Result<Self, Error> {
         let is_https = base_url.scheme() == "https";
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("keyward-admin/", env!("CARGO_PKG_VERSION")))
@@ -122,7 +133,8 @@ impl Transport {
             .build()
             .map_err(|_| Error::configuration("the HTTP client cannot be set up (TLS roots?)"))?;
         let authorization = bearer(key)?;
-        Ok(Self { http, base_url, authorization, key: key.clone(), limits })
+        let gate = Gate::new(pacing.with_default_cap(limits.max_wait));
+        Ok(Self { http, base_url, authorization, key: key.clone(), limits, gate })
     }
 
     pub(crate) fn key_fingerprint(&self) -> KeyFingerprint {
@@ -145,9 +157,12 @@ impl Transport {
                 return Err(Failure { error, received: Body::default() });
             }
         };
+        // Beyond what a clock can tell there is no deadline.
+        let deadline = Instant::now().checked_add(self.limits.deadline);
         let mut attempt = 1;
         loop {
-            let Failure { error, received } = match self.once(call, url.clone()).await {
+            let result = self.once(call, url.clone(), deadline).await;
+            let Failure { error, received } = match result {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
@@ -165,10 +180,27 @@ impl Transport {
                 let error = if is_ambiguous { error.into_outcome_unknown() } else { error };
                 return Err(Failure { error, received });
             }
+            let in_time = |wait| {
+                let then = Instant::now().checked_add(wait);
+                then.is_some_and(|then| deadline.is_none_or(|deadline| then <= deadline))
+            };
+            if error.kind() == ErrorKind::Throttled {
+                // The gate knows how long to wait; a call that it did not let through has no status.
+                let asked = error.retry_after().unwrap_or_default();
+                if error.status().is_none()
+                    || self.limits.max_attempts == 1
+                    || asked > self.gate.cap()
+                    || !in_time(asked)
+                {
+                    return Err(Failure { error, received });
+                }
+                continue;
+            }
             let wait = error.retry_after().unwrap_or_else(|| backoff(attempt));
             if attempt >= self.limits.max_attempts
                 || !error.is_retryable()
                 || wait > self.limits.max_wait
+                || !in_time(wait)
             {
                 return Err(Failure { error, received });
             }
@@ -177,7 +209,35 @@ impl Transport {
         }
     }
 
-    async fn once(&self, call: &Call, url: Url) -> Result<Body, Failure> {
+    /// One attempt, when its turn has come.
+    async fn once(
+        &self,
+        call: &Call,
+        url: Url,
+        deadline: Option<Instant>,
+    ) -> Result<Body, Failure> {
+        let pass = self
+            .gate
+            .enter(&call.operation, deadline)
+            .await
+            .map_err(|e| Failure { error: Error::too_late(e.needed), received: Body::default() })?;
+        let mut remaining_requests = None;
+        let result = self.attempt(call, url, deadline, &mut remaining_requests).await;
+        let outcome = match &result {
+            Ok(_) => Outcome::Ok,
+            Err(failure) => outcome(&failure.error),
+        };
+        pass.finished(outcome, remaining_requests);
+        result
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        url: Url,
+        deadline: Option<Instant>,
+        remaining_requests: &mut Option<Remaining>,
+    ) -> Result<Body, Failure> {
         let early = |error| Failure { error, received: Body::default() };
         let method = Method::from_bytes(call.operation.method.as_bytes())
             .map_err(|_| early(Error::configuration("not an HTTP method")))?;
@@ -189,11 +249,19 @@ impl Transport {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
+        // An attempt to create is not cut short: that would leave it open what it did.
+        if let Some(deadline) = deadline
+            && call.operation.effect != Effect::Create
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            request = request.timeout(left.min(self.limits.timeout));
+        }
         let answer = request.send().await.map_err(|e| early(broken(&e)))?;
 
         let status = answer.status();
         let request_id = request_id(answer.headers(), &self.key);
         let retry_after = retry_after(answer.headers());
+        *remaining_requests = requests_left(answer.headers());
         tracing::debug!(
             operation = %call.operation,
             status = status.as_u16(),
@@ -313,6 +381,29 @@ fn bearer(key: &AdminKey) -> Result<HeaderValue, Error> {
         .map_err(|_| Error::configuration("the key cannot be put in a header"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// What the gate learns from a failure.
+fn outcome(error: &Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::Throttled => Outcome::Throttled { retry_after: error.retry_after() },
+        ErrorKind::Connection | ErrorKind::Server | ErrorKind::Timeout | ErrorKind::Transport => {
+            Outcome::Failed
+        }
+        // A success whose body was not to be used; it took its token.
+        ErrorKind::TooLarge => Outcome::Ok,
+        // The server refused the request itself. Whether it was counted nobody knows.
+        _ => Outcome::Other,
+    }
+}
+
+/// How many requests the server says it still takes; of two limits, the smaller one.
+fn requests_left(headers: &HeaderMap) -> Option<Remaining> {
+    ["x-ratelimit-remaining-requests", "x-ratelimit-remaining", "ratelimit-remaining"]
+        .iter()
+        .filter_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse().ok())
+        .min()
+        .map(Remaining)
 }
 
 /// Whether the call may have had its effect although it failed.

@@ -365,9 +365,9 @@ impl Controller {
             Phase::Open => None,
             Phase::Learning(_) if in_vain => None,
             Phase::Learning(learning) => {
-                let (least, most) = learning.trace.solve(ticket.sent, share, strays, |rate| {
-                    learning.burst.size(rate)
-                });
+                let (least, most) = learning
+                    .trace
+                    .solve(ticket.sent, share, strays, |rate| learning.burst.size(rate));
                 // Slower than the server's rate it would not have come to this.
                 let most = most.min(learning.rate);
                 let bounds = (least.min(most).max(most * 0.4), most);
@@ -393,9 +393,9 @@ impl Controller {
                     // It was taken for full, and gave less.
                     most_size = gave;
                 }
-                let (least, most) = paced.trace.solve(ticket.sent, share, strays, |rate| {
-                    burst.size(rate).min(most_size)
-                });
+                let (least, most) = paced
+                    .trace
+                    .solve(ticket.sent, share, strays, |rate| burst.size(rate).min(most_size));
                 // Whatever the likeness says, this rate was too high; the more so the sooner.
                 let most = if size_was_wrong {
                     paced.rate
@@ -505,11 +505,14 @@ impl Trace {
         }
         if self.groups.len() > Self::MOST {
             // Half as many, twice as coarse.
-            self.groups =
-                self.groups.chunks(2).filter_map(|pair| {
+            self.groups = self
+                .groups
+                .chunks(2)
+                .filter_map(|pair| {
                     let sum = pair.iter().map(|group| group.1).sum();
                     pair.last().map(|last| (last.0, sum))
-                }).collect();
+                })
+                .collect();
             self.size *= 2.0;
         }
     }
