@@ -89,9 +89,8 @@ impl Server {
                         let pass = gate.enter(OPERATION, None).await.expect("no deadline");
                         at_once.set(at_once.get() + 1);
                         most.set(most.get().max(at_once.get()));
-                        tokio::time::sleep(self.latency / 2).await;
                         let outcome = self.answer(&bucket, &rng);
-                        tokio::time::sleep(self.latency / 2).await;
+                        tokio::time::sleep(self.latency).await;
                         at_once.set(at_once.get() - 1);
                         pass.finished(outcome, None);
                         match outcome {
