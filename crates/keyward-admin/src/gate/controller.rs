@@ -43,6 +43,8 @@ pub(crate) enum Turn {
 pub(crate) struct Ticket {
     number: u64,
     sent: Moment,
+    /// It went when at least half of what may be under way was.
+    busy: bool,
 }
 
 /// What a finished request has changed.
@@ -68,8 +70,8 @@ const MARGIN: f64 = 0.01;
 /// What creeping up adds in a step.
 const CREEP: f64 = 0.01;
 /// No step above the ceiling before so many times the last pause have passed, so that pauses cost
-/// 2 % at most.
-const HOLD_PAUSES: f64 = 60.0;
+/// 5 % at most.
+const HOLD_PAUSES: f64 = 20.0;
 
 #[derive(Debug)]
 pub(crate) struct Controller {
@@ -247,7 +249,8 @@ impl Controller {
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(1);
         }
-        Turn::Go(Ticket { number, sent: now })
+        let busy = f64::from(self.in_flight) * 2.0 >= self.window;
+        Turn::Go(Ticket { number, sent: now, busy })
     }
 
     /// Takes note of how a request ended. `chance` lies in `0.0..1.0`.
@@ -259,7 +262,7 @@ impl Controller {
         remaining: Option<Remaining>,
         chance: f64,
     ) -> Change {
-        let was_full = f64::from(self.in_flight) * 2.0 >= self.window;
+        let is_busy = f64::from(self.in_flight) * 2.0 >= self.window;
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
             self.idle_since = now;
@@ -286,10 +289,13 @@ impl Controller {
                         }
                     }
                 }
-                if was_full {
-                    let more = if matches!(self.phase, Phase::Learning(_)) { 0.125 } else { 1.0 };
-                    self.window = (self.window + more).min(self.max_in_flight);
-                }
+                let more = match &self.phase {
+                    Phase::Open if ticket.busy => 1.0,
+                    Phase::Learning(_) if is_busy => 0.125,
+                    Phase::Paced(_) if is_busy => 1.0,
+                    _ => 0.0,
+                };
+                self.window = (self.window + more).min(self.max_in_flight);
             }
             Outcome::Throttled { retry_after } => {
                 let asked = retry_after.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0);
@@ -331,13 +337,10 @@ impl Controller {
                     return;
                 }
                 paced.settle(now);
-                let step = if gap > CREEP {
-                    (gap / 4.0).clamp(CREEP, 0.25)
-                } else {
-                    paced.step *= 1.5;
-                    paced.step.min(0.25)
-                };
-                paced.rate *= 1.0 + step;
+                paced.rate *= 1.0 + paced.next_step();
+                if gap <= CREEP {
+                    paced.step = (paced.step * 1.5).min(0.05);
+                }
                 paced.step_at = self.span.ok + paced.patience();
             }
         }
@@ -377,8 +380,9 @@ impl Controller {
                 Some(rate)
             }
             Phase::Paced(paced) if in_vain => {
-                // Less than one token has come since the bucket was empty.
-                let most = paced.rate.min(1.0 / (ticket.sent - self.span.start).max(1e-6));
+                // Less than one token has come since the bucket was empty, beside those of strays.
+                let lasted = (ticket.sent - self.span.start).max(1e-6);
+                let most = ((1.0 + strays) / lasted).clamp(paced.rate * 0.7, paced.rate);
                 paced.settle(now);
                 paced.rate = most * (1.0 - 3.0 * MARGIN);
                 paced.ceiling = paced.ceiling.min(most);
@@ -557,7 +561,7 @@ impl Paced {
             burst,
             most_size,
             ceiling: most,
-            step: CREEP / 1.5,
+            step: CREEP,
             step_at: 0,
             since: 0.0,
             since_full: 0.0,
@@ -565,10 +569,15 @@ impl Paced {
         }
     }
 
+    /// How far the next step goes: towards the ceiling, or beyond it ever faster.
+    fn next_step(&self) -> f64 {
+        let gap = self.ceiling / self.rate - 1.0;
+        if gap > CREEP { (gap / 4.0).clamp(CREEP, 0.25) } else { self.step }
+    }
+
     /// Successes before the next step: half of what would show that this rate is too high.
     fn patience(&self) -> u64 {
-        let gap = self.ceiling / self.rate - 1.0;
-        (0.5 / (gap / 4.0).clamp(CREEP, 0.25)) as u64
+        (0.5 / self.next_step()) as u64
     }
 
     fn size(&self) -> f64 {
