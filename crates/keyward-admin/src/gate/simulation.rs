@@ -130,16 +130,17 @@ async fn few_requests_are_wasted_on_a_server_that_throttles() {
     let whole = RetryAfter::Whole;
     // A row: the server, calls, workers; at most wasted, at least goodput.
     for (server, calls, workers, wasted, goodput) in [
-        (bucket(50.0, 5.0), 600, 16, 0.031, 0.97),
+        (bucket(50.0, 1.0), 600, 16, 0.03, 0.9),
+        (bucket(50.0, 5.0), 600, 16, 0.03, 0.97),
         (bucket(50.0, 10.0), 600, 16, 0.035, 0.97),
-        (bucket(50.0, 50.0), 600, 16, 0.036, 0.97),
-        (Server { latency: slow, ..bucket(50.0, 50.0) }, 600, 16, 0.036, 0.97),
+        (bucket(50.0, 50.0), 600, 16, 0.04, 0.97),
+        (Server { latency: slow, ..bucket(50.0, 50.0) }, 600, 16, 0.04, 0.97),
         (Server { failing: 0.02, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.8),
         (Server { failing: 0.02, latency: slow, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.9),
-        (Server { retry_after: whole, ..bucket(10.0 / 60.0, 10.0) }, 600, 16, 0.03, 0.95),
+        (Server { retry_after: whole, ..bucket(10.0 / 60.0, 10.0) }, 600, 16, 0.03, 0.93),
         (bucket(10.0 / 60.0, 10.0), 600, 16, 0.045, 0.95),
-        (bucket(50.0, 50.0), 6_000, 64, 0.02, 0.99),
-        (Server { retry_after: whole, ..bucket(50.0, 50.0) }, 6_000, 64, 0.02, 0.93),
+        (bucket(50.0, 50.0), 6_000, 64, 0.02, 0.98),
+        (Server { retry_after: whole, ..bucket(50.0, 50.0) }, 6_000, 64, 0.02, 0.95),
     ] {
         for seed in 0..3 {
             let report = server.serve(calls, workers, seed).await;
@@ -164,7 +165,8 @@ fn println_for_reading(line: &str) {
 async fn a_server_that_does_not_throttle_is_not_slowed() {
     let server = Server { latency: Duration::from_millis(20), ..bucket(1e9, 1e9) };
     let report = server.serve(1_000, 64, 1).await;
-    let bound = 1_000.0 / 64.0 * 0.02;
+    // Timers fire up to a millisecond late.
+    let bound = 1_000.0 / 64.0 * 0.021;
     assert!(report.took.as_secs_f64() <= 1.4 * bound, "{report:?}");
     assert_eq!(report.most_at_once, 64);
 }
