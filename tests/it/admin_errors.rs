@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use keyward_admin::{Client, Error, ErrorKind};
+use keyward_admin::{Client, Error, ErrorKind, Event, Pacing, Why};
 use keyward_core::{AdmitContext, ApiKey, KeyPolicy, Timestamp};
 use keyward_testkit::leak::error_surfaces;
 use keyward_testkit::{EchoPlace, FakeOpenAi, Fault, FaultAction, assert_no_leak};
@@ -144,6 +144,62 @@ async fn retry_after_is_obeyed_up_to_a_limit() {
     let before = org.fake.count("GET", USERS);
     assert_eq!(client.users().list().all().await.expect_err("spent").kind(), ErrorKind::Budget);
     assert_eq!(org.fake.count("GET", USERS), before + 1);
+}
+
+#[tokio::test]
+async fn a_throttled_operation_is_entered_by_one_call_at_a_time_until_it_recovers() {
+    let org = Organization::start().await;
+    let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = events.clone();
+    let pacing = Pacing::new().observer(move |event| seen.lock().expect("a lock").push(*event));
+    let client = org.builder().pacing(pacing).build().expect("a client");
+    // Without a `Retry-After` the gate backs off by itself, oftener than `max_attempts`.
+    let fault = Fault::on("GET", USERS).times(5).then(throttle(None, "rate_limit_exceeded"));
+    org.fake.fault(fault);
+    let calls = (0..4).map(|_| {
+        let users = client.users();
+        async move { users.list().all().await.expect("in the end") }
+    });
+    futures_util::future::join_all(calls).await;
+    assert_eq!(org.fake.count("GET", USERS), 9);
+    let events = events.lock().expect("a lock");
+    let told = |wanted: fn(&Event) -> bool| events.iter().any(wanted);
+    assert!(told(|e| matches!(e, Event::Waiting { why: Why::BackOff, .. })), "{events:?}");
+    assert!(told(|e| matches!(e, Event::Resumed { .. })), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline_with_the_wait_that_it_would_need() {
+    let org = Organization::start().await;
+    let client = org.builder().deadline(Duration::from_secs(1)).build().expect("a client");
+    org.fails("GET", USERS, throttle(Some(3), "rate_limit_exceeded"));
+    let start = Instant::now();
+    let error = client.users().list().all().await.expect_err("too late");
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Throttled, Some(429)));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+    // Another call of the operation is not even sent.
+    let error = client.users().list().all().await.expect_err("too late");
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Throttled, None));
+    let needed = error.retry_after().expect("a wait");
+    assert!(needed > Duration::from_secs(2) && needed <= Duration::from_secs(3), "{needed:?}");
+    assert!(error.to_string().contains("it needs 3 s"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(org.fake.count("GET", USERS), 1);
+}
+
+#[tokio::test]
+async fn a_throttled_creation_is_sent_once_and_the_next_one_waits() {
+    let org = Organization::start().await;
+    let client = org.client();
+    org.fails("POST", "/organization/projects", throttle(Some(1), "rate_limit_exceeded"));
+    let new = || keyward_admin::NewProject::new("second");
+    let error = client.projects().create(new()).await.expect_err("throttled");
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert_eq!(org.fake.count("POST", "/organization/projects"), 1);
+    let start = Instant::now();
+    client.projects().create(new()).await.expect("after the pause");
+    assert!(start.elapsed() >= Duration::from_millis(900));
+    assert_eq!(org.fake.count("POST", "/organization/projects"), 2);
 }
 
 #[tokio::test]
