@@ -306,6 +306,12 @@ impl Controller {
                 let asked = retry_after.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0);
                 if ticket.number < self.episode {
                     // The same empty bucket, told by a request that was under way.
+                    if let Phase::Learning(learning) = &mut self.phase
+                        && ticket.number < self.span.first
+                    {
+                        // It had been counted among those that would get through.
+                        learning.burst.got_through -= 1.0;
+                    }
                     if let Some(asked) = asked {
                         self.until = self.until.max(now + asked.min(self.max_pause));
                     }
@@ -455,7 +461,9 @@ impl Controller {
             }
             Phase::Paced(paced) => {
                 paced.step_at = paced.patience();
-                paced.since = now + pause * HOLD_PAUSES;
+                // What few requests have told is tried again sooner.
+                let holds = HOLD_PAUSES * (got_through / 100.0).clamp(0.1, 1.0);
+                paced.since = now + pause * holds;
                 if !in_vain {
                     paced.at = ticket.sent;
                     paced.trace = Trace::new(ticket.sent);
@@ -588,8 +596,9 @@ impl Paced {
         (0.5 / self.next_step()) as u64
     }
 
+    /// What it is trusted to hold: not the last drop, for running dry costs a pause.
     fn size(&self) -> f64 {
-        self.burst.size(self.rate).min(self.most_size)
+        (self.burst.size(self.rate).min(self.most_size) * 0.9 - 1.0).max(1.0)
     }
 
     fn level_at(&self, now: Moment) -> f64 {
