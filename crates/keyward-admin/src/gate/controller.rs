@@ -43,7 +43,7 @@ pub(crate) enum Turn {
 pub(crate) struct Ticket {
     number: u64,
     sent: Moment,
-    /// It went when at least half of what may be under way was.
+    /// It went when at least a quarter of what may be under way was.
     busy: bool,
 }
 
@@ -254,7 +254,7 @@ impl Controller {
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(1);
         }
-        let busy = f64::from(self.in_flight) * 2.0 >= self.window;
+        let busy = f64::from(self.in_flight) * 4.0 >= self.window;
         Turn::Go(Ticket { number, sent: now, busy })
     }
 
@@ -593,7 +593,7 @@ impl Paced {
 
     /// Successes before the next step: half of what would show that this rate is too high.
     fn patience(&self) -> u64 {
-        (0.5 / self.next_step()) as u64
+        (0.8 / self.next_step()) as u64
     }
 
     /// What it is trusted to hold: not the last drop, for running dry costs a pause.
