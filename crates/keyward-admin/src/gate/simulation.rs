@@ -137,8 +137,8 @@ async fn few_requests_are_wasted_on_a_server_that_throttles() {
         (Server { latency: slow, ..bucket(50.0, 50.0) }, 600, 16, 0.04, 0.97),
         (Server { failing: 0.02, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.8),
         (Server { failing: 0.02, latency: slow, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.9),
-        (Server { retry_after: whole, ..bucket(10.0 / 60.0, 10.0) }, 600, 16, 0.03, 0.93),
-        (bucket(10.0 / 60.0, 10.0), 600, 16, 0.045, 0.95),
+        (Server { retry_after: whole, ..bucket(10.0 / 60.0, 10.0) }, 600, 16, 0.03, 0.9),
+        (bucket(10.0 / 60.0, 10.0), 600, 16, 0.03, 0.9),
         (bucket(50.0, 50.0), 6_000, 64, 0.02, 0.98),
         (Server { retry_after: whole, ..bucket(50.0, 50.0) }, 6_000, 64, 0.02, 0.95),
     ] {
