@@ -226,5 +226,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+    // A hundred years at the most, which every clock can still be moved by.
+    Duration::from_secs_f64(seconds.clamp(0.0, 3.2e9))
 }
