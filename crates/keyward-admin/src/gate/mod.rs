@@ -227,5 +227,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn seconds(seconds: f64) -> Duration {
     // A hundred years at the most, which every clock can still be moved by.
-    Duration::from_secs_f64(seconds.clamp(0.0, 3.2e9))
+    Duration::try_from_secs_f64(seconds.clamp(0.0, 3.2e9)).unwrap_or_default()
 }
