@@ -1,6 +1,8 @@
 //! Answers that are not as documented: a minted key survives, and shows itself nowhere.
 
-use keyward_admin::{Error, MintedKey, NewServiceAccountKey, Scope, Scopes};
+use keyward_admin::{
+    Error, ErrorKind, MintedKey, NewServiceAccount, NewServiceAccountKey, Scope, Scopes,
+};
 use keyward_core::ApiKey;
 use keyward_testkit::leak::error_surfaces;
 use keyward_testkit::{EchoPlace, FaultAction, assert_no_leak};
@@ -103,5 +105,54 @@ async fn a_listing_survives_what_openai_changes_without_notice() {
         let listed = listed.unwrap_or_else(|e| panic!("{drift:?}: {e}"));
         assert_eq!(listed.len(), 1, "{drift:?}");
         assert_eq!(listed[0].id.as_str(), id, "{drift:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_is_believed_when_the_server_says_so() {
+    const KEY: &str = "/organization/projects/{project_id}/api_keys/{api_key_id}";
+
+    let org = Organization::start().await;
+    let client = org.builder().max_attempts(1).build().expect("a client");
+    let value = org.fake.seed_service_account_key(org.account.as_str());
+    let id = org.fake.key_id(&value).expect("an id");
+    let key = client.project(&org.project).api_key(id);
+    org.fails("DELETE", KEY, FaultAction::NotJson { code: 200 });
+    let error = key.delete().await.expect_err("the page of a proxy");
+    assert_eq!(error.kind(), ErrorKind::Drift, "{error}");
+    assert!(org.fake.key_is_live(&value));
+    key.delete().await.expect("deleted");
+    assert!(!org.fake.key_is_live(&value));
+}
+
+#[tokio::test]
+async fn a_key_that_comes_with_an_account_is_not_lost_to_what_the_account_lacks() {
+    const ACCOUNTS: &str = "/organization/projects/{project_id}/service_accounts";
+
+    for fields in [vec!["id".to_owned()], vec!["name".to_owned(), "role".to_owned()]] {
+        let org = Organization::start().await;
+        let client = org.client();
+        org.fails("POST", ACCOUNTS, FaultAction::MissingFields { fields });
+        let new = NewServiceAccount::with_unscoped_key("worker");
+        let made = client.project(&org.project).service_accounts().create(new).await;
+        let key = made.expect("an account").key.expect("its key").key;
+        assert_eq!(key, ApiKey::parse(org.minted().remove(0)).expect("a key"));
+    }
+}
+
+#[tokio::test]
+async fn reconciling_does_not_guess() {
+    const KEYS: &str = "/organization/projects/{project_id}/api_keys";
+
+    for field in ["name", "owner"] {
+        let org = Organization::start().await;
+        let client = org.client();
+        let account = client.project(&org.project).service_account(&org.account);
+        let new = NewServiceAccountKey::new("tag-1", Scopes::only(Scope::RESPONSES_WRITE));
+        account.create_key(new).await.expect("a key");
+        org.fails("GET", KEYS, FaultAction::MissingFields { fields: vec![field.to_owned()] });
+        let error = account.reconcile("tag-1").await.expect_err("it cannot be told");
+        assert_eq!(error.kind(), ErrorKind::Drift, "without {field}: {error}");
+        assert_eq!(account.reconcile("tag-1").await.expect("a listing").len(), 1);
     }
 }

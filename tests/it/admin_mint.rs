@@ -132,3 +132,15 @@ async fn a_server_that_is_not_there_got_nothing() {
     let error = account.create_key(new).await.expect_err("no server");
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
 }
+
+#[tokio::test]
+async fn a_status_that_no_server_of_openai_gives_says_nothing() {
+    let org = Organization::start().await;
+    let client = org.client();
+    org.fails("POST", MINT, FaultAction::StatusAfter { code: 499 });
+    let account = client.project(&org.project).service_account(&org.account);
+    let new = NewServiceAccountKey::new("tag-1", scopes());
+    let error = account.create_key(new).await.expect_err("a proxy's word");
+    assert!(error.is_outcome_unknown(), "{error}");
+    assert_eq!(account.reconcile("tag-1").await.expect("a listing").len(), 1);
+}
