@@ -117,6 +117,11 @@ async fn an_id_cannot_lead_elsewhere() {
         let error = client.project(id).archive().await.unwrap_err();
         assert_eq!(error.kind(), keyward_admin::ErrorKind::InvalidRequest, "{id}");
     }
+    let key = org.fake.admin_key();
+    let handle = client.project(key.as_str());
+    let error = handle.get().await.unwrap_err();
+    assert_eq!(error.kind(), keyward_admin::ErrorKind::InvalidRequest);
+    keyward_testkit::assert_no_leak!(&key, format!("{handle:?} {error} {error:?}"));
     assert!(org.fake.requests().is_empty());
     for id in ["a/archive", "a?x=1", "a#b", "%2e%2e", "a b", "ü"] {
         assert!(client.project(id).get().await.unwrap_err().is_not_found(), "{id}");

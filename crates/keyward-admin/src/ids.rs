@@ -3,7 +3,7 @@
 macro_rules! id {
     ($($(#[$meta:meta])* $name:ident)*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub struct $name(String);
 
         impl $name {
@@ -29,6 +29,13 @@ macro_rules! id {
         impl From<&Self> for $name {
             fn from(id: &Self) -> Self {
                 id.clone()
+            }
+        }
+
+        /// A key in the place of an id is masked.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&crate::wire::plain(&self.0)).finish()
             }
         }
 

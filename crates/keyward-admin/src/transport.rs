@@ -346,6 +346,13 @@ impl Transport {
                         format!("`{arg}` cannot be the {}", segment.trim_matches(['{', '}'])),
                     ));
                 }
+                // A URL is logged by whoever sees it.
+                if find::contains_key(arg) {
+                    return Err(Error::new(
+                        ErrorKind::InvalidRequest,
+                        format!("a key cannot be the {}", segment.trim_matches(['{', '}'])),
+                    ));
+                }
                 path.push(arg);
             }
         }
