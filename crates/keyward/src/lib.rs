@@ -81,6 +81,7 @@ pub use crate::loader::{
 
 #[cfg(feature = "http")]
 pub mod authorize;
+pub mod store;
 
 mod environment;
 mod loader;

@@ -77,19 +77,25 @@ pub trait KeyLoader: Send + Sync {
     }
 }
 
-impl<L: KeyLoader> KeyLoader for Arc<L> {
-    fn load(&self) -> impl Future<Output = Result<LoadedKey, LoadError>> + Send {
-        L::load(self)
-    }
+macro_rules! forward {
+    ($($pointer:ident)*) => {$(
+        impl<L: KeyLoader> KeyLoader for $pointer<L> {
+            fn load(&self) -> impl Future<Output = Result<LoadedKey, LoadError>> + Send {
+                L::load(self)
+            }
 
-    fn source(&self) -> KeySource {
-        L::source(self)
-    }
+            fn source(&self) -> KeySource {
+                L::source(self)
+            }
 
-    fn variables(&self) -> Vec<OsString> {
-        L::variables(self)
-    }
+            fn variables(&self) -> Vec<OsString> {
+                L::variables(self)
+            }
+        }
+    )*};
 }
+
+forward! { Arc Box }
 
 /// A [`KeyLoader`] of any type, so that loaders of several can stand in one list.
 trait AnyLoader: Send + Sync {

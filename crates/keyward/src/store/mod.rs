@@ -1,0 +1,319 @@
+//! [`KeyStore`]: where a key is kept that is replaced from time to time: versioned, compared
+//! before it is set, and with a lease for who replaces it; one file for each kind of place.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward_core::{ApiKey, Timestamp};
+
+use crate::KeyLoader;
+
+pub use self::dynamic::DynKeyStore;
+pub use self::error::{StoreError, StoreErrorKind};
+pub use self::lease::{Journal, Lease};
+pub use self::memory::MemoryStore;
+pub use self::stored::{KeyNote, Snapshot, StoredKey, Version};
+
+mod contents;
+mod dynamic;
+mod error;
+mod lease;
+mod memory;
+mod stored;
+
+/// Keeps a key that is replaced from time to time, for every replica of a service.
+///
+/// A store is a [`KeyLoader`] too: what it loads is the current key. Beside it there is at most
+/// one key that is *pending*, staged and not in use yet, and at most one that is *previous*, in
+/// use until the last promotion:
+///
+/// ```text
+///            stage              promote               promote
+///  new key ────────▶ pending ─────────▶ current ─────────────▶ previous
+///                       │ discard          └─ the next one's       │ discard
+///                       ▼                                          ▼
+/// ```
+///
+/// Every change is compared before it is set: it takes place as a whole, or not at all and with
+/// an error, also when many processes on many machines try at once. What has been done already is
+/// no error when it is asked for again, so that a process that died in the middle can be followed
+/// by one that repeats its last step.
+///
+/// Nothing here reads a clock: the time is an argument.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use keyward::store::{KeyNote, KeyStore as _, MemoryStore};
+/// use keyward::{ApiKey, KeyLoader as _};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// # let minted = keyward_testkit::keys::service_account_key(
+/// #     &mut keyward_testkit::keys::KeyRng::seeded(1));
+/// let store = MemoryStore::new("billing");
+/// let key = ApiKey::issued(minted)?;
+/// let now = SystemTime::now().into();
+///
+/// let version = store.stage(&key, &KeyNote::new().key_id("key_abc"), now).await?;
+/// assert!(store.load().await.unwrap_err().is_not_found(), "it is only pending");
+/// store.promote(&version, now).await?;
+/// assert_eq!(store.load().await?.key, key);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Lease and journal
+///
+/// Who replaces keys takes the [`lease`](Self::lease) first, so that no two do it at once, and
+/// [renews](Self::renew) it before each step. A lease ends by time, so it is not proof against a
+/// holder that was asleep. What is, is the comparison in each change: a version that somebody
+/// discarded cannot be promoted, and a [`journal`](Self::journal) that somebody wrote cannot be
+/// written by who has not read it.
+///
+/// # Implementing
+///
+/// A place that can hold one small document and write it only if it is unchanged becomes a store
+/// with [`DocumentStore`](https://docs.rs/keyward/latest/keyward/store/struct.DocumentStore.html).
+/// A place with a notion of its own, such as staging labels, implements this trait. Either way it
+/// passes the suite in
+/// [`conformance`](https://docs.rs/keyward/latest/keyward/store/conformance/).
+///
+/// # Security
+///
+/// [`stage`](Self::stage) is a door out of the process: the key is written where the store keeps
+/// it. Notes and journals are not kept secret; a store refuses one that repeats a piece of a key.
+pub trait KeyStore: KeyLoader {
+    /// Makes a key the pending one, and answers the version that it has from now on.
+    ///
+    /// A key that is pending or current already keeps the version that it has, and its note; it
+    /// is answered and nothing changes. One that is previous can be staged like any other.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](StoreErrorKind::Conflict) when another key is pending;
+    /// [`Invalid`](StoreErrorKind::Invalid) when the note repeats a piece of the key;
+    /// [`TooLarge`](StoreErrorKind::TooLarge) when the place cannot hold so much; and whatever
+    /// goes wrong with the place.
+    fn stage(
+        &self,
+        key: &ApiKey,
+        note: &KeyNote,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Version, StoreError>> + Send;
+
+    /// Makes the pending key current, the current one previous, and forgets the one before.
+    ///
+    /// If the version is current already, nothing changes and that is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](StoreErrorKind::Conflict) when the version is neither pending nor current;
+    /// and whatever goes wrong with the place.
+    fn promote(
+        &self,
+        version: &Version,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets a key that is pending, or one that is previous.
+    ///
+    /// If the store knows no such version, nothing changes and that is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](StoreErrorKind::Conflict) when the version is current; and whatever goes
+    /// wrong with the place.
+    fn discard(&self, version: &Version) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Everything that the store holds but for the journal, as it was at one moment.
+    ///
+    /// # Errors
+    ///
+    /// Whatever goes wrong with the place. That it is empty is no error.
+    fn snapshot(&self) -> impl Future<Output = Result<Snapshot, StoreError>> + Send;
+
+    /// The key in use, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`snapshot`](Self::snapshot).
+    fn current(&self) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
+        async { Ok(self.snapshot().await?.current) }
+    }
+
+    /// The key that was staged and is not in use yet, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`snapshot`](Self::snapshot).
+    fn pending(&self) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
+        async { Ok(self.snapshot().await?.pending) }
+    }
+
+    /// The key that was in use before the current one, if it was not discarded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`snapshot`](Self::snapshot).
+    fn previous(&self) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
+        async { Ok(self.snapshot().await?.previous) }
+    }
+
+    /// Takes the lease until `now` and `ttl`.
+    ///
+    /// It can be taken when nobody holds it, when it has run out, and by its own holder, who
+    /// thereby loses the earlier one: a process that was started again goes on at once. Each
+    /// lease has a greater [fence](Lease::fence) than every one before.
+    ///
+    /// The machines' clocks need not agree well, but better than `ttl`: choose it in minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseHeld`](StoreErrorKind::LeaseHeld) when another holds it, with
+    /// [who and until when](StoreError::lease); [`Unsupported`](StoreErrorKind::Unsupported) when
+    /// the place cannot hold one; and whatever goes wrong with the place.
+    fn lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Lease, StoreError>> + Send;
+
+    /// Holds a lease until `now` and `ttl`, as long as nobody else has taken it.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseLost`](StoreErrorKind::LeaseLost) when it was released or taken by another; and
+    /// whatever goes wrong with the place.
+    fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Lease, StoreError>> + Send;
+
+    /// Gives a lease back. One that is held no more is no error.
+    ///
+    /// # Errors
+    ///
+    /// Whatever goes wrong with the place.
+    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// A small text beside the keys, in which whoever replaces them notes how far it has come, so
+    /// that any replica can go on. It is empty at first.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](StoreErrorKind::Unsupported) when the place has no room for it: keep the
+    /// journal elsewhere. And whatever goes wrong with the place.
+    fn journal(&self) -> impl Future<Output = Result<Journal, StoreError>> + Send;
+
+    /// Replaces the journal by another text, if it still is what was read.
+    ///
+    /// Writing the text that stands there is no error, and changes nothing, whatever was read.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](StoreErrorKind::Conflict) when somebody wrote it since;
+    /// [`Invalid`](StoreErrorKind::Invalid) when the text repeats a piece of a key that the store
+    /// holds; [`TooLarge`](StoreErrorKind::TooLarge); and those of [`journal`](Self::journal).
+    fn write_journal(
+        &self,
+        read: &Journal,
+        text: &str,
+    ) -> impl Future<Output = Result<Journal, StoreError>> + Send;
+}
+
+macro_rules! forward {
+    ($($pointer:ident)*) => {$(
+        impl<S: KeyStore> KeyStore for $pointer<S> {
+            fn stage(
+                &self,
+                key: &ApiKey,
+                note: &KeyNote,
+                now: Timestamp,
+            ) -> impl Future<Output = Result<Version, StoreError>> + Send {
+                S::stage(self, key, note, now)
+            }
+
+            fn promote(
+                &self,
+                version: &Version,
+                now: Timestamp,
+            ) -> impl Future<Output = Result<(), StoreError>> + Send {
+                S::promote(self, version, now)
+            }
+
+            fn discard(
+                &self,
+                version: &Version,
+            ) -> impl Future<Output = Result<(), StoreError>> + Send {
+                S::discard(self, version)
+            }
+
+            fn snapshot(&self) -> impl Future<Output = Result<Snapshot, StoreError>> + Send {
+                S::snapshot(self)
+            }
+
+            fn current(
+                &self,
+            ) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
+                S::current(self)
+            }
+
+            fn pending(
+                &self,
+            ) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
+                S::pending(self)
+            }
+
+            fn previous(
+                &self,
+            ) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
+                S::previous(self)
+            }
+
+            fn lease(
+                &self,
+                holder: &str,
+                ttl: Duration,
+                now: Timestamp,
+            ) -> impl Future<Output = Result<Lease, StoreError>> + Send {
+                S::lease(self, holder, ttl, now)
+            }
+
+            fn renew(
+                &self,
+                lease: &Lease,
+                ttl: Duration,
+                now: Timestamp,
+            ) -> impl Future<Output = Result<Lease, StoreError>> + Send {
+                S::renew(self, lease, ttl, now)
+            }
+
+            fn release(
+                &self,
+                lease: &Lease,
+            ) -> impl Future<Output = Result<(), StoreError>> + Send {
+                S::release(self, lease)
+            }
+
+            fn journal(&self) -> impl Future<Output = Result<Journal, StoreError>> + Send {
+                S::journal(self)
+            }
+
+            fn write_journal(
+                &self,
+                read: &Journal,
+                text: &str,
+            ) -> impl Future<Output = Result<Journal, StoreError>> + Send {
+                S::write_journal(self, read, text)
+            }
+        }
+    )*};
+}
+
+forward! { Arc Box }
