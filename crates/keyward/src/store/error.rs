@@ -51,6 +51,17 @@ impl StoreError {
         Self(Box::new(Inner { kind, source, what, fix, lease: None }))
     }
 
+    /// The error for a place that somebody wrote since it was read: [`StoreErrorKind::Conflict`].
+    #[must_use]
+    pub fn changed(source: KeySource) -> Self {
+        Self::new(
+            StoreErrorKind::Conflict,
+            source,
+            "others wrote it meanwhile",
+            "look at what it holds, and try again",
+        )
+    }
+
     /// The error for a lease that another holds: [`StoreErrorKind::LeaseHeld`].
     #[must_use]
     pub fn lease_held(source: KeySource, lease: Lease) -> Self {

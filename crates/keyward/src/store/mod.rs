@@ -9,6 +9,8 @@ use keyward_core::{ApiKey, Timestamp};
 
 use crate::KeyLoader;
 
+#[cfg(feature = "store")]
+pub use self::document::{Document, DocumentStore, Place};
 pub use self::dynamic::DynKeyStore;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::lease::{Journal, Lease};
@@ -16,6 +18,8 @@ pub use self::memory::MemoryStore;
 pub use self::stored::{KeyNote, Snapshot, StoredKey, Version};
 
 mod contents;
+#[cfg(feature = "store")]
+mod document;
 mod dynamic;
 mod error;
 mod lease;
