@@ -172,6 +172,8 @@ pub enum LoadErrorKind {
     AllNotFound,
     /// Two settings contradict each other.
     Conflict,
+    /// The source lets the process not read it: a cloud's policy, a refused or missing login.
+    Denied,
     /// The key lies where others could read or replace it.
     Insecure,
     /// What was read cannot be a key: see [`LoadError::parse_error`]. Or a setting cannot be used.
@@ -182,10 +184,17 @@ pub enum LoadErrorKind {
     NotConfigured,
     /// There is nothing where the key would be.
     NotFound,
+    /// The source answers too many requests; it may answer a later one.
+    Throttled,
     /// The source did not answer in time.
     TimedOut,
     /// What is there is larger than any key.
     TooLarge,
+    /// It is there, sealed, and could not be opened: by another key or in another context than
+    /// it was sealed, or the key that opens it is disabled.
+    Undecryptable,
+    /// The source could not be reached, or is not at work.
+    Unreachable,
     /// It is there and could not be read.
     Unreadable,
 }
