@@ -151,7 +151,8 @@ async fn a_throttled_operation_is_entered_by_one_call_at_a_time_until_it_recover
     let org = Organization::start().await;
     let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = events.clone();
-    let pacing = Pacing::new().observer(move |event| seen.lock().expect("a lock").push(*event));
+    let pacing =
+        Pacing::new().observer(move |event| seen.lock().expect("a lock").push(event.clone()));
     let client = org.builder().pacing(pacing).build().expect("a client");
     // Without a `Retry-After` the gate backs off by itself, oftener than `max_attempts`.
     let fault = Fault::on("GET", USERS).times(5).then(throttle(None, "rate_limit_exceeded"));

@@ -40,13 +40,21 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
             _ => "not the documented shape",
         };
         let place = format!("line {}, column {}", at.line(), at.column());
-        let detail = if is_plain(&path) {
-            format!("{what} at `{path}` ({place} of {} bytes)", body.len())
-        } else {
-            format!("{what} ({place} of {} bytes)", body.len())
+        let offset = offset(body, at.line(), at.column());
+        let path = is_plain(&path).then_some(path);
+        let detail = match &path {
+            Some(path) => format!("{what} at `{path}` ({place} of {} bytes)", body.len()),
+            None => format!("{what} ({place} of {} bytes)", body.len()),
         };
-        Error::new(ErrorKind::Drift, detail)
+        Error::drift(detail, path, offset)
     })
+}
+
+/// The byte at a line and a column, which both count from one.
+fn offset(body: &[u8], line: usize, column: usize) -> usize {
+    let lines = body.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1));
+    let before: usize = lines.map(<[u8]>::len).sum();
+    (before + column.saturating_sub(1)).min(body.len())
 }
 
 /// A path of field names and indices. Names come from the server, so they are looked at too.

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use keyward_core::{ApiKey, Refusal, find};
-use zeroize::Zeroizing;
+use keyward_core::{ApiKey, Refusal};
 
+use crate::Scope;
 use crate::operations::Operation;
-use crate::wire::ErrorShape;
+use crate::said::Said;
 
 /// What went wrong with a call.
 ///
@@ -24,32 +24,57 @@ struct Inner {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     refusal: Option<Refusal>,
+    scopes: Vec<Scope>,
+    drift: Option<Drift>,
+    nothing_sent: bool,
+}
+
+/// Where an answer is not as documented.
+struct Drift {
+    path: Option<String>,
+    offset: usize,
 }
 
 /// The kinds of [`Error`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The key may not be used from this address: one outside an allowlist, or in a country that
+    /// is not served. OpenAI answers 401 to the first. The key is live.
+    AddressNotAllowed,
     /// A budget or spend limit is used up. Waiting does not help.
     Budget,
     /// The client was set up in a way that cannot work, or that would not be safe.
     Configuration,
     /// Something of that name is there already, or was changed meanwhile.
     Conflict,
-    /// No connection was made. Nothing was sent.
+    /// No connection was made. Nothing of this attempt was sent; whether an earlier one was, see
+    /// [`Error::is_nothing_sent`].
     Connection,
-    /// The answer has not the shape that it is documented to have.
+    /// The answer has not the shape that it is documented to have. See [`Error::drift_path`] and
+    /// [`Error::drift_offset`].
     Drift,
-    /// The server does not take the request as it is.
+    /// The server does not take the request as it is, or the client does not send it so.
     InvalidRequest,
+    /// The key is live and lacks scopes, which [`Error::missing_scopes`] lists if the server named
+    /// them. OpenAI answers 401 or 403.
+    MissingScopes,
     /// There is no such thing, or this key may not see it.
     NotFound,
+    /// The key belongs to another organization or project than the request, or to none.
+    OrganizationMismatch,
+    /// A policy of the organization forbids it: a maximum lifetime of keys, service-account keys
+    /// only. OpenAI documents neither code nor words for this, so it is told by words that are
+    /// presumed; such a refusal may also come as [`InvalidRequest`](Self::InvalidRequest) or
+    /// [`Permission`](Self::Permission).
+    OrganizationPolicy,
     /// The call may or may not have had its effect, and was not repeated. See `reconcile` of the
     /// collection that was created in.
     OutcomeUnknown,
-    /// A listing would not have come to an end: a repeated cursor, too many pages.
+    /// A listing would not have come to an end: a repeated cursor, too many pages or bytes.
     Paging,
-    /// The key is live and may not do this: a scope, a role, an address.
+    /// The key is live and may not do this, by its role or for a reason that the server does not
+    /// tell apart.
     Permission,
     /// The server answered with a redirect, which is not followed.
     Redirect,
@@ -65,6 +90,10 @@ pub enum ErrorKind {
     Transport,
     /// The key is not accepted: revoked, expired, or never one.
     Unauthorized,
+    /// The endpoint takes keys of another kind. The types of this crate let no project key be sent
+    /// here; an endpoint may still want a session or a key of a kind of its own. Most such answers
+    /// of OpenAI name scopes instead, and are [`MissingScopes`](Self::MissingScopes).
+    WrongKey,
 }
 
 impl Error {
@@ -78,11 +107,14 @@ impl Error {
             request_id: None,
             retry_after: None,
             refusal: None,
+            scopes: Vec::new(),
+            drift: None,
+            nothing_sent: false,
         }))
     }
 
     pub(crate) fn configuration(detail: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Configuration, detail)
+        Self::new(ErrorKind::Configuration, detail).with_nothing_sent(true)
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
@@ -96,30 +128,59 @@ impl Error {
     /// What the server says is not kept if it repeats a piece of the key that it was sent.
     pub(crate) fn from_answer(answer: &Answer<'_>, key: &ApiKey) -> Self {
         let said = Said::decode(answer.body, key);
-        let kind = kind_of(answer.status, said.code.as_deref(), said.message.as_deref());
-        let mut error = Self::new(kind, said.message.unwrap_or_default());
+        let mut error = Self::new(said.kind(answer.status), said.message.unwrap_or_default());
         error.0.status = Some(answer.status);
         error.0.code = said.code;
+        error.0.scopes = said.scopes;
         error.0.request_id = answer.request_id.clone();
         error.0.retry_after = answer.retry_after;
         error
     }
 
+    /// An answer that is not as documented.
+    pub(crate) fn drift(detail: String, path: Option<String>, offset: usize) -> Self {
+        let mut error = Self::new(ErrorKind::Drift, detail);
+        error.0.drift = Some(Drift { path, offset });
+        error
+    }
+
+    /// A call that is not sent, because it cannot be right or would not be safe.
+    pub(crate) fn not_sent(detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, detail).with_nothing_sent(true)
+    }
+
     /// A call that was not sent, because its turn would come too late.
     pub(crate) fn too_late(needed: Duration) -> Self {
         let detail = "its turn at the server's rate would come after the deadline";
-        let mut error = Self::new(ErrorKind::Throttled, detail);
+        let mut error = Self::new(ErrorKind::Throttled, detail).with_nothing_sent(true);
         error.0.retry_after = Some(needed);
         error
     }
 
     pub(crate) fn in_operation(mut self, operation: &Operation) -> Self {
-        self.0.operation = Some(*operation);
+        self.0.operation = Some(operation.clone());
         self
     }
 
     pub(crate) fn with_request_id(mut self, id: Option<String>) -> Self {
         self.0.request_id = self.0.request_id.or(id);
+        self
+    }
+
+    pub(crate) fn with_nothing_sent(mut self, nothing: bool) -> Self {
+        self.0.nothing_sent = nothing;
+        self
+    }
+
+    /// The same drift, in a part of a larger answer.
+    pub(crate) fn within(mut self, path: &str, offset: usize) -> Self {
+        if let Some(drift) = &mut self.0.drift {
+            drift.path = Some(match drift.path.take() {
+                Some(inner) => format!("{path}.{inner}"),
+                None => path.to_owned(),
+            });
+            drift.offset += offset;
+        }
         self
     }
 
@@ -165,6 +226,26 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The scopes that the key lacks, where the server named them; see
+    /// [`ErrorKind::MissingScopes`].
+    #[must_use]
+    pub fn missing_scopes(&self) -> &[Scope] {
+        &self.0.scopes
+    }
+
+    /// Where in the answer it is not as documented, as a path of field names and indices such as
+    /// `data[3].id`, if it could be told. It is never what stands there.
+    #[must_use]
+    pub fn drift_path(&self) -> Option<&str> {
+        self.0.drift.as_ref()?.path.as_deref()
+    }
+
+    /// At which byte of the answer it was found not to be as documented.
+    #[must_use]
+    pub fn drift_offset(&self) -> Option<usize> {
+        self.0.drift.as_ref().map(|drift| drift.offset)
+    }
+
     /// The policy's refusal, when the client's address is not one that keys may be sent to.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
@@ -175,6 +256,38 @@ impl Error {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind() == ErrorKind::NotFound
+    }
+
+    /// Whether the key itself is not accepted: revoked, expired, or never one. Another key may be.
+    ///
+    /// A 401 alone does not say so: see [`ErrorKind::MissingScopes`] and
+    /// [`ErrorKind::AddressNotAllowed`].
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.kind() == ErrorKind::Unauthorized
+    }
+
+    /// Whether the key is live and may not do this: scopes, a role, an address, an organization, a
+    /// policy, or the kind of the key. Somebody has to change what is allowed.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::AddressNotAllowed
+                | ErrorKind::MissingScopes
+                | ErrorKind::OrganizationMismatch
+                | ErrorKind::OrganizationPolicy
+                | ErrorKind::Permission
+                | ErrorKind::WrongKey
+        )
+    }
+
+    /// Whether nothing of the call can have reached the server: no attempt of it was sent.
+    ///
+    /// Where this is `false`, the server may have got it.
+    #[must_use]
+    pub fn is_nothing_sent(&self) -> bool {
+        self.0.nothing_sent
     }
 
     /// Whether the call may have had its effect without anybody knowing.
@@ -200,19 +313,38 @@ impl Error {
 
     fn fix(&self) -> &'static str {
         match self.kind() {
+            ErrorKind::AddressNotAllowed => {
+                "call from an address on the allowlist, or have this one added"
+            }
             ErrorKind::Budget => "raise the limit, or wait for the next period",
+            // The detail has it.
             ErrorKind::Configuration => "",
             ErrorKind::Conflict => "choose another name, or look at what is there",
-            ErrorKind::Connection => "check the address and the network; nothing was sent",
+            ErrorKind::Connection if self.is_nothing_sent() => {
+                "check the address and the network; nothing was sent"
+            }
+            ErrorKind::Connection => "check the address and the network",
             ErrorKind::Drift => "the API may have moved; update keyward",
             ErrorKind::InvalidRequest => "mend the request as the message says",
+            ErrorKind::MissingScopes => "give the key the scopes, or use one that has them",
             ErrorKind::NotFound => "check the id, and that it belongs to this organization",
+            ErrorKind::OrganizationMismatch => {
+                "use a key of the organization and project that the request is for"
+            }
+            ErrorKind::OrganizationPolicy => {
+                "keep to the organization's policy (a shorter life, a service-account key), or \
+                 have an owner change it"
+            }
+            ErrorKind::OutcomeUnknown if self.is_made_up() => {
+                "it was not repeated; look at what is there, delete what nobody knows, and call \
+                 again"
+            }
             ErrorKind::OutcomeUnknown => {
                 "it was not repeated; call `reconcile` with the name, delete what it finds, and \
                  create again"
             }
-            ErrorKind::Paging => "narrow the listing",
-            ErrorKind::Permission => "give the key the scope, or call from an allowed address",
+            ErrorKind::Paging => "narrow the listing, or raise its limits",
+            ErrorKind::Permission => "give the key's owner a role that may do it",
             ErrorKind::Redirect => "set the base URL to where the API answers",
             ErrorKind::Server => "try again later",
             ErrorKind::Throttled => "call less often",
@@ -220,7 +352,12 @@ impl Error {
             ErrorKind::TooLarge => "raise the limit on answers, or ask for smaller pages",
             ErrorKind::Transport => "try again",
             ErrorKind::Unauthorized => "load a live admin key",
+            ErrorKind::WrongKey => "use a key of the kind that the endpoint takes",
         }
+    }
+
+    fn is_made_up(&self) -> bool {
+        self.operation().is_some_and(Operation::is_made_up)
     }
 }
 
@@ -262,10 +399,13 @@ impl fmt::Debug for Error {
         let inner = &*self.0;
         f.debug_struct("Error")
             .field("kind", &inner.kind)
-            .field("operation", &inner.operation.map(|o| o.to_string()))
+            .field("operation", &inner.operation.as_ref().map(ToString::to_string))
             .field("status", &inner.status)
             .field("code", &inner.code)
             .field("request_id", &inner.request_id)
+            .field("missing_scopes", &inner.scopes)
+            .field("drift_path", &self.drift_path())
+            .field("drift_offset", &self.drift_offset())
             .field("detail", &inner.detail)
             .finish()
     }
@@ -274,13 +414,17 @@ impl fmt::Debug for Error {
 impl ErrorKind {
     fn as_str(self) -> &'static str {
         match self {
+            Self::AddressNotAllowed => "not allowed from this address",
             Self::Budget => "a budget is used up",
             Self::Configuration => "the client cannot be set up so",
             Self::Conflict => "conflict",
             Self::Connection => "no connection",
             Self::Drift => "unexpected answer",
             Self::InvalidRequest => "not accepted",
+            Self::MissingScopes => "the key lacks scopes",
             Self::NotFound => "not found",
+            Self::OrganizationMismatch => "the key is of another organization",
+            Self::OrganizationPolicy => "against a policy of the organization",
             Self::OutcomeUnknown => "outcome unknown",
             Self::Paging => "the listing does not end",
             Self::Permission => "not permitted",
@@ -291,6 +435,7 @@ impl ErrorKind {
             Self::TooLarge => "the answer is too large",
             Self::Transport => "the connection broke",
             Self::Unauthorized => "the key is not accepted",
+            Self::WrongKey => "a key of the wrong kind",
         }
     }
 }
@@ -301,93 +446,4 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) request_id: Option<String>,
     pub(crate) retry_after: Option<Duration>,
-}
-
-/// What the server said, in any of the shapes seen: `{"error": {…}}`, the same without the
-/// wrapper, `{"error": "code", "error_description": "…"}`, or not JSON at all.
-#[derive(Default)]
-struct Said {
-    code: Option<String>,
-    message: Option<String>,
-}
-
-impl Said {
-    fn decode(body: &[u8], key: &ApiKey) -> Self {
-        let Ok(shape) = serde_json::from_slice::<ErrorShape>(body) else {
-            return Self::default();
-        };
-        let (code, message) = shape.into_parts();
-        Self {
-            code: code
-                .filter(|code| is_code(code) && !key.is_echoed_in(code))
-                .map(|c| c.to_string()),
-            message: message.map(|message| match key.is_echoed_in(&message) {
-                true => "the server repeated the key, so its words are left out".to_owned(),
-                false => readable(&message),
-            }),
-        }
-    }
-}
-
-/// Status codes are the server's, and codes more telling where there is one.
-///
-/// Sources: the published specification (2026-08-21) for 429, OpenAI's error guide for the rest.
-fn kind_of(status: u16, code: Option<&str>, message: Option<&str>) -> ErrorKind {
-    const BUDGET: [&str; 5] = [
-        "credit_balance_exhausted",
-        "insufficient_quota",
-        "organization_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "project_spend_limit_exceeded",
-    ];
-    if (400..500).contains(&status) && code.is_some_and(|code| BUDGET.contains(&code)) {
-        return ErrorKind::Budget;
-    }
-    // A missing scope is answered with 401 as often as with 403.
-    let names_scopes = message.is_some_and(|m| m.to_ascii_lowercase().contains("missing scopes"));
-    match status {
-        300..=399 => ErrorKind::Redirect,
-        401 if names_scopes => ErrorKind::Permission,
-        401 => ErrorKind::Unauthorized,
-        403 => ErrorKind::Permission,
-        404 | 410 => ErrorKind::NotFound,
-        408 => ErrorKind::Timeout,
-        409 => ErrorKind::Conflict,
-        429 => ErrorKind::Throttled,
-        400..=499 => ErrorKind::InvalidRequest,
-        _ => ErrorKind::Server,
-    }
-}
-
-/// A server's text as one line, with everything that may be a key masked.
-fn readable(text: &str) -> String {
-    const MOST: usize = 400;
-
-    // No character takes more room than before, so the buffer never moves and is wiped whole.
-    let mut line = Zeroizing::new(String::with_capacity(text.len()));
-    line.extend(text.chars().map(|c| if is_plain(c) { c } else { ' ' }));
-    let mut scrubbed = find::scrub(&line).into_owned();
-    if let Some((cut, _)) = scrubbed.char_indices().nth(MOST) {
-        scrubbed.truncate(cut);
-        scrubbed.push('…');
-    }
-    scrubbed
-}
-
-/// Not a character that ends a line, turns the direction of writing, or is not seen.
-fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(
-            c,
-            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
-                | '\u{feff}'
-        )
-}
-
-/// Codes are words; what is not may be an echo of anything.
-fn is_code(text: &str) -> bool {
-    text.len() <= 64
-        && !text.is_empty()
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
-        && find::scrub(text) == text
 }

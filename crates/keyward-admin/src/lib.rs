@@ -153,6 +153,7 @@ mod operations;
 mod pacing;
 mod page;
 mod resources;
+mod said;
 mod scopes;
 mod transport;
 mod wire;

@@ -55,7 +55,7 @@ pub(crate) async fn mint<Id: From<String>>(
 /// Sends a call that makes something which may come with a key.
 pub(crate) async fn mint_or_not(client: &Client, call: Call) -> Result<MintAnswer, Error> {
     let (body, failed) = match client.transport().send_keeping_received(&call).await {
-        Ok(body) => (body, None),
+        Ok(received) => (received.body, None),
         Err(failure) => (failure.received, Some(failure.error)),
     };
     let (answer, is_whole) = MintAnswer::read(&body, &Wanted::of(client, &call));

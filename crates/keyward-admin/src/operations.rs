@@ -2,16 +2,17 @@
 //!
 //! Tests hold the client to it: each row is called against the fake organization.
 
-use core::fmt;
+use std::borrow::Cow;
+use std::fmt;
 
 /// One operation of the Admin API.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Operation {
     /// The HTTP method.
     pub method: &'static str,
     /// The path below the base URL, with parameters in braces.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// The call that performs it.
     pub call: &'static str,
     /// What repeating it would do.
@@ -31,6 +32,20 @@ pub enum Effect {
     Read,
 }
 
+/// What stands for the call of an operation that has none of its own.
+const MADE_UP: &str = "raw()";
+
+impl Operation {
+    /// An operation that is not in the table.
+    pub(crate) fn made_up(method: &'static str, path: String, effect: Effect) -> Self {
+        Self { method, path: Cow::Owned(path), call: MADE_UP, effect }
+    }
+
+    pub(crate) fn is_made_up(&self) -> bool {
+        self.call == MADE_UP
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
@@ -41,7 +56,7 @@ macro_rules! operations {
     ($($name:ident = $method:literal $path:literal, $effect:ident, $call:literal;)*) => {
         $(pub(crate) const $name: Operation = Operation {
             method: $method,
-            path: $path,
+            path: Cow::Borrowed($path),
             call: $call,
             effect: Effect::$effect,
         };)*

@@ -104,7 +104,7 @@ impl fmt::Debug for Pacing {
 }
 
 /// What a gate does, for a progress line or a log.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The rate at which the server is now believed to take requests.

@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use keyward_core::{AdminKey, KeyFingerprint, find};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
+    RETRY_AFTER,
+};
 use reqwest::{Method, Url};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -14,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::error::{Answer, Error, ErrorKind};
 use crate::gate::{Gate, Outcome, Remaining};
 use crate::operations::{Effect, Operation};
-use crate::pacing::Pacing;
+use crate::pacing::{Event, Pacing};
 
 /// One call: an operation, what stands in its path, its query and its body.
 #[derive(Clone, Debug)]
@@ -64,6 +67,13 @@ impl Call {
 /// An answer's body. It may be one that holds a new key, so it is wiped.
 pub(crate) type Body = Zeroizing<Vec<u8>>;
 
+/// An answer whose status is a success.
+pub(crate) struct Received {
+    pub(crate) status: u16,
+    pub(crate) request_id: Option<String>,
+    pub(crate) body: Body,
+}
+
 /// A call that failed, and what had been read of its answer by then.
 pub(crate) struct Failure {
     pub(crate) error: Error,
@@ -99,6 +109,9 @@ impl Default for Limits {
 /// stays behind. Such answers have a few hundred bytes.
 const MINT_BYTES: usize = 64 * 1024;
 
+/// The most that is set aside for an answer before its first byte.
+const FIRST_BYTES: u64 = 256 * 1024;
+
 pub(crate) struct Transport {
     http: reqwest::Client,
     base_url: Url,
@@ -122,6 +135,12 @@ impl Transport {
             // Whether a call may be sent again is decided here, for each operation.
             .retry(reqwest::retry::never())
             .referer(false)
+            // Features of reqwest are shared by all that use it in a program: an answer of a few
+            // bytes must not unpack to more than is read here, whoever switched that on.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
             .https_only(is_https)
             .timeout(limits.timeout)
             .connect_timeout(limits.connect_timeout);
@@ -143,12 +162,22 @@ impl Transport {
 
     /// Sends a call, again where that is safe, and answers its body.
     pub(crate) async fn send(&self, call: &Call) -> Result<Body, Error> {
+        self.answer(call).await.map(|received| received.body)
+    }
+
+    /// The same, with what came beside the body.
+    pub(crate) async fn answer(&self, call: &Call) -> Result<Received, Error> {
         self.send_keeping_received(call).await.map_err(|failure| failure.error)
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn tell(&self, event: &Event) {
+        self.gate.tell(event);
     }
 
     /// The same; a failure keeps what was read. For calls that answer a key, which must not be
     /// lost because the answer broke off behind it.
-    pub(crate) async fn send_keeping_received(&self, call: &Call) -> Result<Body, Failure> {
+    pub(crate) async fn send_keeping_received(&self, call: &Call) -> Result<Received, Failure> {
         let operation = &call.operation;
         let url = match self.url(call) {
             Ok(url) => url,
@@ -160,13 +189,16 @@ impl Transport {
         // Beyond what a clock can tell there is no deadline.
         let deadline = Instant::now().checked_add(self.limits.deadline);
         let mut attempt = 1;
+        let mut nothing_sent = true;
         loop {
             let result = self.once(call, url.clone(), deadline).await;
             let Failure { error, received } = match result {
-                Ok(body) => return Ok(body),
+                Ok(received) => return Ok(received),
                 Err(failure) => failure,
             };
-            let error = error.in_operation(operation);
+            // What an earlier attempt has sent stays sent.
+            nothing_sent &= error.is_nothing_sent();
+            let error = error.in_operation(operation).with_nothing_sent(nothing_sent);
             tracing::debug!(
                 %operation,
                 attempt,
@@ -215,7 +247,7 @@ impl Transport {
         call: &Call,
         url: Url,
         deadline: Option<Instant>,
-    ) -> Result<Body, Failure> {
+    ) -> Result<Received, Failure> {
         let pass = self
             .gate
             .enter(&call.operation, deadline)
@@ -237,7 +269,7 @@ impl Transport {
         url: Url,
         deadline: Option<Instant>,
         remaining_requests: &mut Option<Remaining>,
-    ) -> Result<Body, Failure> {
+    ) -> Result<Received, Failure> {
         let early = |error| Failure { error, received: Body::default() };
         let method = Method::from_bytes(call.operation.method.as_bytes())
             .map_err(|_| early(Error::configuration("not an HTTP method")))?;
@@ -245,7 +277,8 @@ impl Transport {
             .http
             .request(method, url)
             // EXPOSE: the Authorization header, built once and marked sensitive.
-            .header(AUTHORIZATION, self.authorization.clone());
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT_ENCODING, "identity");
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -268,6 +301,7 @@ impl Transport {
             request_id,
             "answered"
         );
+        let is_packed = is_packed(answer.headers());
         let received = if status.is_success() {
             self.read(answer, call.operation.effect == Effect::Create).await
         } else {
@@ -275,10 +309,20 @@ impl Transport {
             self.read(answer, true).await
         };
         if status.is_success() {
-            return received.map_err(|failure| Failure {
-                error: failure.error.with_request_id(request_id),
-                received: failure.received,
-            });
+            let status = status.as_u16();
+            return match received {
+                Ok(body) if is_packed => {
+                    // Packed or not, it is not what was asked for.
+                    let what = "the answer is said to be packed, which was not asked for";
+                    let error = Error::new(ErrorKind::Drift, what).with_request_id(request_id);
+                    Err(Failure { error, received: body })
+                }
+                Ok(body) => Ok(Received { status, request_id, body }),
+                Err(failure) => Err(Failure {
+                    error: failure.error.with_request_id(request_id),
+                    received: failure.received,
+                }),
+            };
         }
         let body = received.unwrap_or_else(|failure| failure.received);
         let status = status.as_u16();
@@ -300,17 +344,19 @@ impl Transport {
         };
         let too_large = || Error::new(ErrorKind::TooLarge, format!("more than {most} bytes"));
         let mut body = Body::default();
+        let told = answer.content_length();
         if may_hold_key {
             body.reserve_exact(most);
-        } else if answer.content_length().is_some_and(|n| n > most as u64) {
+        } else if told.is_some_and(|n| n > most as u64) {
             return Err(Failure { error: too_large(), received: body });
+        } else {
+            // A server is believed as far as that costs little.
+            body.reserve_exact(told.map_or(0, |n| n.min(FIRST_BYTES) as usize));
         }
         loop {
             match answer.chunk().await {
                 Ok(None) => return Ok(body),
-                Ok(Some(chunk)) if body.len() + chunk.len() <= most => {
-                    body.extend_from_slice(&chunk);
-                }
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => append(&mut body, &chunk),
                 Ok(Some(chunk)) => {
                     // What is in the room that is left may have the key in it.
                     let room = most - body.len();
@@ -341,20 +387,19 @@ impl Transport {
                 let arg = args.next().map_or("", String::as_str);
                 // Such a segment would vanish, and the call reach another resource.
                 if arg.is_empty() || arg == "." || arg == ".." {
-                    return Err(Error::new(
-                        ErrorKind::InvalidRequest,
-                        format!("`{arg}` cannot be the {}", segment.trim_matches(['{', '}'])),
-                    ));
+                    let what = segment.trim_matches(['{', '}']);
+                    return Err(Error::not_sent(format!("`{arg}` cannot be the {what}")));
                 }
                 // A URL is logged by whoever sees it.
                 if find::contains_key(arg) {
-                    return Err(Error::new(
-                        ErrorKind::InvalidRequest,
-                        format!("a key cannot be the {}", segment.trim_matches(['{', '}'])),
-                    ));
+                    let what = segment.trim_matches(['{', '}']);
+                    return Err(Error::not_sent(format!("a key cannot be the {what}")));
                 }
                 path.push(arg);
             }
+        }
+        if call.query.iter().any(|(k, v)| find::contains_key(k) || find::contains_key(v)) {
+            return Err(Error::not_sent("a key cannot stand in the query"));
         }
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query.iter().map(|(k, v)| (k.as_ref(), v)));
@@ -428,13 +473,30 @@ fn is_ambiguous(error: &Error) -> bool {
     }
 }
 
+/// Whether an answer says that it is packed with something.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Adds to a body. Where it has to move, what it leaves behind is wiped.
+fn append(body: &mut Body, chunk: &[u8]) {
+    let needed = body.len() + chunk.len();
+    if needed > body.capacity() {
+        let mut larger = Body::new(Vec::with_capacity(needed.max(body.capacity() * 2)));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
+    body.extend_from_slice(chunk);
+}
+
 /// A failure without an answer. Its own text is ours: reqwest's would name the URL.
 fn broken(error: &reqwest::Error) -> Error {
     if error.is_builder() {
-        return Error::new(ErrorKind::InvalidRequest, "it is too long to be sent");
+        return Error::not_sent("it is too long to be sent");
     }
     if error.is_connect() {
-        return Error::new(ErrorKind::Connection, cause(error));
+        return Error::new(ErrorKind::Connection, cause(error)).with_nothing_sent(true);
     }
     if error.is_timeout() {
         return Error::new(ErrorKind::Timeout, "no whole answer came in time");

@@ -3,6 +3,7 @@
 //! What it decides is [`controller`]'s; here are the queue, the clock and the observer. What a
 //! caller sets and sees of it is in [`crate::pacing`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +25,9 @@ mod simulation;
 pub(crate) struct Gate {
     pacing: Pacing,
     start: Instant,
-    // As many as there are operations, each of a bounded size; so none is ever forgotten.
-    endpoints: Mutex<HashMap<(&'static str, &'static str), Arc<Endpoint>>>,
+    // Of the table's operations none is ever forgotten; of paths that callers made up, so many are
+    // kept as `MOST_MADE_UP` allows. Each is of a bounded size.
+    endpoints: Mutex<HashMap<(&'static str, Cow<'static, str>), Arc<Endpoint>>>,
 }
 
 /// The longest wait that is asked for exceeds what the caller allows.
@@ -35,6 +37,8 @@ pub(crate) struct WouldWaitTooLong {
 }
 
 struct Endpoint {
+    /// Not an operation of the table.
+    made_up: bool,
     controller: Mutex<Controller>,
     /// Held by the first in line alone; it is fair, and who is dropped leaves the line.
     first: tokio::sync::Mutex<()>,
@@ -87,7 +91,8 @@ impl Gate {
                         if !told && lasting >= TOLD_FROM {
                             told = true;
                             let why = Why::Paced;
-                            self.tell(&Event::Waiting { operation: *operation, lasting, why });
+                            let operation = operation.clone();
+                            self.tell(&Event::Waiting { operation, lasting, why });
                         }
                         // A pause may grow meanwhile, and a pace may rise.
                         tokio::select! {
@@ -107,15 +112,35 @@ impl Gate {
             None => turn.await?,
         };
         drop(in_line);
-        Ok(Pass { gate: self, endpoint, operation: *operation, ticket: Some(ticket) })
+        Ok(Pass { gate: self, endpoint, operation: operation.clone(), ticket: Some(ticket) })
     }
 
     fn endpoint(&self, operation: &Operation) -> Arc<Endpoint> {
         let mut endpoints = lock(&self.endpoints);
-        let endpoint = endpoints.entry((operation.method, operation.path)).or_insert_with(|| {
+        let mut key = (operation.method, operation.path.clone());
+        let made_up = operation.is_made_up();
+        if made_up && !endpoints.contains_key(&key) {
+            let kept = |endpoints: &HashMap<_, Arc<Endpoint>>| {
+                endpoints.values().filter(|endpoint| endpoint.made_up).count()
+            };
+            if kept(&endpoints) >= MOST_MADE_UP {
+                let now = self.now();
+                // Nobody is in it or waits for it, and it has nothing to tell.
+                endpoints.retain(|_, endpoint| {
+                    !endpoint.made_up
+                        || Arc::strong_count(endpoint) > 1
+                        || lock(&endpoint.controller).pause(now) > 0.0
+                });
+            }
+            if kept(&endpoints) >= MOST_MADE_UP {
+                key = ("", Cow::Borrowed("all the others"));
+            }
+        }
+        let endpoint = endpoints.entry(key).or_insert_with(|| {
             let controller =
                 Controller::new(FIRST_IN_FLIGHT, self.pacing.in_flight(), self.pacing.cap());
             Arc::new(Endpoint {
+                made_up,
                 controller: Mutex::new(controller),
                 first: tokio::sync::Mutex::default(),
                 changed: Notify::new(),
@@ -134,13 +159,15 @@ impl Gate {
         self.start.elapsed().as_secs_f64()
     }
 
-    fn tell(&self, event: &Event) {
-        match *event {
+    pub(crate) fn tell(&self, event: &Event) {
+        match event {
             Event::Waiting { operation, lasting, why } => {
                 tracing::debug!(%operation, ?lasting, ?why, "waiting");
             }
             Event::Resumed { operation } => tracing::debug!(%operation, "resumed"),
-            Event::Learned { operation, rate } => tracing::debug!(%operation, rate, "learned"),
+            Event::Learned { operation, rate } => {
+                tracing::debug!(%operation, rate = *rate, "learned")
+            }
         }
         self.pacing.tell(event);
     }
@@ -148,6 +175,8 @@ impl Gate {
 
 /// With so many requests at once an endpoint is approached.
 const FIRST_IN_FLIGHT: u32 = 4;
+/// So many paths outside the table have a gate of their own; what comes beyond shares one.
+const MOST_MADE_UP: usize = 256;
 /// Shorter waits of single callers are not told.
 const TOLD_FROM: Duration = Duration::from_secs(1);
 
@@ -178,16 +207,20 @@ impl Pass<'_> {
         let change =
             lock(&self.endpoint.controller).finished(now, ticket, outcome, remaining, chance);
         self.endpoint.changed.notify_one();
-        let operation = self.operation;
+        let operation = &self.operation;
         if let Some(rate) = change.learned {
-            self.gate.tell(&Event::Learned { operation, rate });
+            self.gate.tell(&Event::Learned { operation: operation.clone(), rate });
         }
         if let Some((pause, asked)) = change.pause {
             let why = if asked { Why::Asked } else { Why::BackOff };
-            self.gate.tell(&Event::Waiting { operation, lasting: seconds(pause), why });
+            self.gate.tell(&Event::Waiting {
+                operation: operation.clone(),
+                lasting: seconds(pause),
+                why,
+            });
         }
         if change.resumed {
-            self.gate.tell(&Event::Resumed { operation });
+            self.gate.tell(&Event::Resumed { operation: operation.clone() });
         }
     }
 }

@@ -175,7 +175,7 @@ async fn a_server_that_does_not_throttle_is_not_slowed() {
 async fn all_wait_together_and_one_tries_first() {
     let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = events.clone();
-    let gate = Gate::new(Pacing::new().observer(move |e| seen.lock().unwrap().push(*e)));
+    let gate = Gate::new(Pacing::new().observer(move |e| seen.lock().unwrap().push(e.clone())));
     let start = Instant::now();
     let first = gate.enter(OPERATION, None).await.expect("a pass");
     let second = gate.enter(OPERATION, None).await.expect("a pass");
@@ -195,9 +195,12 @@ async fn all_wait_together_and_one_tries_first() {
     next.await.expect("a pass").finished(Outcome::Ok, None);
 
     let events = events.lock().unwrap();
-    let operation = *OPERATION;
+    let operation = OPERATION.clone();
     let lasting = Duration::from_secs(7);
-    assert_eq!(events[0], Event::Waiting { operation, lasting, why: Why::Asked });
+    assert_eq!(
+        events[0],
+        Event::Waiting { operation: operation.clone(), lasting, why: Why::Asked }
+    );
     assert!(events.contains(&Event::Resumed { operation }), "{events:?}");
     let pauses = events.iter().filter(|e| matches!(e, Event::Waiting { why: Why::Asked, .. }));
     assert_eq!(pauses.count(), 1, "two answers of one episode: {events:?}");

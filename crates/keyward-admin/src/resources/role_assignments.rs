@@ -103,7 +103,7 @@ pub struct RoleAssignments {
     holder: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Operations {
     list: Operation,
     assign: Operation,
@@ -154,7 +154,7 @@ impl RoleAssignments {
 
     /// Lists them.
     pub fn list(&self) -> Pages<AssignedRole> {
-        let call = self.call(self.operations.list, None).query("limit", MANY);
+        let call = self.call(&self.operations.list, None).query("limit", MANY);
         Pages::new(self.client.clone(), call)
     }
 
@@ -167,7 +167,7 @@ impl RoleAssignments {
     pub async fn assign(&self, role: impl Into<RoleId>) -> Result<(), Error> {
         let role = role.into();
         let call =
-            self.call(self.operations.assign, None).json(&Assignment { role_id: role.as_str() });
+            self.call(&self.operations.assign, None).json(&Assignment { role_id: role.as_str() });
         decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
@@ -178,7 +178,7 @@ impl RoleAssignments {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the user or group has no such
     /// role.
     pub async fn get(&self, role: impl Into<RoleId>) -> Result<AssignedRole, Error> {
-        let call = self.call(self.operations.get, Some(role.into()));
+        let call = self.call(&self.operations.get, Some(role.into()));
         decode::answer(&call, &self.client.transport().send(&call).await?)
     }
 
@@ -189,13 +189,13 @@ impl RoleAssignments {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the user or group has no such
     /// role.
     pub async fn unassign(&self, role: impl Into<RoleId>) -> Result<(), Error> {
-        let call = self.call(self.operations.unassign, Some(role.into()));
+        let call = self.call(&self.operations.unassign, Some(role.into()));
         decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
-    fn call(&self, operation: Operation, role: Option<RoleId>) -> Call {
+    fn call(&self, operation: &Operation, role: Option<RoleId>) -> Call {
         let mut args = self.holder.clone();
         args.extend(role.map(|role| role.to_string()));
-        Call { args, ..Call::new(operation, []) }
+        Call { args, ..Call::new(operation.clone(), []) }
     }
 }
