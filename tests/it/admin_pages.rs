@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
-use keyward_admin::{ErrorKind, NewProject};
+use keyward_admin::{ErrorKind, Event, NewProject, Pacing};
 use keyward_testkit::{FakeOpenAi, FaultAction};
 
 use crate::fixture::Organization;
@@ -151,4 +151,48 @@ async fn a_listing_has_as_many_pages_as_are_allowed() {
     assert_eq!(client.projects().list().max_pages(3).all().await.expect("three pages").len(), 30);
     let error = client.projects().list().max_pages(2).all().await.expect_err("three pages");
     assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
+}
+
+#[tokio::test]
+async fn one_observer_is_told_the_pages_and_the_waits() {
+    let org = with_projects(25, 10).await;
+    let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = events.clone();
+    let pacing =
+        Pacing::new().observer(move |event| seen.lock().expect("a lock").push(event.to_string()));
+    let client = org.builder().pacing(pacing).build().expect("a client");
+    let code = "rate_limit_exceeded".to_owned();
+    let throttle = FaultAction::Throttle { retry_after: Some(1), code };
+    org.fake.fault(keyward_testkit::Fault::on("GET", PROJECTS).after(1).then(throttle));
+    client.projects().list().all().await.expect("a listing");
+    let keys = client.project(&org.project).api_keys().list();
+    keys.all().await.expect("a listing");
+    let events = events.lock().expect("a lock").clone();
+    let told = |line: &str| events.iter().position(|event| event.starts_with(line));
+    let order = [
+        told("/organization/projects: page 1, 10 items so far"),
+        told("GET /organization/projects: waiting 1.0 s, as the server asks"),
+        told("/organization/projects: page 2, 20 items so far"),
+        told("/organization/projects: page 3, 25 items so far"),
+        told(&format!("/organization/projects/{}/api_keys: page 1, 0 items so far", org.project)),
+    ];
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?} of {events:?}");
+}
+
+#[tokio::test]
+async fn an_observer_can_count() {
+    let org = with_projects(25, 10).await;
+    let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = events.clone();
+    let pacing = Pacing::new().observer(move |event| {
+        if let Event::Page { operation, page, items, has_more, .. } = event {
+            let seen = &mut seen.lock().expect("a lock");
+            seen.push((operation.path.to_string(), *page, *items, *has_more));
+        }
+    });
+    let client = org.builder().pacing(pacing).build().expect("a client");
+    client.projects().list().prefetch().all().await.expect("a listing");
+    let path = || PROJECTS.to_owned();
+    let expected = [(path(), 1, 10, true), (path(), 2, 20, true), (path(), 3, 25, false)];
+    assert_eq!(*events.lock().expect("a lock"), expected);
 }

@@ -2,8 +2,10 @@
 
 mod admin_drift;
 mod admin_errors;
+mod admin_guards;
 mod admin_mint;
 mod admin_operations;
 mod admin_pages;
+mod admin_raw;
 mod examples;
 mod fixture;

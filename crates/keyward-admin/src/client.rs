@@ -1,5 +1,6 @@
 //! [`Client`]: the organization, seen with an admin key.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,10 @@ use crate::{
     AdminKeyHandle, AdminKeyId, AdminKeys, AuditLogs, CertificateHandle, CertificateId,
     Certificates, Costs, DataRetentionHandle, Error, ExternalKeyHandle, ExternalKeyId,
     ExternalKeys, ExternalStorageHandle, ExternalStorageId, ExternalStorages, GroupHandle, GroupId,
-    Groups, InviteHandle, InviteId, Invites, Pacing, ProjectHandle, ProjectId, Projects,
-    RoleHandle, RoleId, Roles, SpendAlertHandle, SpendAlertId, SpendAlerts, SpendLimitHandle,
-    Usage, UserHandle, UserId, Users, WorkloadIdentityProviderHandle, WorkloadIdentityProviderId,
-    WorkloadIdentityProviders,
+    Groups, InviteHandle, InviteId, Invites, Method, Pacing, ProjectHandle, ProjectId, Projects,
+    RawCall, RoleHandle, RoleId, Roles, SpendAlertHandle, SpendAlertId, SpendAlerts,
+    SpendLimitHandle, Usage, UserHandle, UserId, Users, WorkloadIdentityProviderHandle,
+    WorkloadIdentityProviderId, WorkloadIdentityProviders,
 };
 
 /// A client of the OpenAI Admin API.
@@ -251,6 +252,14 @@ impl Client {
         id: impl Into<WorkloadIdentityProviderId>,
     ) -> WorkloadIdentityProviderHandle {
         WorkloadIdentityProviderHandle::new(self.clone(), id.into())
+    }
+
+    /// A call of an operation that OpenAI has and this version does not.
+    ///
+    /// The path is below the base URL, such as `/organization/widgets/{widget_id}`: its parameters
+    /// stand in braces and are filled by [`RawCall::arg`]. See there for how it is kept safe.
+    pub fn raw(&self, method: Method, path: impl Into<Cow<'static, str>>) -> RawCall {
+        RawCall::new(self.clone(), method, path.into())
     }
 
     /// The fingerprint of the admin key in use, for logs.

@@ -39,14 +39,8 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
             serde_json::error::Category::Syntax => "not JSON",
             _ => "not the documented shape",
         };
-        let place = format!("line {}, column {}", at.line(), at.column());
         let offset = offset(body, at.line(), at.column());
-        let path = is_plain(&path).then_some(path);
-        let detail = match &path {
-            Some(path) => format!("{what} at `{path}` ({place} of {} bytes)", body.len()),
-            None => format!("{what} ({place} of {} bytes)", body.len()),
-        };
-        Error::drift(detail, path, offset)
+        Error::drift(what, is_plain(&path).then_some(path), offset)
     })
 }
 
@@ -63,4 +57,55 @@ fn is_plain(path: &str) -> bool {
         && path != "."
         && path.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'[' | b']'))
         && find::scrub(path) == path
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::decode;
+    use crate::ErrorKind;
+
+    #[derive(Debug, Deserialize)]
+    struct Outer {
+        #[serde(rename = "data")]
+        _data: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[serde(rename = "id")]
+        _id: u64,
+    }
+
+    #[test]
+    fn a_drift_tells_the_path_and_the_byte_and_nothing_of_the_content() {
+        for (json, path, at) in [
+            (r#"{"data":[{"id":1},{"id":"hidden"}]}"#, Some("data[1].id"), r#""hidden"#),
+            ("{\n\"data\":\n [{\"id\": \"hidden\"}]}", Some("data[0].id"), "\"hidden"),
+            (r#"{"data":[{"id":1}"#, Some("data"), ""),
+            (r#"{"data":[{"id":1} hidden]}"#, Some("data"), "} "),
+            ("hidden", None, ""),
+            ("", None, ""),
+        ] {
+            let error = decode::<Outer>(json.as_bytes()).expect_err("drift");
+            assert_eq!(error.kind(), ErrorKind::Drift);
+            assert_eq!(error.drift_path(), path, "{json}: {error}");
+            let offset = error.drift_offset().expect("an offset");
+            assert!(json[..offset].ends_with(at), "{json}: byte {offset}");
+            assert!(!format!("{error} {error:?}").contains("hidden"), "{error}");
+            assert!(error.to_string().contains(&format!("byte {offset}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_be_a_secret_is_not_told() {
+        let mut rng = keyward_testkit::keys::KeyRng::seeded(3);
+        let key = keyward_testkit::keys::admin_key(&mut rng);
+        let json = format!(r#"{{"{key}":{{"id":"x"}}}}"#);
+        let error = decode::<std::collections::BTreeMap<String, Inner>>(json.as_bytes())
+            .expect_err("drift");
+        assert_eq!(error.drift_path(), None);
+        keyward_testkit::assert_no_leak!(&key, format!("{error} {error:?}"));
+    }
 }

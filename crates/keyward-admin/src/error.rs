@@ -138,7 +138,7 @@ impl Error {
     }
 
     /// An answer that is not as documented.
-    pub(crate) fn drift(detail: String, path: Option<String>, offset: usize) -> Self {
+    pub(crate) fn drift(detail: &str, path: Option<String>, offset: usize) -> Self {
         let mut error = Self::new(ErrorKind::Drift, detail);
         error.0.drift = Some(Drift { path, offset });
         error
@@ -380,6 +380,12 @@ impl fmt::Display for Error {
         if !inner.detail.is_empty() {
             write!(f, ": {}", inner.detail.trim_end_matches('.'))?;
         }
+        if let Some(drift) = &inner.drift {
+            if let Some(path) = &drift.path {
+                write!(f, " at `{path}`")?;
+            }
+            write!(f, ", byte {}", drift.offset)?;
+        }
         if let Some(wait) = inner.retry_after {
             let who = if inner.status.is_some() { "the server asks to wait" } else { "it needs" };
             write!(f, "; {who} {} s", wait.as_secs_f64().ceil())?;
@@ -446,4 +452,87 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) request_id: Option<String>,
     pub(crate) retry_after: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Error, ErrorKind};
+    use crate::operations;
+
+    const ALL: [ErrorKind; 22] = [
+        ErrorKind::AddressNotAllowed,
+        ErrorKind::Budget,
+        ErrorKind::Configuration,
+        ErrorKind::Conflict,
+        ErrorKind::Connection,
+        ErrorKind::Drift,
+        ErrorKind::InvalidRequest,
+        ErrorKind::MissingScopes,
+        ErrorKind::NotFound,
+        ErrorKind::OrganizationMismatch,
+        ErrorKind::OrganizationPolicy,
+        ErrorKind::OutcomeUnknown,
+        ErrorKind::Paging,
+        ErrorKind::Permission,
+        ErrorKind::Redirect,
+        ErrorKind::Server,
+        ErrorKind::Throttled,
+        ErrorKind::Timeout,
+        ErrorKind::TooLarge,
+        ErrorKind::Transport,
+        ErrorKind::Unauthorized,
+        ErrorKind::WrongKey,
+    ];
+
+    #[test]
+    fn every_kind_says_what_happened_in_which_operation_and_how_to_mend_it() {
+        let mut said = std::collections::BTreeSet::new();
+        for kind in ALL {
+            let error =
+                Error::new(kind, "as the server says").in_operation(&operations::USERS_LIST);
+            let text = error.to_string();
+            let parts: Vec<_> = text.split("; ").collect();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(text.starts_with("GET /organization/users: "), "{text}");
+            assert!(text.contains("as the server says"), "{text}");
+            // The fix of a configuration is in its detail.
+            assert!(parts.len() > 1 || kind == ErrorKind::Configuration, "{text}");
+            assert!(!text.ends_with('.') && !text.contains("  "), "{text}");
+            assert!(said.insert(text), "two kinds say the same");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_one_of_those_that_a_caller_acts_on_or_none() {
+        for kind in ALL {
+            let error = Error::new(kind, "");
+            let acts = [
+                error.is_forbidden(),
+                error.is_not_found(),
+                error.is_outcome_unknown(),
+                error.is_retryable(),
+                error.is_unauthorized(),
+            ];
+            assert!(acts.iter().filter(|acts| **acts).count() <= 1, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_sent_says_so() {
+        for (error, nothing) in [
+            (Error::configuration("x"), true),
+            (Error::not_sent("x"), true),
+            (Error::too_late(Duration::from_secs(1)), true),
+            (Error::new(ErrorKind::Connection, "refused").with_nothing_sent(true), true),
+            (Error::new(ErrorKind::Connection, "refused"), false),
+            (Error::new(ErrorKind::Transport, "x"), false),
+            (Error::new(ErrorKind::Timeout, "x"), false),
+        ] {
+            assert_eq!(error.is_nothing_sent(), nothing, "{error}");
+            let says = error.to_string().contains("nothing was sent");
+            assert_eq!(says, nothing && error.kind() == ErrorKind::Connection, "{error}");
+        }
+    }
 }

@@ -54,6 +54,7 @@ pub use crate::money::{Amount, Cents, Decimal, InvalidDecimal};
 pub use crate::operations::{Effect, OPERATIONS, Operation};
 pub use crate::pacing::{Event, Pacing, Why};
 pub use crate::page::{Page, Pages};
+pub use crate::raw::{Method, RawAnswer, RawCall, RawItem};
 pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, NewAdminKey};
 pub use crate::resources::audit_event_types::AuditEventType;
 pub use crate::resources::audit_logs::{
@@ -152,6 +153,7 @@ mod money;
 mod operations;
 mod pacing;
 mod page;
+mod raw;
 mod resources;
 mod said;
 mod scopes;

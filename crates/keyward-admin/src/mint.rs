@@ -86,6 +86,8 @@ impl Wanted {
     fn of(client: &Client, call: &Call) -> Self {
         let kinds: &[_] = if call.operation == operations::ADMIN_KEYS_CREATE {
             &[KeyKind::Admin]
+        } else if call.operation.is_made_up() {
+            &[KeyKind::Admin, KeyKind::ServiceAccount, KeyKind::Project]
         } else {
             &[KeyKind::ServiceAccount, KeyKind::Project]
         };

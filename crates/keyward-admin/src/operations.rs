@@ -52,6 +52,36 @@ impl fmt::Display for Operation {
     }
 }
 
+/// The row of the table that a path belongs to. A parameter of the table takes any segment; a row
+/// that has the segment itself goes first.
+pub(crate) fn find(method: &str, segments: &[&str]) -> Option<&'static Operation> {
+    let parameters = |row: &Operation| row.path.split('/').filter(|s| s.starts_with('{')).count();
+    let fits = |row: &&Operation| {
+        let mut own = row.path.split('/').skip(1);
+        let all = segments
+            .iter()
+            .all(|segment| own.next().is_some_and(|own| own.starts_with('{') || own == *segment));
+        row.method == method && all && own.next().is_none()
+    };
+    OPERATIONS.iter().filter(fits).min_by_key(|row| parameters(row))
+}
+
+/// One line of the table in the documentation.
+macro_rules! row {
+    ($method:literal, $path:literal, $call:literal, $effect:ident) => {
+        concat!("| `", $method, " ", $path, "` | `", $call, "` | ", row!($effect), " |")
+    };
+    (Create) => {
+        "makes something: sent once"
+    };
+    (Idempotent) => {
+        "changes something: may be repeated"
+    };
+    (Read) => {
+        "reads: may be repeated"
+    };
+}
+
 macro_rules! operations {
     ($($name:ident = $method:literal $path:literal, $effect:ident, $call:literal;)*) => {
         $(pub(crate) const $name: Operation = Operation {
@@ -62,7 +92,19 @@ macro_rules! operations {
         };)*
 
         /// Every operation that the client can call, in the order of the reference.
+        ///
+        /// A call begins at a [`Client`](crate::Client): `project().api_keys().list()` is
+        /// `client.project(id).api_keys().list()`. What is not here can be called by
+        /// [`Client::raw`](crate::Client::raw).
+        ///
+        /// | operation | call | what it does |
+        /// |---|---|---|
+        $(#[doc = row!($method, $path, $call, $effect)])*
         pub const OPERATIONS: &[Operation] = &[$($name),*];
+
+        /// The lines of the table in the documentation.
+        #[cfg(test)]
+        const LINES: &[&str] = &[$(row!($method, $path, $call, $effect)),*];
     };
 }
 
@@ -210,4 +252,46 @@ operations! {
     FEDERATION_RULE_GET = "GET" "/organization/workload_identity_providers/{workload_identity_provider_id}/federation_rules/{workload_identity_federation_rule_id}", Read, "workload_identity_provider().federation_rule().get()";
     FEDERATION_RULE_UPDATE = "POST" "/organization/workload_identity_providers/{workload_identity_provider_id}/federation_rules/{workload_identity_federation_rule_id}", Idempotent, "workload_identity_provider().federation_rule().update()";
     FEDERATION_RULE_DELETE = "DELETE" "/organization/workload_identity_providers/{workload_identity_provider_id}/federation_rules/{workload_identity_federation_rule_id}", Idempotent, "workload_identity_provider().federation_rule().delete()";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Effect, LINES, OPERATIONS, find};
+
+    #[test]
+    fn the_documented_table_has_a_line_for_each_row() {
+        assert_eq!(LINES.len(), OPERATIONS.len());
+        for (line, row) in LINES.iter().zip(OPERATIONS) {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let what = match row.effect {
+                Effect::Create => "sent once",
+                Effect::Idempotent => "changes",
+                Effect::Read => "reads",
+            };
+            assert_eq!(cells.len(), 5, "{line}");
+            assert_eq!(cells[1], format!("`{row}`"));
+            assert_eq!(cells[2], format!("`{}`", row.call));
+            assert!(cells[3].contains(what), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_finds_its_own_row() {
+        for row in OPERATIONS {
+            let segments: Vec<_> = row.path.split('/').skip(1).collect();
+            assert_eq!(find(row.method, &segments), Some(row));
+            let filled: Vec<_> =
+                segments.iter().map(|s| if s.starts_with('{') { "x_1" } else { s }).collect();
+            assert_eq!(find(row.method, &filled), Some(row));
+        }
+        for (method, path) in [
+            ("PUT", "organization/users"),
+            ("GET", "organization/users/a/b"),
+            ("GET", "organization"),
+            ("GET", ""),
+        ] {
+            let segments: Vec<_> = path.split('/').collect();
+            assert_eq!(find(method, &segments), None, "{method} {path}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! [`Pacing`]: how a client keeps to the rates that the server allows, and how that is watched.
+//! [`Pacing`]: how a client keeps to the rates that the server allows, and how its progress is
+//! watched.
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ impl Pacing {
         self
     }
 
-    /// Who is told what the gates do. It is called on the task of a call, so it must be quick.
+    /// Who is told what the gates do and how far listings are. It is called on the task of a call, so it must be quick.
     pub fn observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
@@ -103,7 +104,7 @@ impl fmt::Debug for Pacing {
     }
 }
 
-/// What a gate does, for a progress line or a log.
+/// What a gate does and how far a listing is, for a progress line or a log.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -114,6 +115,21 @@ pub enum Event {
         operation: Operation,
         /// Requests a second.
         rate: f64,
+    },
+    /// A page of a listing was read.
+    #[non_exhaustive]
+    Page {
+        /// What is listed.
+        operation: Operation,
+        /// Which listing of it: the path with its ids, such as
+        /// `/organization/projects/proj_a/api_keys`. Clones share it.
+        listing: Arc<str>,
+        /// The number of the page, from 1.
+        page: usize,
+        /// How many items the listing has had with it.
+        items: u64,
+        /// Whether there is another page.
+        has_more: bool,
     },
     /// The first request after a pause was taken.
     #[non_exhaustive]
@@ -150,6 +166,9 @@ impl fmt::Display for Event {
         match self {
             Self::Learned { operation, rate } => {
                 write!(f, "{operation}: the server takes about {rate:.2} requests a second")
+            }
+            Self::Page { listing, page, items, .. } => {
+                write!(f, "{listing}: page {page}, {items} items so far")
             }
             Self::Resumed { operation } => write!(f, "{operation}: going on"),
             Self::Waiting { operation, lasting, why } => {

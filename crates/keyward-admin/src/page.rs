@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -13,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::transport::{Body, Call};
 use crate::wire::lenient;
-use crate::{Client, Error, ErrorKind, decode};
+use crate::{Client, Error, ErrorKind, Event, decode};
 
 /// A listing: a [`Stream`] of items, in the server's order, or of [pages](Self::next_page).
 ///
@@ -22,7 +23,11 @@ use crate::{Client, Error, ErrorKind, decode};
 /// the last thing that comes: what was listed until then is not all.
 ///
 /// A listing that would not end (a cursor that comes again, more than
-/// [`max_pages`](Self::max_pages)) is an error of the kind [`ErrorKind::Paging`].
+/// [`max_pages`](Self::max_pages) or [`max_bytes`](Self::max_bytes)) is an error of the kind
+/// [`ErrorKind::Paging`]. Each page has the client's own limits of bytes and of time.
+///
+/// How far it is, whoever watches the client is told: see
+/// [`Pacing::observer`](crate::Pacing::observer).
 #[must_use = "nothing is fetched before an item is asked for"]
 pub struct Pages<T> {
     client: Client,
@@ -32,6 +37,10 @@ pub struct Pages<T> {
     items: VecDeque<Result<T, Error>>,
     seen: HashSet<String>,
     max_pages: usize,
+    max_bytes: u64,
+    bytes: u64,
+    told: u64,
+    listing: Option<Arc<str>>,
     prefetch: bool,
     page_len: usize,
 }
@@ -73,6 +82,9 @@ enum State {
 }
 
 const MOST_PAGES: usize = 10_000;
+const MOST_BYTES: u64 = 4 << 30;
+/// A cursor is sent back in a URL.
+const LONGEST_CURSOR: usize = 4096;
 
 #[allow(private_bounds, reason = "only what this crate lists can be listed")]
 impl<T: Listed> Pages<T> {
@@ -89,6 +101,10 @@ impl<T: Listed> Pages<T> {
             items: VecDeque::new(),
             seen: HashSet::new(),
             max_pages: MOST_PAGES,
+            max_bytes: MOST_BYTES,
+            bytes: 0,
+            told: 0,
+            listing: None,
             prefetch: false,
             page_len: 0,
         }
@@ -99,9 +115,20 @@ impl<T: Listed> Pages<T> {
         Self { state: State::Done, ..self }
     }
 
+    /// The listing that cannot be asked for, for this reason.
+    pub(crate) fn failed(self, error: Error) -> Self {
+        Self { state: State::Failed(Some(error)), ..self }
+    }
+
     /// The most pages that are fetched: 10,000 unless said otherwise. One more is an error.
     pub fn max_pages(mut self, pages: usize) -> Self {
         self.max_pages = pages;
+        self
+    }
+
+    /// The most bytes that are read in all: 4 GiB unless said otherwise. One more is an error.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
         self
     }
 
@@ -211,12 +238,21 @@ impl<T: Listed> Pages<T> {
     /// Takes in a page, and tells the state after it.
     fn take_in(&mut self, body: &Body) -> Result<State, Error> {
         let in_operation = |e: Error| e.in_operation(&self.call.operation);
+        let paging = |text: String| in_operation(Error::new(ErrorKind::Paging, text));
+        self.bytes += body.len() as u64;
+        if self.bytes > self.max_bytes {
+            return Err(paging(format!("more than {} bytes in all", self.max_bytes)));
+        }
         let page: Envelope<'_> = decode::decode(body).map_err(in_operation)?;
         let is_empty = page.data.is_empty();
         self.page_len = page.data.len();
         let mut last_item = None;
-        for raw in page.data {
-            let item = decode::decode::<T>(raw.get().as_bytes()).map_err(in_operation);
+        for (n, raw) in page.data.into_iter().enumerate() {
+            let item = decode::decode::<T>(raw.get().as_bytes()).map_err(|error| {
+                // Both point into the same text.
+                let at = raw.get().as_ptr().addr() - body.as_ptr().addr();
+                in_operation(error.within(&format!("data[{n}]"), at))
+            });
             if let Ok(item) = &item {
                 last_item = Some(item.id().to_owned());
             }
@@ -233,13 +269,24 @@ impl<T: Listed> Pages<T> {
         };
         // Where the server does not say, a page that is not empty may have another behind it.
         let has_more = page.has_more.unwrap_or(!is_empty);
+        self.told += self.page_len as u64;
+        let listing = self.listing.get_or_insert_with(|| self.call.path().into());
+        self.client.transport().tell(&Event::Page {
+            operation: self.call.operation.clone(),
+            listing: Arc::clone(listing),
+            page: self.seen.len() + 1,
+            items: self.told,
+            has_more,
+        });
         if !has_more {
             return Ok(State::Done);
         }
-        let paging = |text: String| in_operation(Error::new(ErrorKind::Paging, text));
         let Some(cursor) = cursor else {
             return Err(paging("the server says that there is more and not where".to_owned()));
         };
+        if cursor.len() > LONGEST_CURSOR {
+            return Err(paging(format!("a cursor of {} bytes", cursor.len())));
+        }
         if self.seen.len() + 1 >= self.max_pages {
             return Err(paging(format!("more than {} pages", self.max_pages)));
         }

@@ -215,3 +215,238 @@ fn is_code(text: &str) -> bool {
         && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
         && find::scrub(text) == text
 }
+
+#[cfg(test)]
+mod tests {
+    use keyward_core::ApiKey;
+    use keyward_testkit::assert_no_leak;
+    use keyward_testkit::keys::{self, KeyRng};
+    use keyward_testkit::leak::error_surfaces;
+    use serde_json::json;
+
+    use super::{CODES, HINTS, Said};
+    use crate::error::Answer;
+    use crate::{Error, ErrorKind};
+
+    fn key() -> (String, ApiKey) {
+        let text = keys::admin_key(&mut KeyRng::seeded(5));
+        let key = ApiKey::parse(text.clone()).expect("a key");
+        (text, key)
+    }
+
+    /// The same words in each shape that an answer has been seen to have.
+    fn shapes(code: Option<&str>, message: &str) -> Vec<String> {
+        let body = json!({"message": message, "type": "invalid_request_error", "code": code});
+        let mut shapes = vec![json!({"error": body}).to_string(), body.to_string()];
+        match code {
+            Some(code) => {
+                shapes.push(json!({"error": code, "error_description": message}).to_string())
+            }
+            None => {
+                shapes.push(json!({"error": message}).to_string());
+                // A code that is a number, as in two examples of OpenAI's.
+                shapes.push(json!({"code": 401, "message": message}).to_string());
+            }
+        }
+        shapes
+    }
+
+    const SCOPES: &str = "You have insufficient permissions for this operation. Missing scopes: \
+                          api.organization.projects.api_keys.read, api.mtls.write. Check that you \
+                          have the correct role.";
+
+    #[test]
+    fn a_refusal_is_told_by_status_code_and_words() {
+        use ErrorKind as K;
+        let table: &[(u16, Option<&str>, &str, K)] = &[
+            (301, None, "Moved.", K::Redirect),
+            (400, None, "Bad.", K::InvalidRequest),
+            (
+                400,
+                Some("invalid_value"),
+                "Invalid value for 'expires_in_seconds'.",
+                K::InvalidRequest,
+            ),
+            (401, Some("invalid_api_key"), "Incorrect API key provided.", K::Unauthorized),
+            (401, None, "", K::Unauthorized),
+            (401, None, "Your IP is not authorized.", K::AddressNotAllowed),
+            (401, Some("ip_not_authorized"), "No.", K::AddressNotAllowed),
+            (401, None, "The address is not on the allowlist.", K::AddressNotAllowed),
+            (403, Some("unsupported_country_region_territory"), "No.", K::AddressNotAllowed),
+            (403, None, "Country, region, or territory not supported", K::AddressNotAllowed),
+            (401, Some("mismatched_organization"), "No.", K::OrganizationMismatch),
+            (401, Some("mismatched_project"), "No.", K::OrganizationMismatch),
+            (
+                401,
+                None,
+                "OpenAI-Organization header should match organization for API key",
+                K::OrganizationMismatch,
+            ),
+            (
+                401,
+                None,
+                "You must be a member of an organization to use the API",
+                K::OrganizationMismatch,
+            ),
+            (401, None, SCOPES, K::MissingScopes),
+            (403, None, SCOPES, K::MissingScopes),
+            (403, Some("missing_scope"), "No.", K::MissingScopes),
+            // A telling code goes before the words.
+            (401, Some("invalid_api_key"), SCOPES, K::Unauthorized),
+            (
+                401,
+                Some("mismatched_organization"),
+                "Your IP is not authorized.",
+                K::OrganizationMismatch,
+            ),
+            // One that nobody knows does not.
+            (403, Some("a_code_of_next_year"), SCOPES, K::MissingScopes),
+            (
+                403,
+                None,
+                "Your request must be made with a session key. You made it with the following key \
+                 type: secret.",
+                K::WrongKey,
+            ),
+            (401, None, "This endpoint requires an admin API key.", K::WrongKey),
+            (
+                400,
+                None,
+                "This organization requires API keys to expire within 3600 seconds.",
+                K::OrganizationPolicy,
+            ),
+            (
+                403,
+                None,
+                "This organization allows service account API keys only.",
+                K::OrganizationPolicy,
+            ),
+            (403, None, "No.", K::Permission),
+            (404, None, "No such project.", K::NotFound),
+            (404, None, SCOPES, K::NotFound),
+            (408, None, "", K::Timeout),
+            (409, None, "There is one of that name.", K::Conflict),
+            (410, None, "", K::NotFound),
+            (422, None, "", K::InvalidRequest),
+            (429, Some("rate_limit_exceeded"), "Slow down.", K::Throttled),
+            (429, None, "Slow down.", K::Throttled),
+            (429, Some("organization_spend_limit_exceeded"), "Spent.", K::Budget),
+            (429, Some("project_spend_limit_exceeded"), "Spent.", K::Budget),
+            (429, Some("organization_usage_limit_exceeded"), "Spent.", K::Budget),
+            (429, Some("credit_balance_exhausted"), "Spent.", K::Budget),
+            (429, Some("insufficient_quota"), "Spent.", K::Budget),
+            // A server that failed has failed, whatever it says of the key.
+            (500, Some("invalid_api_key"), SCOPES, K::Server),
+            (500, Some("insufficient_quota"), "Spent.", K::Server),
+            (503, None, "Your IP is not authorized.", K::Server),
+        ];
+        let (text, key) = key();
+        for (status, code, message, kind) in table {
+            for body in shapes(*code, message) {
+                let said = Said::decode(body.as_bytes(), &key);
+                assert_eq!(said.kind(*status), *kind, "{status} {body}");
+                let names = said.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>();
+                if *message == SCOPES {
+                    assert_eq!(
+                        names,
+                        ["api.organization.projects.api_keys.read", "api.mtls.write"]
+                    );
+                } else {
+                    assert!(names.is_empty(), "{body}");
+                }
+                let answer = Answer {
+                    status: *status,
+                    body: body.as_bytes(),
+                    request_id: None,
+                    retry_after: None,
+                };
+                assert_no_leak!(&text, error_surfaces(&Error::from_answer(&answer, &key)));
+            }
+        }
+        let told: Vec<_> = table.iter().filter_map(|row| row.1).collect();
+        for (_, code, _) in &CODES[..] {
+            assert!(told.contains(code) || *code == "missing_scopes", "{code} is not in the table");
+        }
+    }
+
+    #[test]
+    fn scopes_are_read_as_far_as_they_are_scopes() {
+        let (text, key) = key();
+        let many = format!("Missing scopes: {}", "api.x.read, api.y.read ".repeat(500));
+        let long = format!("Missing scopes: api.{}, api.b", "a".repeat(5_000));
+        for (message, expected) in [
+            ("Missing scopes: api.a.read", &["api.a.read"][..]),
+            ("Missing scopes: api.a.read.", &["api.a.read"]),
+            ("missing scope: model.request.", &["model.request"]),
+            ("MISSING SCOPES: api.a.read model.request", &["api.a.read", "model.request"]),
+            (
+                "Missing scopes: api.a.read,api.b.write. Check api.c.read.",
+                &["api.a.read", "api.b.write"],
+            ),
+            ("Missing scopes: 'api.a.read', 'api.a.read'", &["api.a.read"]),
+            ("Missing scopes: api.a.read and then some", &["api.a.read"]),
+            ("Missing scopes: everything", &[]),
+            ("Missing scopes:", &[]),
+            ("Missing scopes: \u{202e}api.a.read", &[]),
+            ("İİ missing scopes: api.a.read", &["api.a.read"]),
+            ("Missing scopes: API.A.READ", &[]),
+            ("Missing scopes: https://evil.example/x", &[]),
+            (&many, &["api.x.read", "api.y.read"]),
+            (&long, &[]),
+            (&format!("Missing scopes: api.a.read, {text}"), &[]),
+            (&format!("Missing scopes: x.{}", &text[20..40]), &[]),
+            (&format!("Missing scopes: x.{}", text[20..40].to_lowercase()), &[]),
+        ] {
+            let body = json!({"error": {"message": message}}).to_string();
+            let said = Said::decode(body.as_bytes(), &key);
+            let names: Vec<_> = said.scopes.iter().map(|s| s.as_str()).collect();
+            assert_eq!(names, expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_a_hostile_server_says_is_one_line_without_the_key() {
+        let (text, key) = key();
+        let other = keys::service_account_key(&mut KeyRng::seeded(6));
+        let deep = format!("{{\"error\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        for body in [
+            json!({"error": {"message": format!("provided: {text}")}}).to_string(),
+            json!({"error": {"message": text, "code": text}}).to_string(),
+            json!({"error": {"message": "x", "code": &text[30..50]}}).to_string(),
+            json!({"error": {"message": format!("a\nb\r\u{2028}{other}\u{202e}")}}).to_string(),
+            json!({"error": text}).to_string(),
+            json!({"message": {"text": text}, "code": [text]}).to_string(),
+            json!({"error": {"message": "x".repeat(1_000_000)}}).to_string(),
+            format!("{{\"error\":{{\"message\":\"{text}"),
+            format!("<html>{text}</html>"),
+            text.clone(),
+            deep,
+            String::new(),
+            "null".to_owned(),
+            "[]".to_owned(),
+        ] {
+            for status in [400, 401, 403, 429, 500] {
+                let body = body.as_bytes();
+                let answer = Answer { status, body, request_id: None, retry_after: None };
+                let error = Error::from_answer(&answer, &key);
+                let shown = error_surfaces(&error);
+                assert_no_leak!(&text, &shown);
+                assert_no_leak!(&other, &shown);
+                assert!(
+                    !error.to_string().contains(['\n', '\r', '\u{2028}', '\u{202e}']),
+                    "{error}"
+                );
+                assert!(error.to_string().len() < 2_000);
+            }
+        }
+    }
+
+    #[test]
+    fn every_hint_can_be_told() {
+        for (row, (all, hint)) in HINTS.iter().enumerate() {
+            let words = all.join(" … ");
+            assert_eq!(super::hint(&words), Some(*hint), "row {row}: {words}");
+        }
+        assert_eq!(super::hint("a recipe for membership that was not authorized"), None);
+    }
+}

@@ -57,6 +57,16 @@ impl Call {
         self
     }
 
+    /// The path with what stands in it, for people.
+    pub(crate) fn path(&self) -> String {
+        let mut args = self.args.iter();
+        let segments = self.operation.path.split('/').map(|segment| {
+            let arg = segment.starts_with('{').then(|| args.next()).flatten();
+            arg.map_or(segment, |arg| arg.as_str())
+        });
+        find::scrub(&segments.collect::<Vec<_>>().join("/")).into_owned()
+    }
+
     pub(crate) fn json(mut self, body: &impl serde::Serialize) -> Self {
         // Bodies are structs of strings and numbers of ours, which JSON can always tell.
         self.body = serde_json::to_vec(body).ok();

@@ -150,6 +150,12 @@ impl Gate {
         Arc::clone(endpoint)
     }
 
+    /// How many gates there are.
+    #[cfg(test)]
+    fn endpoints(&self) -> usize {
+        lock(&self.endpoints).len()
+    }
+
     /// The longest `Retry-After` that is obeyed.
     pub(crate) fn cap(&self) -> Duration {
         self.pacing.cap()
@@ -163,6 +169,9 @@ impl Gate {
         match event {
             Event::Waiting { operation, lasting, why } => {
                 tracing::debug!(%operation, ?lasting, ?why, "waiting");
+            }
+            Event::Page { listing, page, items, .. } => {
+                tracing::debug!(%listing, page, items, "page");
             }
             Event::Resumed { operation } => tracing::debug!(%operation, "resumed"),
             Event::Learned { operation, rate } => {

@@ -251,3 +251,30 @@ async fn who_cannot_have_a_turn_in_time_is_told_at_once() {
     gate.enter(OPERATION, Some(deadline)).await.err().expect("too long");
     assert_eq!(start.elapsed(), Duration::from_secs(10));
 }
+
+#[tokio::test(start_paused = true)]
+async fn paths_that_callers_make_up_do_not_fill_the_memory() {
+    let gate = Gate::new(Pacing::new());
+    let made_up = |n: usize| Operation::made_up("GET", format!("/made/up/{n}"), Effect::Read);
+    drop(gate.enter(OPERATION, None).await.expect("a pass"));
+    // One that has something to tell, one that is in use, and many that have been.
+    let paused = gate.enter(&made_up(0), None).await.expect("a pass");
+    paused.finished(Outcome::Throttled { retry_after: Some(Duration::from_secs(60)) }, None);
+    let held = gate.enter(&made_up(1), None).await.expect("a pass");
+    for n in 2..5_000 {
+        drop(gate.enter(&made_up(n), None).await.expect("a pass"));
+    }
+    assert!(gate.endpoints() <= 260, "{}", gate.endpoints());
+    let soon = Some(Instant::now() + Duration::from_secs(1));
+    assert!(gate.enter(&made_up(0), soon).await.is_err(), "the pause is not forgotten");
+    drop(held);
+
+    // And where all of them are in use, the others share one.
+    let mut all = Vec::new();
+    for n in 0..600 {
+        let soon = Some(Instant::now() + Duration::from_secs(1));
+        all.extend(gate.enter(&made_up(n + 10_000), soon).await.ok());
+    }
+    assert!(gate.endpoints() <= 260, "{}", gate.endpoints());
+    assert!(all.len() >= 250);
+}

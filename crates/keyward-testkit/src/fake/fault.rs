@@ -150,11 +150,18 @@ pub enum FaultAction {
     },
     /// The connection is reset before there is an effect.
     ConnectionReset,
+    /// The answer has a field that is nested without need; the operation takes effect.
+    DeepJson {
+        /// How many lists stand in one another.
+        depth: usize,
+    },
     /// A 401 that repeats the key that was presented, whole.
     EchoAuthorization {
         /// Where.
         place: EchoPlace,
     },
+    /// A list whose every page has another behind it, with a cursor that was not given before.
+    EndlessPages,
     /// The answer comes late, or not before the client's time-out.
     Hang {
         /// How long, in real time.
@@ -169,6 +176,11 @@ pub enum FaultAction {
     HugePage {
         /// About how long it is.
         bytes: u64,
+    },
+    /// The answer says that it is packed, and is not; the operation takes effect.
+    Mislabelled {
+        /// The `Content-Encoding`.
+        encoding: String,
     },
     /// The answer lacks fields that are declared as required; the operation takes effect.
     MissingFields {
@@ -340,6 +352,9 @@ mod tests {
             r#"{"kind":"answer_lost"}"#,
             r#"{"kind":"bare_error","code":500}"#,
             r#"{"kind":"connection_reset"}"#,
+            r#"{"kind":"deep_json","depth":9}"#,
+            r#"{"kind":"endless_pages"}"#,
+            r#"{"kind":"mislabelled","encoding":"gzip"}"#,
             r#"{"kind":"echo_authorization","place":"header"}"#,
             r#"{"kind":"hang","duration_ms":5,"after_effect":true}"#,
             r#"{"kind":"huge_page","bytes":1000}"#,

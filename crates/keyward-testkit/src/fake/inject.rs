@@ -51,8 +51,8 @@ pub(super) fn instead(action: &FaultAction, headers: &HeaderMap) -> Option<Respo
     })
 }
 
-/// The operation's answer as an action leaves it.
-pub(super) async fn after(action: &FaultAction, response: Response) -> Response {
+/// The operation's answer as an action leaves it; `place` is the number of the request.
+pub(super) async fn after(action: &FaultAction, response: Response, place: usize) -> Response {
     match action {
         FaultAction::AnswerLost => return cut(Cut::Close),
         FaultAction::StatusAfter { code } => return error(*code),
@@ -64,9 +64,16 @@ pub(super) async fn after(action: &FaultAction, response: Response) -> Response 
     parts.headers.remove(header::CONTENT_LENGTH);
     let body = match action {
         FaultAction::SlowDrip { chunk, interval } => drip(&bytes, *chunk, *interval),
+        FaultAction::DeepJson { depth } => deepen(&bytes, *depth),
+        FaultAction::Mislabelled { encoding } => {
+            let encoding = HeaderValue::from_str(encoding);
+            let encoding = encoding.unwrap_or(HeaderValue::from_static("gzip"));
+            parts.headers.insert(header::CONTENT_ENCODING, encoding);
+            Body::from(bytes)
+        }
         FaultAction::TruncatedJson => Body::from(bytes.slice(..bytes.len() / 2)),
         _ => match serde_json::from_slice(&bytes) {
-            Ok(value) => Body::from(reshape(action, value).to_string()),
+            Ok(value) => Body::from(reshape(action, value, place).to_string()),
             Err(_) => Body::from(bytes),
         },
     };
@@ -84,7 +91,7 @@ pub(super) fn without_cursor(uri: &Uri) -> Uri {
     format!("{}?{}", uri.path(), kept.join("&")).parse().unwrap_or_else(|_| uri.clone())
 }
 
-fn reshape(action: &FaultAction, mut value: Value) -> Value {
+fn reshape(action: &FaultAction, mut value: Value, place: usize) -> Value {
     match action {
         FaultAction::MissingFields { fields } => for_each_item(&mut value, |item| {
             item.retain(
@@ -93,6 +100,16 @@ fn reshape(action: &FaultAction, mut value: Value) -> Value {
                 },
             );
         }),
+        FaultAction::EndlessPages => {
+            repeat_cursor(&mut value);
+            if let Some(envelope) = value.as_object_mut() {
+                for (name, cursor) in envelope {
+                    if matches!(name.as_str(), "last_id" | "next" | "next_page") {
+                        *cursor = format!("cursor_{place}").into();
+                    }
+                }
+            }
+        }
         FaultAction::RepeatedCursor => repeat_cursor(&mut value),
         FaultAction::UnknownEnumValues => for_each_object(&mut value, &|object| {
             for (name, field) in object {
@@ -198,6 +215,18 @@ fn retype(object: &mut Map<String, Value>) {
     }
 }
 
+/// Puts it into the first item of a list, or into the one object. `Value` is not made for such.
+fn deepen(bytes: &Bytes, depth: usize) -> Body {
+    let text = String::from_utf8_lossy(bytes);
+    let item = text.find("[{").map(|at| at + 2);
+    let Some(at) = item.or_else(|| text.find('{').map(|at| at + 1)) else {
+        return Body::from(bytes.clone());
+    };
+    let (head, tail) = text.split_at(at);
+    let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+    Body::from(format!("{head}\"a_field_of_next_year\":{open}{close},{tail}"))
+}
+
 fn drip(bytes: &Bytes, chunk: usize, interval: Duration) -> Body {
     let rest = bytes.clone();
     Body::from_stream(stream::unfold(rest, move |mut rest| async move {
@@ -283,17 +312,18 @@ mod tests {
     #[test]
     fn a_retyped_answer_keeps_what_finds_the_key() {
         let minted = json!({"id": "key_1", "name": "n", "created_at": 5, "value": "secret"});
-        let wrong = reshape(&FaultAction::WrongTypes, minted.clone());
+        let wrong = reshape(&FaultAction::WrongTypes, minted.clone(), 0);
         let kept = json!({"id": "key_1", "name": 7, "created_at": "5", "value": "secret"});
         assert_eq!(wrong, kept);
-        let account = reshape(&FaultAction::WrongTypes, json!({"id": "a", "api_key": minted}));
+        let account = json!({"id": "a", "api_key": minted});
+        let account = reshape(&FaultAction::WrongTypes, account, 0);
         assert_eq!(account["api_key"]["value"], "secret");
     }
 
     #[test]
     fn all_but_the_id_can_be_missing() {
         let list = json!({"object": "list", "data": [{"id": "a", "name": "n"}], "has_more": false});
-        let bare = reshape(&FaultAction::MissingFields { fields: Vec::new() }, list);
+        let bare = reshape(&FaultAction::MissingFields { fields: Vec::new() }, list, 0);
         assert_eq!(bare, json!({"object": "list", "data": [{"id": "a"}], "has_more": false}));
     }
 }

@@ -225,7 +225,7 @@ async fn befall(
     if let FaultAction::Hang { duration, after_effect: false } = action {
         tokio::time::sleep(*duration).await;
     }
-    if *action == FaultAction::RepeatedCursor {
+    if matches!(action, FaultAction::EndlessPages | FaultAction::RepeatedCursor) {
         *request.uri_mut() = inject::without_cursor(request.uri());
     }
     let response = operate(shared, template, request, next, place).await;
@@ -235,7 +235,7 @@ async fn befall(
         }
         return response;
     }
-    inject::after(action, response).await
+    inject::after(action, response, place).await
 }
 
 /// Admits the request, holds its query to the rules, has the operation done, and notes it.
