@@ -123,7 +123,7 @@ async fn a_drip_without_end_ends_at_the_time_out() {
         // Headers without end are also too many at some time.
         let kinds = [ErrorKind::Timeout, ErrorKind::Transport];
         assert!(kinds.contains(&error.kind()), "{head:?}: {error}");
-        assert!(!error.is_nothing_sent());
+        assert!(!error.nothing_was_sent());
         let new = keyward_admin::NewProject::new("made");
         let error = client.projects().create(new).await.expect_err("no end");
         assert!(error.is_outcome_unknown(), "{head:?}: {error}");
@@ -140,12 +140,12 @@ async fn a_connection_that_is_refused_has_sent_nothing_and_one_that_breaks_may_h
     let client = client_of(url).max_attempts(1).build().expect("a client");
     let error = client.users().list().all().await.expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
-    assert!(error.is_nothing_sent());
+    assert!(error.nothing_was_sent());
     assert!(error.to_string().contains("nothing was sent"), "{error}");
     let error = client.projects().create(keyward_admin::NewProject::new("made")).await;
     let error = error.expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Connection, "nothing to be unsure of: {error}");
-    assert!(error.is_nothing_sent());
+    assert!(error.nothing_was_sent());
 
     // What was sent once stays sent, whatever comes after it: the server goes away between the
     // first attempt and the second.
@@ -163,7 +163,10 @@ async fn a_connection_that_is_refused_has_sent_nothing_and_one_that_breaks_may_h
     let client = client_of(url).max_attempts(2).build().expect("a client");
     let error = client.user("user-a").delete().await.expect_err("it went away");
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
-    assert!(!error.is_nothing_sent() && !error.to_string().contains("nothing was sent"), "{error}");
+    assert!(
+        !error.nothing_was_sent() && !error.to_string().contains("nothing was sent"),
+        "{error}"
+    );
 }
 
 const GIB: u64 = 1 << 30;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keyward_core::{ApiKey, Refusal};
 
 use crate::Scope;
-use crate::operations::Operation;
+use crate::operations::{OPERATIONS, Operation};
 use crate::said::Said;
 
 /// What went wrong with a call.
@@ -49,7 +49,7 @@ pub enum ErrorKind {
     /// Something of that name is there already, or was changed meanwhile.
     Conflict,
     /// No connection was made. Nothing of this attempt was sent; whether an earlier one was, see
-    /// [`Error::is_nothing_sent`].
+    /// [`Error::nothing_was_sent`].
     Connection,
     /// The answer has not the shape that it is documented to have. See [`Error::drift_path`] and
     /// [`Error::drift_offset`].
@@ -196,7 +196,8 @@ impl Error {
         self.0.kind
     }
 
-    /// The operation that failed; none when the client could not be built.
+    /// The operation that failed; none when the client could not be built, and when a
+    /// [`RawItem`](crate::RawItem) could not be read.
     #[must_use]
     pub fn operation(&self) -> Option<&Operation> {
         self.0.operation.as_ref()
@@ -286,7 +287,7 @@ impl Error {
     ///
     /// Where this is `false`, the server may have got it.
     #[must_use]
-    pub fn is_nothing_sent(&self) -> bool {
+    pub fn nothing_was_sent(&self) -> bool {
         self.0.nothing_sent
     }
 
@@ -320,7 +321,7 @@ impl Error {
             // The detail has it.
             ErrorKind::Configuration => "",
             ErrorKind::Conflict => "choose another name, or look at what is there",
-            ErrorKind::Connection if self.is_nothing_sent() => {
+            ErrorKind::Connection if self.nothing_was_sent() => {
                 "check the address and the network; nothing was sent"
             }
             ErrorKind::Connection => "check the address and the network",
@@ -335,7 +336,7 @@ impl Error {
                 "keep to the organization's policy (a shorter life, a service-account key), or \
                  have an owner change it"
             }
-            ErrorKind::OutcomeUnknown if self.is_made_up() => {
+            ErrorKind::OutcomeUnknown if !self.has_reconcile() => {
                 "it was not repeated; look at what is there, delete what nobody knows, and call \
                  again"
             }
@@ -356,8 +357,9 @@ impl Error {
         }
     }
 
-    fn is_made_up(&self) -> bool {
-        self.operation().is_some_and(Operation::is_made_up)
+    /// Whether the call is one of the table's that make something: those have a `reconcile`.
+    fn has_reconcile(&self) -> bool {
+        self.operation().is_some_and(|operation| OPERATIONS.contains(operation))
     }
 }
 
@@ -530,7 +532,7 @@ mod tests {
             (Error::new(ErrorKind::Transport, "x"), false),
             (Error::new(ErrorKind::Timeout, "x"), false),
         ] {
-            assert_eq!(error.is_nothing_sent(), nothing, "{error}");
+            assert_eq!(error.nothing_was_sent(), nothing, "{error}");
             let says = error.to_string().contains("nothing was sent");
             assert_eq!(says, nothing && error.kind() == ErrorKind::Connection, "{error}");
         }

@@ -30,6 +30,24 @@
 //! - **It keeps to the server's rates.** All calls of an operation share one gate, which learns how
 //!   fast the server lets it go. See [`Pacing`].
 //! - **"All" is said by its name.** See [`Scopes`].
+//! - **Nothing is without end.** Answers are bounded in bytes, time and depth, and listings in pages
+//!   and bytes too; what is packed is not unpacked.
+//! - **Its progress is seen.** [`Pacing::observer`] is told of each wait and of each page.
+//! - **What OpenAI adds tomorrow can be called today,** with the same care: see [`Client::raw`].
+//!
+//! # Errors
+//!
+//! Each tells what happened, in which operation, and the fix, on one line. Whoever acts on them asks:
+//!
+//! | question | answer |
+//! |---|---|
+//! | must another key be loaded? | [`Error::is_unauthorized`]; a 401 alone does not say so |
+//! | must somebody change what the key may do? | [`Error::is_forbidden`], and which scopes: [`Error::missing_scopes`] |
+//! | may it have been done all the same? | [`Error::is_outcome_unknown`] |
+//! | can it have reached the server? | not if [`Error::nothing_was_sent`] |
+//! | is it worth trying later? | [`Error::is_retryable`], and when: [`Error::retry_after`] |
+//! | is a budget used up, a name taken, an answer of another shape? | [`Error::kind`] |
+//! | where is the answer not as documented? | [`Error::drift_path`], [`Error::drift_offset`] |
 //!
 //! # Features
 //!

@@ -129,7 +129,8 @@ fn has_words(text: &str, needle: &str) -> bool {
         let is_short = needle.len() < 3;
         let after = text[at + needle.len()..].chars().next();
         let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        !is_letter(before) && !(is_short && is_letter(after))
+        let goes_on = is_short && is_letter(after);
+        !is_letter(before) && !goes_on
     })
 }
 
@@ -226,7 +227,7 @@ mod tests {
 
     use super::{CODES, HINTS, Said};
     use crate::error::Answer;
-    use crate::{Error, ErrorKind};
+    use crate::{Error, ErrorKind, Scope};
 
     fn key() -> (String, ApiKey) {
         let text = keys::admin_key(&mut KeyRng::seeded(5));
@@ -240,7 +241,7 @@ mod tests {
         let mut shapes = vec![json!({"error": body}).to_string(), body.to_string()];
         match code {
             Some(code) => {
-                shapes.push(json!({"error": code, "error_description": message}).to_string())
+                shapes.push(json!({"error": code, "error_description": message}).to_string());
             }
             None => {
                 shapes.push(json!({"error": message}).to_string());
@@ -345,7 +346,7 @@ mod tests {
             for body in shapes(*code, message) {
                 let said = Said::decode(body.as_bytes(), &key);
                 assert_eq!(said.kind(*status), *kind, "{status} {body}");
-                let names = said.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>();
+                let names = said.scopes.iter().map(Scope::as_str).collect::<Vec<_>>();
                 if *message == SCOPES {
                     assert_eq!(
                         names,
@@ -399,7 +400,7 @@ mod tests {
         ] {
             let body = json!({"error": {"message": message}}).to_string();
             let said = Said::decode(body.as_bytes(), &key);
-            let names: Vec<_> = said.scopes.iter().map(|s| s.as_str()).collect();
+            let names: Vec<_> = said.scopes.iter().map(Scope::as_str).collect();
             assert_eq!(names, expected, "{message}");
         }
     }

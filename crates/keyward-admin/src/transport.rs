@@ -207,7 +207,7 @@ impl Transport {
                 Err(failure) => failure,
             };
             // What an earlier attempt has sent stays sent.
-            nothing_sent &= error.is_nothing_sent();
+            nothing_sent &= error.nothing_was_sent();
             let error = error.in_operation(operation).with_nothing_sent(nothing_sent);
             tracing::debug!(
                 %operation,

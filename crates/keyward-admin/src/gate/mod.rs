@@ -27,7 +27,14 @@ pub(crate) struct Gate {
     start: Instant,
     // Of the table's operations none is ever forgotten; of paths that callers made up, so many are
     // kept as `MOST_MADE_UP` allows. Each is of a bounded size.
-    endpoints: Mutex<HashMap<(&'static str, Cow<'static, str>), Arc<Endpoint>>>,
+    endpoints: Mutex<HashMap<Name, Arc<Endpoint>>>,
+}
+
+/// What a gate stands before.
+#[derive(Eq, Hash, PartialEq)]
+struct Name {
+    method: &'static str,
+    path: Cow<'static, str>,
 }
 
 /// The longest wait that is asked for exceeds what the caller allows.
@@ -117,9 +124,9 @@ impl Gate {
 
     fn endpoint(&self, operation: &Operation) -> Arc<Endpoint> {
         let mut endpoints = lock(&self.endpoints);
-        let mut key = (operation.method, operation.path.clone());
+        let mut name = Name { method: operation.method, path: operation.path.clone() };
         let made_up = operation.is_made_up();
-        if made_up && !endpoints.contains_key(&key) {
+        if made_up && !endpoints.contains_key(&name) {
             let kept = |endpoints: &HashMap<_, Arc<Endpoint>>| {
                 endpoints.values().filter(|endpoint| endpoint.made_up).count()
             };
@@ -133,10 +140,10 @@ impl Gate {
                 });
             }
             if kept(&endpoints) >= MOST_MADE_UP {
-                key = ("", Cow::Borrowed("all the others"));
+                name = Name { method: "", path: Cow::Borrowed("all the others") };
             }
         }
-        let endpoint = endpoints.entry(key).or_insert_with(|| {
+        let endpoint = endpoints.entry(name).or_insert_with(|| {
             let controller =
                 Controller::new(FIRST_IN_FLIGHT, self.pacing.in_flight(), self.pacing.cap());
             Arc::new(Endpoint {
@@ -175,7 +182,7 @@ impl Gate {
             }
             Event::Resumed { operation } => tracing::debug!(%operation, "resumed"),
             Event::Learned { operation, rate } => {
-                tracing::debug!(%operation, rate = *rate, "learned")
+                tracing::debug!(%operation, rate = *rate, "learned");
             }
         }
         self.pacing.tell(event);

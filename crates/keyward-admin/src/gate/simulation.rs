@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Gate, Outcome};
-use crate::operations::{self, Operation};
+use crate::operations::{self, Effect, Operation};
 use crate::pacing::{Event, Pacing, Why};
 
 const OPERATION: &Operation = &operations::USER_GET;
