@@ -1,0 +1,277 @@
+//! [`AuditEvent`]: what was done, when, by whom, and what else is told of it.
+
+use std::fmt;
+
+use keyward_core::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::page::Listed;
+use crate::wire::{Tolerated, lenient, lenient_struct, open_enum};
+use crate::{
+    AuditEventId, AuditEventType, KeyOwnerKind, ProjectId, Scope, ServiceAccountId, UserId,
+};
+
+/// Something that was done.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuditEvent {
+    /// The id.
+    pub id: AuditEventId,
+    /// What was done.
+    pub event_type: Option<AuditEventType>,
+    /// When.
+    pub effective_at: Option<Timestamp>,
+    /// In which project; none when it was done to the organization.
+    pub project: Option<AuditProject>,
+    /// By whom.
+    pub actor: Option<AuditActor>,
+    /// What else is told of it, in the field that is named as the type is. Many types have none.
+    pub payload: Option<AuditPayload>,
+}
+
+impl AuditEvent {
+    /// What was done to a key, if it was something of the sort `api_key.created`.
+    #[must_use]
+    pub fn api_key_change(&self) -> Option<ApiKeyChange> {
+        let change = self.change("api_key.")?;
+        let Asked { scopes, .. } = change.data.or(change.changes_requested).unwrap_or_default();
+        Some(ApiKeyChange { id: change.id, scopes })
+    }
+
+    /// What was done to a service account, if it was something of the sort
+    /// `service_account.created`.
+    #[must_use]
+    pub fn service_account_change(&self) -> Option<ServiceAccountChange> {
+        let change = self.change("service_account.")?;
+        let Asked { role, .. } = change.data.or(change.changes_requested).unwrap_or_default();
+        Some(ServiceAccountChange { id: change.id.map(ServiceAccountId::from), role })
+    }
+
+    fn change(&self, of: &str) -> Option<Change> {
+        let is_of = self.event_type.as_ref()?.as_str().starts_with(of);
+        if !is_of {
+            return None;
+        }
+        serde_json::from_str(self.payload.as_ref()?.json()).ok()
+    }
+}
+
+impl Listed for AuditEvent {
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+/// An event is read in one walk, and of its payload nothing but where it ends.
+impl<'de> Deserialize<'de> for AuditEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EventVisitor;
+
+        impl<'de> Visitor<'de> for EventVisitor {
+            type Value = AuditEvent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an audit event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AuditEvent, A::Error> {
+                walk(map)
+            }
+        }
+
+        deserializer.deserialize_map(EventVisitor)
+    }
+}
+
+fn walk<'de, A: MapAccess<'de>>(mut map: A) -> Result<AuditEvent, A::Error> {
+    let mut id: Option<String> = None;
+    let mut event_type: Option<AuditEventType> = None;
+    let mut effective_at = None;
+    let mut project = None;
+    let mut actor = None;
+    let mut payload = None;
+    // What may turn out to be the payload, while the type has not come.
+    let mut candidates: Vec<(String, Box<RawValue>)> = Vec::new();
+    while let Some(name) = map.next_key::<String>()? {
+        match name.as_str() {
+            "id" => id = map.next_value::<Tolerated<_>>()?.0,
+            "type" => {
+                event_type = map.next_value::<Tolerated<_>>()?.0;
+                let is_named_so = |name: &str| is_of_type(name, event_type.as_ref());
+                let found = candidates.drain(..).find(|(name, _)| is_named_so(name));
+                payload = found.map(|(_, json)| json).or(payload);
+            }
+            "effective_at" => effective_at = map.next_value::<Tolerated<_>>()?.0,
+            "project" => project = map.next_value::<Tolerated<_>>()?.0,
+            "actor" => actor = map.next_value::<Tolerated<_>>()?.0,
+            name if is_of_type(name, event_type.as_ref()) => payload = Some(map.next_value()?),
+            _ if event_type.is_none() => candidates.push((name, map.next_value()?)),
+            _ => drop(map.next_value::<IgnoredAny>()?),
+        }
+    }
+    let id = id.filter(|id| !id.is_empty()).ok_or_else(|| A::Error::custom("no id"))?;
+    let payload = payload.filter(|json| json.get() != "null").map(AuditPayload);
+    Ok(AuditEvent { id: id.into(), event_type, effective_at, project, actor, payload })
+}
+
+fn is_of_type(name: &str, event_type: Option<&AuditEventType>) -> bool {
+    event_type.is_some_and(|event_type| event_type.as_str() == name)
+}
+
+/// What else is told of an event: JSON that is different for each type, as the server wrote it.
+///
+/// `Debug` shows how long it is, since there may be anything in it.
+#[derive(Clone)]
+pub struct AuditPayload(Box<RawValue>);
+
+impl AuditPayload {
+    /// The JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl fmt::Debug for AuditPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuditPayload({} bytes)", self.json().len())
+    }
+}
+
+/// What was done to a key. It comes from [`AuditEvent::api_key_change`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiKeyChange {
+    /// The key, by the id that audit logs track it by.
+    pub id: Option<String>,
+    /// What it may do from now on; none when that was not asked for.
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// What was done to a service account. It comes from [`AuditEvent::service_account_change`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServiceAccountChange {
+    /// The service account.
+    pub id: Option<ServiceAccountId>,
+    /// Its role from now on, `owner` or `member`; none when that was not asked for.
+    pub role: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    #[serde(default, deserialize_with = "lenient")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    data: Option<Asked>,
+    #[serde(default, deserialize_with = "lenient")]
+    changes_requested: Option<Asked>,
+}
+
+#[derive(Default, Deserialize)]
+struct Asked {
+    #[serde(default, deserialize_with = "lenient")]
+    scopes: Option<Vec<Scope>>,
+    #[serde(default, deserialize_with = "lenient")]
+    role: Option<String>,
+}
+
+/// The project in which something was done.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AuditProject {
+    /// The id.
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<ProjectId>,
+    /// The name.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+}
+
+/// Who did something.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AuditActor {
+    /// A person at a screen, or the holder of a key.
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    pub kind: Option<AuditActorKind>,
+    /// The person, and from where.
+    #[serde(default, deserialize_with = "lenient")]
+    pub session: Option<AuditActorSession>,
+    /// The key.
+    #[serde(default, deserialize_with = "lenient")]
+    pub api_key: Option<AuditActorKey>,
+}
+
+open_enum! {
+    /// As what somebody did something.
+    pub enum AuditActorKind {
+        /// As the holder of a key.
+        ApiKey = "api_key",
+        /// As a person who is logged in.
+        Session = "session",
+    }
+}
+
+/// A person who is logged in.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AuditActorSession {
+    /// The person.
+    #[serde(default, deserialize_with = "lenient")]
+    pub user: Option<AuditActorUser>,
+    /// From where.
+    #[serde(default, deserialize_with = "lenient")]
+    pub ip_address: Option<String>,
+}
+
+/// A key with which something was done.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AuditActorKey {
+    /// The key, by the id that audit logs track it by.
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<String>,
+    /// A person's or a service account's.
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    pub kind: Option<KeyOwnerKind>,
+    /// The person.
+    #[serde(default, deserialize_with = "lenient")]
+    pub user: Option<AuditActorUser>,
+    /// The service account.
+    #[serde(default, deserialize_with = "lenient")]
+    pub service_account: Option<AuditActorServiceAccount>,
+}
+
+/// A person who did something.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AuditActorUser {
+    /// The id.
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<UserId>,
+    /// The address.
+    #[serde(default, deserialize_with = "lenient")]
+    pub email: Option<String>,
+}
+
+/// A service account that did something.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct AuditActorServiceAccount {
+    /// The id.
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<ServiceAccountId>,
+}
+
+lenient_struct!(
+    Asked,
+    AuditActor,
+    AuditActorKey,
+    AuditActorServiceAccount,
+    AuditActorSession,
+    AuditActorUser,
+    AuditProject,
+);
