@@ -121,12 +121,13 @@ impl Organization {
         self.audit_events.push(AuditEvent { id, kind, at, project: None, actor, payload });
     }
 
-    /// Adds `count` events, a minute apart, the last of them now; each type comes in its turn.
-    /// Tells their ids, the newest first.
-    pub(super) fn add_samples(&mut self, count: usize, now: u64) -> Vec<String> {
-        let mut ids = Vec::with_capacity(count);
-        for n in 0..count {
-            let kind = TYPES[n % TYPES.len()];
+    /// Adds events of these types at these moments. Tells their ids.
+    pub(super) fn add_samples(
+        &mut self,
+        samples: impl IntoIterator<Item = (&'static str, u64)>,
+    ) -> Vec<String> {
+        let mut ids = Vec::new();
+        for (n, (kind, at)) in samples.into_iter().enumerate() {
             // Every third happens to a project, and every other is done by a key.
             let projects = self.projects.len();
             let project =
@@ -135,13 +136,11 @@ impl Organization {
                 0 => Actor::Session(self.users[n % self.users.len()].id.clone()),
                 _ => Actor::ApiKey(self.keys[n % self.keys.len()].id.clone()),
             };
-            let at = now.saturating_sub(60 * (count - 1 - n) as u64);
             let id = self.new_id("audit_log-");
             ids.push(id.clone());
             let payload = sample(kind, n);
             self.audit_events.push(AuditEvent { id, kind, at, project, actor, payload });
         }
-        ids.reverse();
         ids
     }
 }

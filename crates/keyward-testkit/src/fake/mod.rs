@@ -340,7 +340,28 @@ impl FakeOpenAi {
     /// start with `tenant.`. The tenant's are listed with `tenant_only` alone, and so are
     /// `role.bound_to_resource` and `role.unbound_from_resource`.
     pub fn seed_audit_events(&self, count: usize) -> Vec<String> {
-        self.shared.organization().add_samples(count, self.clock().now())
+        let now = self.clock().now();
+        let sample = |n: usize| {
+            let kind = audit_events::TYPES[n % audit_events::TYPES.len()];
+            (kind, now.saturating_sub(60 * (count - 1 - n) as u64))
+        };
+        let mut ids = self.shared.organization().add_samples((0..count).map(sample));
+        ids.reverse();
+        ids
+    }
+
+    /// Adds an event of one type to the audit log at each of these moments, in this order, and tells
+    /// their ids. Of two events of one second the log lists the one that was added later first.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such type.
+    pub fn seed_audit_events_at(&self, event_type: &str, unix_seconds: &[u64]) -> Vec<String> {
+        let Some(kind) = audit_events::TYPES.iter().find(|known| **known == event_type) else {
+            panic!("no such type of event: {event_type}")
+        };
+        let samples = unix_seconds.iter().map(|at| (*kind, *at));
+        self.shared.organization().add_samples(samples)
     }
 
     /// Has the invited accept, and tells the id of the person that they are then.
