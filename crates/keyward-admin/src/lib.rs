@@ -27,6 +27,8 @@
 //! - **"Deleted" and "none" are never guesses.** A deletion is believed when the server says so, and
 //!   `reconcile` is an error where it cannot tell.
 //! - **A list is whole or an error.** See [`Pages`].
+//! - **Much is listed at once** where there is much: an audit log in windows of time
+//!   ([`AuditExport`]), the same of many projects ([`FanOut`]).
 //! - **It keeps to the server's rates.** All calls of an operation share one gate, which learns how
 //!   fast the server lets it go. See [`Pacing`].
 //! - **"All" is said by its name.** See [`Scopes`].
@@ -62,6 +64,7 @@ pub use keyward_core::{
 
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::error::{Error, ErrorKind};
+pub use crate::fan_out::{FanOut, ProjectError};
 pub use crate::ids::{
     AdminKeyId, ApiKeyId, AuditEventId, CertificateId, ExternalKeyId, ExternalStorageId,
     FederationRuleId, GroupId, InviteId, ProjectId, RateLimitId, RoleId, ServiceAccountId,
@@ -77,8 +80,13 @@ pub use crate::resources::admin_keys::{AdminApiKey, AdminKeyHandle, AdminKeys, N
 pub use crate::resources::audit_event_types::AuditEventType;
 pub use crate::resources::audit_logs::{
     ApiKeyChange, AuditActor, AuditActorKey, AuditActorKind, AuditActorServiceAccount,
-    AuditActorSession, AuditActorUser, AuditEvent, AuditLogQuery, AuditLogs, AuditPayload,
-    AuditProject, ServiceAccountChange,
+    AuditActorSession, AuditActorUser, AuditCursor, AuditDetails, AuditEvent, AuditExport,
+    AuditLogQuery, AuditLogs, AuditNamed, AuditPayload, AuditProject, CertificateChange,
+    CertificatesChange, CheckpointPermissionChange, ExternalKeyChange, ExternalStorageChange,
+    GroupChange, InviteChange, IpAllowlistChange, IpAllowlistConfigChange, LoginOutcome,
+    OrganizationChange, ProjectChange, RateLimitChange, RoleAssignmentChange, RoleBindingChange,
+    RoleBindingSource, RoleChange, ScimChange, ServiceAccountChange, UserChange,
+    WorkloadIdentityMappingChange, WorkloadIdentityProviderChange,
 };
 pub use crate::resources::certificates::{
     Certificate, CertificateDetails, CertificateHandle, Certificates, NewCertificate,
@@ -162,6 +170,7 @@ pub use crate::scopes::{Scope, ScopeList, Scopes};
 mod client;
 mod decode;
 mod error;
+mod fan_out;
 mod gate;
 mod ids;
 mod mint;

@@ -185,6 +185,19 @@ impl<T: Listed> Pages<T> {
         Ok(all)
     }
 
+    /// The cursor of the page that would be asked for next, if there is one and it has one.
+    pub(crate) fn next_cursor(&self) -> Option<&str> {
+        match &self.state {
+            State::Next(after) => after.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn is_at_its_end(&self) -> bool {
+        self.items.is_empty() && matches!(self.state, State::Done)
+    }
+
     fn fetch(&self, after: Option<String>) -> Fetch {
         let client = self.client.clone();
         let mut call = self.call.clone();

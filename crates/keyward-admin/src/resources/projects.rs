@@ -8,7 +8,7 @@ use crate::page::Listed;
 use crate::transport::Call;
 use crate::wire::{lenient, open_enum, required_id};
 use crate::{
-    ApiKeyId, Client, DataRetentionHandle, Error, GroupId, HostedToolPermissionsHandle,
+    ApiKeyId, Client, DataRetentionHandle, Error, FanOut, GroupId, HostedToolPermissionsHandle,
     ModelPermissionsHandle, Pages, ProjectApiKeyHandle, ProjectApiKeys, ProjectCertificates,
     ProjectGroupHandle, ProjectGroups, ProjectId, ProjectUserHandle, ProjectUsers, RateLimits,
     RoleHandle, RoleId, Roles, ServiceAccountHandle, ServiceAccountId, ServiceAccounts,
@@ -131,6 +131,40 @@ impl Projects {
     /// Lists those in use and those archived.
     pub fn list_with_archived(&self) -> Pages<Project> {
         self.pages(true)
+    }
+
+    /// Lists something of each project in use, several projects at once, while they are listed.
+    ///
+    /// ```
+    /// # async fn example(client: &keyward_admin::Client) -> Result<(), keyward_admin::ProjectError> {
+    /// // Every key of the organization that does not expire.
+    /// let mut keys = client.projects().each(|project| project.api_keys().list());
+    /// while let Some(found) = keys.next().await {
+    ///     let (project, key) = found?;
+    ///     if key.expires_at.is_none() {
+    ///         println!("{project}: {}", key.id);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[allow(private_bounds, reason = "only what this crate lists can be listed")]
+    pub fn each<T: Listed>(
+        &self,
+        list: impl Fn(ProjectHandle) -> Pages<T> + Send + 'static,
+    ) -> FanOut<T> {
+        FanOut::of_listed(self.client.clone(), self.list(), list)
+    }
+
+    /// Lists something of each of these projects, several projects at once.
+    #[allow(private_bounds, reason = "only what this crate lists can be listed")]
+    pub fn each_of<T: Listed>(
+        &self,
+        projects: impl IntoIterator<Item = impl Into<ProjectId>>,
+        list: impl Fn(ProjectHandle) -> Pages<T> + Send + 'static,
+    ) -> FanOut<T> {
+        let ids = projects.into_iter().map(Into::into).collect();
+        FanOut::of_ids(self.client.clone(), ids, list)
     }
 
     /// Makes one. It is sent once.

@@ -65,7 +65,7 @@ fn fields(object: &mut Value) -> &mut serde_json::Map<String, Value> {
 }
 
 /// What stands at the ends of an object, as `Debug` shows it; `object` says nothing.
-fn leaves(json: &Value) -> Vec<String> {
+pub(crate) fn leaves(json: &Value) -> Vec<String> {
     match json {
         Value::Object(fields) => fields
             .iter()
@@ -83,7 +83,7 @@ fn leaves(json: &Value) -> Vec<String> {
     }
 }
 
-fn pointers(json: &Value) -> Vec<String> {
+pub(crate) fn pointers(json: &Value) -> Vec<String> {
     let below = |name: String, value: &Value| {
         let mut all = vec![format!("/{name}")];
         all.extend(pointers(value).iter().map(|p| format!("/{name}{p}")));

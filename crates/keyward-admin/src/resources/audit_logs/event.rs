@@ -9,9 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::page::Listed;
 use crate::wire::{Tolerated, lenient, lenient_struct, open_enum};
-use crate::{
-    AuditEventId, AuditEventType, KeyOwnerKind, ProjectId, Scope, ServiceAccountId, UserId,
-};
+use crate::{AuditEventId, AuditEventType, KeyOwnerKind, ProjectId, ServiceAccountId, UserId};
 
 /// Something that was done.
 #[derive(Clone, Debug)]
@@ -29,33 +27,6 @@ pub struct AuditEvent {
     pub actor: Option<AuditActor>,
     /// What else is told of it, in the field that is named as the type is. Many types have none.
     pub payload: Option<AuditPayload>,
-}
-
-impl AuditEvent {
-    /// What was done to a key, if it was something of the sort `api_key.created`.
-    #[must_use]
-    pub fn api_key_change(&self) -> Option<ApiKeyChange> {
-        let change = self.change("api_key.")?;
-        let Asked { scopes, .. } = change.data.or(change.changes_requested).unwrap_or_default();
-        Some(ApiKeyChange { id: change.id, scopes })
-    }
-
-    /// What was done to a service account, if it was something of the sort
-    /// `service_account.created`.
-    #[must_use]
-    pub fn service_account_change(&self) -> Option<ServiceAccountChange> {
-        let change = self.change("service_account.")?;
-        let Asked { role, .. } = change.data.or(change.changes_requested).unwrap_or_default();
-        Some(ServiceAccountChange { id: change.id.map(ServiceAccountId::from), role })
-    }
-
-    fn change(&self, of: &str) -> Option<Change> {
-        let is_of = self.event_type.as_ref()?.as_str().starts_with(of);
-        if !is_of {
-            return None;
-        }
-        serde_json::from_str(self.payload.as_ref()?.json()).ok()
-    }
 }
 
 impl Listed for AuditEvent {
@@ -138,44 +109,6 @@ impl fmt::Debug for AuditPayload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AuditPayload({} bytes)", self.json().len())
     }
-}
-
-/// What was done to a key. It comes from [`AuditEvent::api_key_change`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ApiKeyChange {
-    /// The key, by the id that audit logs track it by.
-    pub id: Option<String>,
-    /// What it may do from now on; none when that was not asked for.
-    pub scopes: Option<Vec<Scope>>,
-}
-
-/// What was done to a service account. It comes from [`AuditEvent::service_account_change`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServiceAccountChange {
-    /// The service account.
-    pub id: Option<ServiceAccountId>,
-    /// Its role from now on, `owner` or `member`; none when that was not asked for.
-    pub role: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Change {
-    #[serde(default, deserialize_with = "lenient")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    data: Option<Asked>,
-    #[serde(default, deserialize_with = "lenient")]
-    changes_requested: Option<Asked>,
-}
-
-#[derive(Default, Deserialize)]
-struct Asked {
-    #[serde(default, deserialize_with = "lenient")]
-    scopes: Option<Vec<Scope>>,
-    #[serde(default, deserialize_with = "lenient")]
-    role: Option<String>,
 }
 
 /// The project in which something was done.
@@ -267,7 +200,6 @@ pub struct AuditActorServiceAccount {
 }
 
 lenient_struct!(
-    Asked,
     AuditActor,
     AuditActorKey,
     AuditActorServiceAccount,

@@ -82,6 +82,11 @@ impl AuditLogQuery {
         self
     }
 
+    pub(super) fn has_times(&self) -> bool {
+        let is_time = |name: &str| name == "before" || name.starts_with("effective_at");
+        self.filters.iter().any(|(name, _)| is_time(name))
+    }
+
     pub(super) fn call(&self) -> Call {
         let call = Call::new(operations::AUDIT_LOGS_LIST, []).query("limit", PAGE);
         self.filters.iter().fold(call, |call, (name, value)| call.query(name, value))
