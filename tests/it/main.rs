@@ -1,7 +1,9 @@
 //! What the crates promise together, on the fake organization and as processes.
 
+mod admin_audit_export;
 mod admin_drift;
 mod admin_errors;
+mod admin_fan_out;
 mod admin_guards;
 mod admin_mint;
 mod admin_operations;
