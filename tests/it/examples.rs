@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use keyward_admin::{
     NewProject, NewServiceAccount, NewServiceAccountKey, OPERATIONS, Scope, Scopes,
@@ -13,7 +14,7 @@ use keyward_admin::{
 use keyward_core::ApiKey;
 use keyward_testkit::keys::{self, KeyRng};
 use keyward_testkit::leak::LeakDetector;
-use keyward_testkit::{CANARY, Canary, FakeOpenAi, assert_no_leak};
+use keyward_testkit::{CANARY, Canary, FakeOpenAi, Fault, FaultAction, assert_no_leak};
 
 use crate::fixture::admin_key;
 
@@ -229,6 +230,121 @@ async fn admin_tour_calls_every_operation_and_nothing_else() {
     assert_eq!(called, table);
     for secret in org.live_key_values() {
         assert_no_leak!(&secret, [("stdout", &output.stdout), ("stderr", &output.stderr)]);
+    }
+}
+
+#[tokio::test]
+async fn export_audit_log_writes_every_event_once_however_often_it_is_killed() {
+    const START: u64 = 1_790_000_000;
+
+    // Slow enough that it can be killed in the middle.
+    let org = FakeOpenAi::builder().page_size_limit(5).latency(Duration::from_millis(60));
+    let org = org.start().await.expect("a fake");
+    let times: Vec<_> = (0..900).map(|n| START + n * 7 / 3).collect();
+    let expected = org.seed_audit_events_at("api_key.created", &times);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (key_file, log) = (dir.path().join("admin-key"), dir.path().join("audit.jsonl"));
+    let cursor = dir.path().join("cursor");
+    std::fs::write(&key_file, org.admin_key()).expect("a file");
+    private(&key_file);
+    std::fs::write(&log, "{\"id\":\"of an earlier month\"}\n").expect("a file");
+    let export = || {
+        let mut command = example("export_audit_log");
+        command.args(["--base-url", &org.base_url(), "--windows", "2", "--key-file"]);
+        command.arg(&key_file).arg("--cursor-file").arg(&cursor).env("RUST_LOG", "trace");
+        command.args(["--since", "2026-09-21T00:00:00Z", "--until", "2026-09-22T00:00:00Z"]);
+        command
+    };
+    // How much is in the log, and how much of that the cursor file knows of.
+    let length = || std::fs::metadata(&log).expect("the log").len();
+    let noted = || {
+        let text = std::fs::read_to_string(&cursor).unwrap_or_default();
+        let note: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        note["written"].as_u64().unwrap_or(0)
+    };
+
+    let mut killed = 0;
+    for n in 0..5 {
+        let mut command = export();
+        command.arg("--output").arg(&log).stdout(Stdio::null()).stderr(Stdio::null());
+        let (length_before, noted_before) = (length(), noted());
+        let mut running = Running(command.spawn().expect("a program"));
+        // Not at a moment that it could choose: when something was written, or noted too.
+        for _ in 0..2_000 {
+            let is_due = if n % 2 == 0 { length() > length_before } else { noted() > noted_before };
+            if is_due || running.0.try_wait().expect("a state").is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.0.kill().expect("a kill");
+        killed += usize::from(!running.0.wait().expect("an end").success());
+    }
+    assert!(killed > 0 && noted() > 100, "it was never killed at work");
+    let last = run(export().arg("--output").arg(&log));
+    assert!(last.status.success(), "{}", text(&last.stderr));
+    assert!(last.stdout.is_empty());
+
+    let lines = std::fs::read_to_string(&log).expect("the log");
+    let events: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(events[0]["id"], "of an earlier month", "what is there is kept");
+    let ids: Vec<_> =
+        events[1..].iter().map(|event| event["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(events[1]["type"], "api_key.created");
+    assert_eq!(events[1]["effective_at"], START);
+    assert_eq!(events[1]["payload"]["data"]["scopes"][0], "api.all.read");
+    assert_eq!(events[1]["actor"]["type"], "session");
+
+    // Nothing is left to be told.
+    let nothing = run(&mut export());
+    assert!(nothing.status.success() && nothing.stdout.is_empty(), "{}", text(&nothing.stderr));
+    // A cursor file that is none is told, and not written over.
+    std::fs::write(&cursor, org.admin_key()).expect("a file");
+    let broken = run(&mut export());
+    assert!(!broken.status.success() && text(&broken.stderr).contains("not a cursor"));
+    std::fs::remove_file(&cursor).expect("a file");
+    let again = run(&mut export());
+    assert_eq!(text(&again.stdout).lines().count(), expected.len());
+    let cursor = std::fs::read(&cursor).expect("a cursor");
+    for (label, output) in [("last", &last), ("broken", &broken), ("again", &again)] {
+        assert_no_leak!(&org.admin_key(), [(label, &output.stdout), (label, &output.stderr)]);
+    }
+    assert_no_leak!(&org.admin_key(), [("the log", &lines), ("the cursor", &cursor)]);
+}
+
+#[tokio::test]
+async fn export_audit_log_tells_what_is_missing() {
+    let org = FakeOpenAi::builder().page_size_limit(5).start().await.expect("a fake");
+    org.seed_audit_events_at("login.succeeded", &[1_790_000_000; 7]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let key_file = dir.path().join("admin-key");
+    std::fs::write(&key_file, org.admin_key()).expect("a file");
+    private(&key_file);
+    let export = |args: &[&str]| {
+        let mut command = example("export_audit_log");
+        command.args(["--base-url", &org.base_url(), "--key-file"]).arg(&key_file);
+        run(command.args(["--until", "2027-01-01"]).args(args))
+    };
+    let of = |action: FaultAction| {
+        org.clear_faults();
+        org.fault(Fault::on("GET", "/organization/audit_logs").always().then(action));
+    };
+
+    assert!(text(&export(&[]).stderr).contains("--since"));
+    of(FaultAction::MissingFields { fields: vec!["id".to_owned()] });
+    let unreadable = export(&["--since", "2026-01-01"]);
+    assert!(!unreadable.status.success());
+    assert!(text(&unreadable.stderr).contains("7 events could not be read"));
+    let lines = text(&unreadable.stdout);
+    assert_eq!(lines.lines().filter(|line| line.starts_with("{\"unreadable\":")).count(), 7);
+    of(FaultAction::StatusBefore { code: 403 });
+    let refused = export(&["--since", "2026-01-01"]);
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(text(&refused.stderr).contains("not permitted"), "{}", text(&refused.stderr));
+    for output in [unreadable, refused] {
+        assert_no_leak!(&org.admin_key(), [("stdout", output.stdout), ("stderr", output.stderr)]);
     }
 }
 
