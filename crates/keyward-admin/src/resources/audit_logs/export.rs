@@ -207,7 +207,7 @@ impl AuditExport {
             Ok((page, next)) => self.windows.page(window, page.items, next),
             // So many at once are too many, if there were others.
             Err(e) if e.kind() == ErrorKind::Throttled && self.windows.fetching() > 1 => {
-                self.in_flight = (self.in_flight / 2).max(1);
+                self.in_flight = self.in_flight.min(self.windows.fetching() / 2);
                 self.windows.again(window);
             }
             Err(error) => {
