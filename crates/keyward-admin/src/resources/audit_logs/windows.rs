@@ -142,6 +142,8 @@ impl Windows {
     pub(super) fn page(&mut self, id: u64, items: Vec<Item>, next: Option<String>) {
         let Some(n) = self.windows.iter().position(|w| w.id == id) else { return };
         let times = Times::of(&items);
+        // The cursor's own event must stay within the filter.
+        let may_divide = items.last().is_some_and(|item| time_of(item).is_some());
         let window = &mut self.windows[n];
         let (from, to) = (window.from.saturating_sub(1), window.to);
         if times.is_some_and(|times| times.oldest < from || times.newest > to) {
@@ -169,7 +171,9 @@ impl Windows {
         window.state = State::Waiting;
         if let Some(times) = times {
             self.page_len = times.count;
-            self.divide(n, times);
+            if may_divide {
+                self.divide(n, times);
+            }
         }
     }
 
