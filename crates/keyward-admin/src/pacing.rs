@@ -10,10 +10,19 @@ use crate::operations::Operation;
 /// How a [`Client`](crate::Client) keeps to the rates that the server allows.
 ///
 /// Each operation has a gate that all calls of a client, and of its clones, pass in the order in
-/// which they came. It begins with a few requests at once and doubles them while all goes well;
+/// which they came. It begins with eight requests at once and doubles them while all goes well;
 /// nothing else slows a server that does not throttle. At the first 429 all wait together, as long
 /// as the server asks or else for a moment that doubles; then one request tries, and the next ones
 /// follow at the rate that the gate has learned and carefully tries to raise.
+///
+/// # A `Retry-After` of whole seconds
+///
+/// It is obeyed by all, and it has its price: a bucket that is full again after a fraction of the
+/// second that the server asks for runs over for the rest. Two 429s are what it takes to learn a
+/// rate that nobody tells, so of 600 calls at 50 a second no client that obeys gets more than 0.86
+/// of what the bucket would give if it holds one request, 0.88 if it holds ten, and all of it if it
+/// holds fifty. The gate therefore goes slower to its second 429 where the server asks so, learns
+/// the rate from it to within a few per cent, and stays below that.
 ///
 /// # Example
 ///

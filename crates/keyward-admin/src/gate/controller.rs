@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use super::bucket::{Burst, Learning, Paced, Stakes, TICK, Trace};
+
 /// A moment: seconds since the gate was made.
 pub(crate) type Moment = f64;
 
@@ -59,21 +61,10 @@ pub(crate) struct Change {
 }
 
 /// A back-off begins here: five tokens of a bucket of 50 a second.
-const FIRST_PAUSE: f64 = 0.1;
+pub(super) const FIRST_PAUSE: f64 = 0.1;
 const LONGEST_PAUSE: f64 = 60.0;
 /// A pause as long as this ends with one request alone.
 const PROBED_PAUSE: f64 = 0.25;
-/// How much faster each request comes than the one before, while the rate is searched.
-const RAMP: f64 = 1.5;
-/// Timers are no finer than this.
-const TICK: f64 = 0.002;
-/// Below the measured rate by so much: 429s then come from creeping up, not from chance.
-const MARGIN: f64 = 0.01;
-/// What creeping up adds in a step.
-const CREEP: f64 = 0.01;
-/// No step above the ceiling before so many times the last pause have passed, so that pauses cost
-/// 5 % at most.
-const HOLD_PAUSES: f64 = 20.0;
 
 #[derive(Debug)]
 pub(crate) struct Controller {
@@ -114,6 +105,8 @@ struct Span {
     ok: u64,
     /// Of the `ok`, those that were under way when it began.
     strays: u64,
+    /// When the last of the `ok` was sent.
+    last_ok: Moment,
 }
 
 #[derive(Debug)]
@@ -121,55 +114,6 @@ enum Phase {
     Open,
     Learning(Learning),
     Paced(Paced),
-}
-
-/// After the first 429: one request after the other, each sooner, until the next 429.
-#[derive(Debug)]
-struct Learning {
-    rate: f64,
-    next: Moment,
-    last: Moment,
-    /// The last one went when its time had come: it was neither the window nor a lack of callers
-    /// that held it back.
-    on_pace: bool,
-    burst: Burst,
-    trace: Trace,
-}
-
-/// What a bucket gave that was full at first.
-#[derive(Clone, Copy, Debug)]
-struct Burst {
-    got_through: f64,
-    lasted: f64,
-}
-
-/// The likeness of the bucket.
-#[derive(Debug)]
-struct Paced {
-    rate: f64,
-    level: f64,
-    at: Moment,
-    burst: Burst,
-    /// The size that follows from the burst has turned out to be no more than this.
-    most_size: f64,
-    /// Rates up to here may well be the server's; above is unlikely.
-    ceiling: f64,
-    step: f64,
-    /// Successes before the next step up.
-    step_at: u64,
-    /// No step above the ceiling before this.
-    since: Moment,
-    /// Requests since it was last taken for full, if it was.
-    since_full: f64,
-    trace: Trace,
-}
-
-/// When requests were sent since the bucket was empty, in a bounded number of groups.
-#[derive(Debug)]
-struct Trace {
-    start: Moment,
-    groups: Vec<(Moment, f64)>,
-    size: f64,
 }
 
 impl Controller {
@@ -188,7 +132,7 @@ impl Controller {
             episode: 0,
             failures: 0,
             remaining: None,
-            span: Span { start: 0.0, first: 0, not_ok: 0, ok: 0, strays: 0 },
+            span: Span::from(0.0, 0),
             idle_since: 0.0,
             phase: Phase::Open,
         }
@@ -227,7 +171,7 @@ impl Controller {
         match &mut self.phase {
             Phase::Open => {
                 if self.in_flight == 0 && now - self.idle_since > 1.0 {
-                    self.span = Span { start: now, first: number, not_ok: 0, ok: 0, strays: 0 };
+                    self.span = Span::from(now, number);
                 }
             }
             Phase::Learning(learning) => {
@@ -280,17 +224,13 @@ impl Controller {
                     self.probe = Probe::None;
                     change.resumed = true;
                 }
-                if ticket.number >= self.span.first {
+                if ticket.number >= self.episode {
                     self.span.ok += 1;
-                    if ticket.number >= self.episode {
-                        self.failures = 0;
-                        self.faster(now);
-                    } else {
-                        self.span.strays += 1;
-                        if let Phase::Paced(paced) = &mut self.phase {
-                            paced.level -= 1.0;
-                        }
-                    }
+                    self.span.last_ok = self.span.last_ok.max(ticket.sent);
+                    self.failures = 0;
+                    self.faster(now);
+                } else {
+                    self.stray(ticket);
                 }
                 let more = match &self.phase {
                     Phase::Open if ticket.busy => 1.0,
@@ -304,12 +244,7 @@ impl Controller {
                 let asked = retry_after.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0);
                 if ticket.number < self.episode {
                     // The same empty bucket, told by a request that was under way.
-                    if let Phase::Learning(learning) = &mut self.phase
-                        && ticket.number < self.span.first
-                    {
-                        // It had been counted among those that would get through.
-                        learning.burst.got_through -= 1.0;
-                    }
+                    self.still_empty(ticket.sent);
                     if let Some(asked) = asked {
                         self.until = self.until.max(now + asked.min(self.max_pause));
                     }
@@ -322,7 +257,7 @@ impl Controller {
                     // It told nothing; the next one tries.
                     self.probe = Probe::Needed;
                 }
-                if ticket.number >= self.span.first.max(self.episode) {
+                if ticket.number >= self.episode {
                     self.span.not_ok += 1;
                 }
             }
@@ -330,30 +265,38 @@ impl Controller {
         change
     }
 
-    fn faster(&mut self, now: Moment) {
+    /// One that was under way at a 429 was taken nevertheless.
+    fn stray(&mut self, ticket: Ticket) {
+        if ticket.sent > self.span.start + TICK {
+            self.span.strays += 1;
+        } else if let Phase::Learning(learning) = &mut self.phase {
+            // It came before the bucket was empty, whatever the order of their numbers.
+            learning.late(ticket.sent);
+        }
+    }
+
+    /// The bucket was empty at that moment too.
+    fn still_empty(&mut self, at: Moment) {
+        if at <= self.span.start {
+            return;
+        }
+        let strays = std::mem::take(&mut self.span.strays);
         match &mut self.phase {
             Phase::Open => {}
             Phase::Learning(learning) => {
-                if learning.on_pace {
-                    learning.rate *= RAMP;
-                    learning.next = learning.next.min(learning.last + 1.0 / learning.rate);
-                }
+                (0..strays).for_each(|_| learning.late(at));
+                learning.trace.start = at;
             }
-            Phase::Paced(paced) => {
-                if self.span.ok < paced.step_at {
-                    return;
-                }
-                let gap = paced.ceiling / paced.rate - 1.0;
-                if gap < CREEP && now < paced.since {
-                    return;
-                }
-                paced.settle(now);
-                paced.rate *= 1.0 + paced.next_step();
-                if gap <= CREEP {
-                    paced.step = (paced.step * 1.5).min(0.05);
-                }
-                paced.step_at = self.span.ok + paced.patience();
-            }
+            Phase::Paced(paced) => paced.trace.start = at,
+        }
+        self.span.start = at;
+    }
+
+    fn faster(&mut self, now: Moment) {
+        match &mut self.phase {
+            Phase::Open => {}
+            Phase::Learning(learning) => learning.faster(now, self.span.ok),
+            Phase::Paced(paced) => paced.faster(now, self.span.ok),
         }
     }
 
@@ -373,9 +316,7 @@ impl Controller {
         let in_vain = got_through == 0.0 && !matches!(self.phase, Phase::Open);
         self.failures = if in_vain { self.failures + 1 } else { 0 };
 
-        // Where the next 429 costs a long pause, the lower end is the better guess.
-        let cost = |rate: f64| if asked.unwrap_or(0.0) * rate > 4.0 { 0.3 } else { 0.7 };
-        let known = match &mut self.phase {
+        let learned = match &mut self.phase {
             Phase::Open => None,
             Phase::Learning(_) if in_vain => None,
             Phase::Learning(learning) => {
@@ -385,7 +326,8 @@ impl Controller {
                 // Slower than the server's rate it would not have come to this.
                 let most = most.min(learning.rate);
                 let bounds = (least.min(most).max(most * 0.4), most);
-                let paced = Paced::new(bounds, learning.burst, f64::INFINITY, cost(bounds.1));
+                let stakes = Stakes::of(asked, most, learning.burst.size(most));
+                let paced = Paced::new(bounds, learning.burst, f64::INFINITY, stakes);
                 let rate = paced.rate;
                 self.phase = Phase::Paced(paced);
                 Some(rate)
@@ -394,9 +336,7 @@ impl Controller {
                 // Less than one token has come since the bucket was empty, beside those of strays.
                 let lasted = (ticket.sent - self.span.start).max(1e-6);
                 let most = ((1.0 + strays) / lasted).clamp(paced.rate * 0.7, paced.rate);
-                paced.settle(now);
-                paced.rate = most * (1.0 - 3.0 * MARGIN);
-                paced.ceiling = paced.ceiling.min(most);
+                paced.at_most(now, most);
                 Some(paced.rate)
             }
             Phase::Paced(paced) => {
@@ -421,13 +361,12 @@ impl Controller {
                     most.min(paced.rate * known).max(paced.rate * floor)
                 };
                 let bounds = (least.min(most).max(most * 0.7), most);
-                *paced = Paced::new(bounds, burst, most_size, cost(paced.rate));
+                let size = burst.size(paced.rate).min(most_size);
+                *paced = Paced::new(bounds, burst, most_size, Stakes::of(asked, paced.rate, size));
                 Some(paced.rate)
             }
         };
-        let learned = known;
-
-        let own = match known {
+        let own = match learned {
             Some(rate) if self.failures == 0 => 1.0 / rate,
             Some(rate) => 2.0_f64.powi((self.failures - 1).min(20)) / rate,
             None => FIRST_PAUSE * 2.0_f64.powi(self.failures.min(20)),
@@ -435,7 +374,7 @@ impl Controller {
         let own = own.min(LONGEST_PAUSE) * (0.9 + 0.2 * chance);
         let pause = asked.unwrap_or(own).min(self.max_pause);
         self.until = now + pause;
-        if pause >= PROBED_PAUSE || known.is_none() {
+        if pause >= PROBED_PAUSE || learned.is_none() {
             self.probe = Probe::Needed;
             self.window = 1.0;
         } else {
@@ -445,183 +384,38 @@ impl Controller {
 
         match &mut self.phase {
             Phase::Open => {
-                let lasted = (ticket.sent - self.span.start).max(0.0);
-                let burst = Burst { got_through, lasted };
-                let rate = first_rate(asked, pause);
-                self.phase = Phase::Learning(Learning::new(rate, self.until, burst, ticket.sent));
+                let start = self.span.start;
+                let lasted = (self.span.last_ok - start).max(0.0);
+                let burst = Burst { start, got_through: self.span.ok as f64, lasted };
+                let learning = Learning::new(ticket.sent, self.until, asked, burst);
+                self.phase = Phase::Learning(learning);
             }
-            Phase::Learning(learning) => {
-                // The bucket has stayed empty since the span began, which goes on.
-                learning.rate = first_rate(asked, self.until - self.span.start);
-                learning.next = self.until;
-                learning.trace.groups.clear();
-            }
+            // The bucket has stayed empty since the span began, which goes on.
+            Phase::Learning(learning) => learning.again(self.span.start, self.until, asked),
             Phase::Paced(paced) => {
-                paced.step_at = paced.patience();
-                // What few requests have told is tried again sooner.
-                let holds = HOLD_PAUSES * (got_through / 100.0).clamp(0.1, 1.0);
-                paced.since = now + pause * holds;
+                paced.hold(now, pause, got_through);
                 if !in_vain {
-                    paced.at = ticket.sent;
+                    // What has come since may have been taken by those that are under way.
+                    let came = paced.rate * (now - ticket.sent);
+                    paced.level = (came - f64::from(self.in_flight)).max(0.0);
+                    paced.at = now;
                     paced.trace = Trace::new(ticket.sent);
                 }
-                paced.level = paced.level.min(0.0);
             }
         }
         self.episode = self.next;
         if in_vain {
             self.span.not_ok = 0;
         } else {
-            self.span =
-                Span { start: ticket.sent, first: ticket.number + 1, not_ok: 0, ok: 0, strays: 0 };
+            self.span = Span::from(ticket.sent, ticket.number + 1);
         }
         Change { pause: Some((pause, asked.is_some())), resumed: false, learned }
     }
 }
 
-/// With which rate to begin after a pause.
-fn first_rate(asked: Option<f64>, pause: f64) -> f64 {
-    match asked {
-        // Whole seconds have been rounded up.
-        Some(asked) if asked.fract() == 0.0 => 1.0 / (asked - 1.0).max(FIRST_PAUSE),
-        Some(asked) => 1.0 / asked,
-        None => 2.0 / pause.max(1e-3),
-    }
-}
-
-impl Learning {
-    fn new(rate: f64, next: Moment, burst: Burst, start: Moment) -> Self {
-        Self { rate, next, last: next, on_pace: true, burst, trace: Trace::new(start) }
-    }
-
-    fn sent(&mut self, now: Moment) {
-        self.trace.sent(now);
-        self.on_pace = now - self.next < (0.3 / self.rate).max(TICK);
-        self.last = now;
-        self.next = now + 1.0 / self.rate;
-    }
-}
-
-impl Burst {
-    fn size(&self, rate: f64) -> f64 {
-        (self.got_through - rate * self.lasted).max(1.0)
-    }
-}
-
-impl Trace {
-    const MOST: usize = 64;
-
-    fn new(start: Moment) -> Self {
-        Self { start, groups: Vec::new(), size: 1.0 }
-    }
-
-    fn sent(&mut self, now: Moment) {
-        match self.groups.last_mut() {
-            Some(last) if last.1 < self.size => *last = (now, last.1 + 1.0),
-            _ => self.groups.push((now, 1.0)),
-        }
-        if self.groups.len() > Self::MOST {
-            // Half as many, twice as coarse.
-            self.groups = self
-                .groups
-                .chunks(2)
-                .filter_map(|pair| {
-                    let sum = pair.iter().map(|group| group.1).sum();
-                    pair.last().map(|last| (last.0, sum))
-                })
-                .collect();
-            self.size *= 2.0;
-        }
-    }
-
-    /// Between which rates a bucket took these requests, and then one no more.
-    fn solve(&self, end: Moment, share: f64, strays: f64, size: impl Fn(f64) -> f64) -> (f64, f64) {
-        // The level before the last request, and the lowest after one that was taken.
-        let levels = |rate: f64| {
-            let size = size(rate);
-            let (mut level, mut at, mut lowest) = (0.5 - strays, self.start, f64::INFINITY);
-            for (sent, count) in self.groups.iter().filter(|(sent, _)| *sent < end) {
-                level = (level + rate * (sent - at) - count * share).min(size - 1.0);
-                at = *sent;
-                lowest = lowest.min(level);
-            }
-            (size.min(level + rate * (end - at)), lowest)
-        };
-        let bisect = |too_high: &dyn Fn(f64) -> bool| {
-            let (mut low, mut high) = (1e-5_f64, 1e5_f64);
-            for _ in 0..50 {
-                let middle = (low * high).sqrt();
-                if too_high(middle) {
-                    high = middle;
-                } else {
-                    low = middle;
-                }
-            }
-            low
-        };
-        let most = bisect(&|rate| levels(rate).0 >= 1.0);
-        let least = bisect(&|rate| levels(rate).1 >= 0.0);
-        (least.min(most), most)
-    }
-}
-
-impl Paced {
-    fn new((least, most): (f64, f64), burst: Burst, most_size: f64, weight: f64) -> Self {
-        Self {
-            rate: least * (most / least).powf(weight) * (1.0 - MARGIN),
-            level: 0.0,
-            at: 0.0,
-            burst,
-            most_size,
-            ceiling: most,
-            step: CREEP,
-            step_at: 0,
-            since: 0.0,
-            since_full: 0.0,
-            trace: Trace::new(0.0),
-        }
-    }
-
-    /// How far the next step goes: towards the ceiling, or beyond it ever faster.
-    fn next_step(&self) -> f64 {
-        let gap = self.ceiling / self.rate - 1.0;
-        if gap > CREEP { (gap / 4.0).clamp(CREEP, 0.25) } else { self.step }
-    }
-
-    /// Successes before the next step: half of what would show that this rate is too high.
-    fn patience(&self) -> u64 {
-        (0.8 / self.next_step()) as u64
-    }
-
-    /// What it is trusted to hold: not the last drop, for running dry costs a pause.
-    fn size(&self) -> f64 {
-        (self.burst.size(self.rate).min(self.most_size) * 0.9 - 1.0).max(1.0)
-    }
-
-    fn level_at(&self, now: Moment) -> f64 {
-        (self.level + self.rate * (now - self.at).max(0.0)).min(self.size())
-    }
-
-    fn settle(&mut self, now: Moment) {
-        self.level = self.level_at(now);
-        self.at = self.at.max(now);
-    }
-
-    fn ready(&self, now: Moment) -> Moment {
-        let level = self.level_at(now);
-        if level >= 1.0 - 1e-9 { now } else { now + (1.0 - level) / self.rate }
-    }
-
-    fn sent(&mut self, now: Moment) {
-        self.settle(now);
-        self.trace.sent(now);
-        let size = self.size();
-        if size > 1.0 && self.level >= size - 1e-6 {
-            self.since_full = 1.0;
-        } else if self.since_full > 0.0 {
-            self.since_full += 1.0;
-        }
-        self.level -= 1.0;
+impl Span {
+    fn from(start: Moment, first: u64) -> Self {
+        Self { start, first, not_ok: 0, ok: 0, strays: 0, last_ok: start }
     }
 }
 

@@ -46,6 +46,21 @@ struct Bucket {
 }
 
 impl Server {
+    /// The most goodput of a client that obeys `Retry-After` and does not know the rate beforehand.
+    ///
+    /// Such a client needs two 429s. The first tells that the bucket is empty, and nothing of the
+    /// rate; and whoever then comes to within a few per cent of a rate that nobody has told him,
+    /// whatever it is, goes past it once. After each the server asks for its wait in whole seconds,
+    /// and what comes into the bucket meanwhile beyond its size is lost.
+    fn bound(&self, calls: usize) -> f64 {
+        let least = ((calls as f64 - self.burst) / self.rate).max(0.0);
+        let lost = match self.retry_after {
+            RetryAfter::None => 0.0,
+            RetryAfter::Whole => ((1.0 / self.rate).ceil() - self.burst / self.rate).max(0.0),
+        };
+        least / (least + 2.0 * lost)
+    }
+
     fn answer(&self, bucket: &RefCell<Bucket>, rng: &RefCell<fastrand::Rng>) -> Outcome {
         let mut bucket = bucket.borrow_mut();
         let now = Instant::now();
@@ -126,31 +141,43 @@ fn bucket(rate: f64, burst: f64) -> Server {
 
 #[tokio::test(start_paused = true)]
 async fn few_requests_are_wasted_on_a_server_that_throttles() {
-    let slow = Duration::from_millis(20);
-    let whole = RetryAfter::Whole;
-    // A row: the server, calls, workers; at most wasted, at least goodput.
-    for (server, calls, workers, wasted, goodput) in [
+    let ms = Duration::from_millis;
+    let obeying = |server: Server| Server { retry_after: RetryAfter::Whole, ..server };
+    // A row: the server, calls, workers; at most wasted, at least goodput as a share of the bound.
+    // A bucket of one token forgives no request that comes a timer's millisecond late.
+    for (server, calls, workers, wasted, share) in [
         (bucket(50.0, 1.0), 600, 16, 0.03, 0.9),
+        (bucket(50.0, 2.0), 600, 16, 0.03, 0.94),
         (bucket(50.0, 5.0), 600, 16, 0.03, 0.97),
         (bucket(50.0, 10.0), 600, 16, 0.035, 0.97),
-        (bucket(50.0, 50.0), 600, 16, 0.04, 0.97),
-        (Server { latency: slow, ..bucket(50.0, 50.0) }, 600, 16, 0.04, 0.97),
-        (Server { failing: 0.02, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.8),
-        (Server { failing: 0.02, latency: slow, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.9),
-        (Server { retry_after: whole, ..bucket(10.0 / 60.0, 10.0) }, 600, 16, 0.03, 0.9),
-        (bucket(10.0 / 60.0, 10.0), 600, 16, 0.03, 0.9),
+        (bucket(50.0, 50.0), 600, 16, 0.035, 0.97),
+        (obeying(bucket(50.0, 1.0)), 600, 16, 0.03, 0.88),
+        (obeying(bucket(50.0, 2.0)), 600, 16, 0.03, 0.88),
+        (obeying(bucket(50.0, 5.0)), 600, 16, 0.03, 0.88),
+        (obeying(bucket(50.0, 10.0)), 600, 16, 0.03, 0.92),
+        (obeying(bucket(50.0, 50.0)), 600, 16, 0.035, 0.96),
+        (Server { latency: ms(20), ..bucket(50.0, 50.0) }, 600, 16, 0.04, 0.97),
+        (Server { latency: ms(100), ..bucket(50.0, 10.0) }, 600, 64, 0.05, 0.85),
+        (obeying(Server { latency: ms(100), ..bucket(50.0, 10.0) }), 600, 64, 0.05, 0.8),
+        (Server { latency: ms(50), ..bucket(200.0, 20.0) }, 4_000, 64, 0.03, 0.85),
+        (Server { failing: 0.02, ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.78),
+        (Server { failing: 0.02, latency: ms(20), ..bucket(20.0, 5.0) }, 300, 64, 0.1, 0.88),
+        (obeying(Server { failing: 0.02, ..bucket(20.0, 5.0) }), 300, 64, 0.1, 0.75),
+        (bucket(10.0 / 60.0, 10.0), 600, 16, 0.045, 0.9),
+        (obeying(bucket(10.0 / 60.0, 10.0)), 600, 16, 0.03, 0.9),
         (bucket(50.0, 50.0), 6_000, 64, 0.02, 0.98),
-        (Server { retry_after: whole, ..bucket(50.0, 50.0) }, 6_000, 64, 0.02, 0.95),
+        (obeying(bucket(50.0, 50.0)), 6_000, 64, 0.02, 0.97),
     ] {
         for seed in 0..3 {
             let report = server.serve(calls, workers, seed).await;
+            let bound = server.bound(calls);
             let what = format!(
-                "{}/s, burst {}, {:?}, {:?}, seed {seed}: {report:?}",
+                "{}/s, burst {}, {:?}, {:?}, seed {seed}, bound {bound:.3}: {report:?}",
                 server.rate, server.burst, server.retry_after, server.latency
             );
             println_for_reading(&what);
             assert!(report.wasted <= wasted, "{what}");
-            assert!(report.goodput >= goodput, "{what}");
+            assert!(report.goodput >= share * bound, "{what}");
         }
     }
 }
@@ -167,7 +194,7 @@ async fn a_server_that_does_not_throttle_is_not_slowed() {
     let report = server.serve(1_000, 64, 1).await;
     // Timers fire up to a millisecond late.
     let bound = 1_000.0 / 64.0 * 0.021;
-    assert!(report.took.as_secs_f64() <= 1.4 * bound, "{report:?}");
+    assert!(report.took.as_secs_f64() <= 1.2 * bound, "{report:?}");
     assert_eq!(report.most_at_once, 64);
 }
 
