@@ -100,12 +100,17 @@ where
 /// A text that the server gave, without a key that it should never have had in it.
 ///
 /// The gate is cheap, because every text of every list comes through it: it is the marker, which
-/// all keys of today have.
+/// all keys of today have, and of that the last letter, which few texts have.
 pub(crate) fn plain(text: &str) -> String {
-    if text.contains(MARKER) { find::scrub(text).into_owned() } else { text.to_owned() }
+    if has_marker(text) { find::scrub(text).into_owned() } else { text.to_owned() }
 }
 
-const MARKER: &str = "T3BlbkFJ";
+const MARKER: &[u8] = b"T3BlbkFJ";
+
+fn has_marker(text: &str) -> bool {
+    let text = text.as_bytes();
+    memchr::memchr_iter(b'J', text).any(|at| text[..=at].ends_with(MARKER))
+}
 
 impl Lenient for String {
     fn from_text(text: &str) -> Option<Self> {
@@ -274,7 +279,10 @@ macro_rules! open_enum {
 
         impl $crate::wire::Lenient for $name {
             fn from_text(word: &str) -> Option<Self> {
-                Some(Self::from(&*$crate::wire::plain(word)))
+                Some(match Self::from(word) {
+                    Self::Other(word) => Self::Other($crate::wire::plain(&word).into()),
+                    known => known,
+                })
             }
         }
     };
@@ -351,5 +359,40 @@ where
     match lenient::<D, String>(deserializer)? {
         Some(id) if !id.is_empty() => Ok(T::from(id)),
         _ => Err(D::Error::custom("no id")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward_testkit::keys::{self, KeyRng};
+
+    use super::*;
+    use crate::ProjectStatus;
+
+    #[test]
+    fn a_text_with_a_key_in_it_is_masked_and_no_other_is_changed() {
+        let key = keys::project_key(&mut KeyRng::seeded(3));
+        for (text, is_changed) in [
+            (String::new(), false),
+            ("J".to_owned(), false),
+            ("JJ, a Jolly name: BlbkFJ".to_owned(), false),
+            ("proj_J0J1J2J3J4J5J6J7J8J9".to_owned(), false),
+            (key.clone(), true),
+            (format!("Jo pasted {key}."), true),
+            (format!("x{}y", keys::MARKER), true),
+        ] {
+            let plain = plain(&text);
+            assert_eq!(plain != text, is_changed, "{plain}");
+            assert!(!plain.contains(keys::MARKER), "{plain}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_nobody_knows_is_kept_without_a_key_in_it() {
+        let key = keys::project_key(&mut KeyRng::seeded(4));
+        assert_eq!(ProjectStatus::from_text("active"), Some(ProjectStatus::Active));
+        assert_eq!(ProjectStatus::from_text("new"), Some(ProjectStatus::Other("new".into())));
+        let masked = ProjectStatus::from_text(&key).expect("a word");
+        assert!(!masked.as_str().contains(keys::MARKER), "{masked}");
     }
 }
