@@ -1,5 +1,6 @@
 //! [`AuditEvent`]: what was done, when, by whom, and what else is told of it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use keyward_core::Timestamp;
@@ -65,8 +66,8 @@ fn walk<'de, A: MapAccess<'de>>(mut map: A) -> Result<AuditEvent, A::Error> {
     let mut payload = None;
     // What may turn out to be the payload, while the type has not come.
     let mut candidates: Vec<(String, Box<RawValue>)> = Vec::new();
-    while let Some(name) = map.next_key::<String>()? {
-        match name.as_str() {
+    while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+        match &*name {
             "id" => id = map.next_value::<Tolerated<_>>()?.0,
             "type" => {
                 event_type = map.next_value::<Tolerated<_>>()?.0;
@@ -78,7 +79,8 @@ fn walk<'de, A: MapAccess<'de>>(mut map: A) -> Result<AuditEvent, A::Error> {
             "project" => project = map.next_value::<Tolerated<_>>()?.0,
             "actor" => actor = map.next_value::<Tolerated<_>>()?.0,
             name if is_of_type(name, event_type.as_ref()) => payload = Some(map.next_value()?),
-            _ if event_type.is_none() => candidates.push((name, map.next_value()?)),
+            "object" => drop(map.next_value::<IgnoredAny>()?),
+            _ if event_type.is_none() => candidates.push((name.into_owned(), map.next_value()?)),
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
@@ -86,6 +88,10 @@ fn walk<'de, A: MapAccess<'de>>(mut map: A) -> Result<AuditEvent, A::Error> {
     let payload = payload.filter(|json| json.get() != "null").map(AuditPayload);
     Ok(AuditEvent { id: id.into(), event_type, effective_at, project, actor, payload })
 }
+
+/// The name of a field, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn is_of_type(name: &str, event_type: Option<&AuditEventType>) -> bool {
     event_type.is_some_and(|event_type| event_type.as_str() == name)
