@@ -11,3 +11,4 @@ mod admin_pages;
 mod admin_raw;
 mod examples;
 mod fixture;
+mod specification;
