@@ -186,10 +186,10 @@ open_enum! {
     pub enum ImageSize {
         /// 1024 wide, 1792 high.
         Portrait1024x1792 = "1024x1792",
-        /// 1792 wide, 1024 high.
-        Landscape1792x1024 = "1792x1024",
         /// 1024 wide and high.
         Square1024 = "1024x1024",
+        /// 1792 wide and high.
+        Square1792 = "1792x1792",
         /// 256 wide and high.
         Square256 = "256x256",
         /// 512 wide and high.

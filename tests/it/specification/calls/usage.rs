@@ -83,7 +83,7 @@ fn of_models() -> Vec<Call> {
             ImagesUsageGroup::User,
         ])
         .of_size(&ImageSize::Portrait1024x1792)
-        .of_size(&ImageSize::Landscape1792x1024)
+        .of_size(&ImageSize::Square1792)
         .of_size(&ImageSize::Square1024)
         .of_size(&ImageSize::Square256)
         .of_size(&ImageSize::Square512)
