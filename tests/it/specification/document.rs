@@ -116,7 +116,11 @@ impl Document {
         let fits = |template: &str| {
             template.split('/').count() == path.split('/').count()
                 && template.split('/').zip(path.split('/')).all(|(template, segment)| {
-                    if template.starts_with('{') { !segment.is_empty() } else { template == segment }
+                    if template.starts_with('{') {
+                        !segment.is_empty()
+                    } else {
+                        template == segment
+                    }
                 })
         };
         // Of `/certificates/activate` and `/certificates/{certificate_id}` the former.

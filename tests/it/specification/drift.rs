@@ -15,8 +15,9 @@ use super::mutants::{self, Mutant};
 use super::server::{Quiet, Server};
 use crate::fixture::with_trace;
 
-/// How many random combinations an operation gets, unless `KEYWARD_DRIFTS` says otherwise.
-const DRIFTS: usize = 25;
+/// How many random combinations an operation gets. `KEYWARD_DRIFTS` says how many in a longer run,
+/// in which every value is tried in every place too.
+const DRIFTS: usize = 12;
 
 #[test]
 #[allow(clippy::print_stdout, reason = "tells what was tried")]
@@ -24,11 +25,11 @@ fn answers_that_drift_decode_or_say_so() {
     let Some(document) = Document::load() else { return };
     #[allow(clippy::disallowed_methods, reason = "asks a test for a longer run")]
     let drifts = std::env::var("KEYWARD_DRIFTS").ok().and_then(|n| n.parse().ok());
-    let drifts = drifts.unwrap_or(DRIFTS);
+    let (all, drifts) = (drifts.is_some(), drifts.unwrap_or(DRIFTS));
     let server = Server::start();
     let (client, quiet) = (server.client(), Quiet::start());
     let mut counts = Counts::default();
-    let (mut unread, mut lost) = (BTreeSet::new(), BTreeSet::new());
+    let mut unread = BTreeSet::new();
     let mut failed = Vec::new();
     let mut faults = Vec::new();
     for call in simplest() {
@@ -43,7 +44,10 @@ fn answers_that_drift_decode_or_say_so() {
         for (at, texts) in leaves(&full) {
             match texts.into_iter().find(|text| told.contains(text)) {
                 Some(text) => drop(read.insert(at, text)),
-                None => drop(unread.insert(format!("{} {} {at}", call.method, call.path))),
+                None if is_kept(&call, &at) => {
+                    unread.insert(format!("{} {} {at}", call.method, call.path));
+                }
+                None => {}
             }
         }
         counts.operations += 1;
@@ -56,10 +60,10 @@ fn answers_that_drift_decode_or_say_so() {
         }
 
         let mut failures = Vec::new();
-        let mut mutants = mutants::each(&full, "");
+        let mut mutants = mutants::each(&full, "", all);
         for (at, is_alternative, variant) in &variants {
             if *is_alternative {
-                mutants.extend(mutants::each(variant, at).into_iter().map(|mut mutant| {
+                mutants.extend(mutants::each(variant, at, all).into_iter().map(|mut mutant| {
                     // What was read where the first alternative stood says nothing of this one.
                     mutant.touched.push(at.clone());
                     mutant
@@ -75,9 +79,10 @@ fn answers_that_drift_decode_or_say_so() {
             faults.extend(judge(&call, mutant, &seen, &read));
             drop(saying);
             if let Some(word) = &mutant.word
+                && is_kept(&call, &mutant.touched[0])
                 && shown(&seen).is_some_and(|told| !told.contains(word))
             {
-                lost.insert(format!("{} {} {:?}", call.method, call.path, mutant.touched));
+                faults.push(format!("{}: {}: the word is lost", call.name(), mutant.name));
             }
             if !errors(&seen).is_empty() {
                 failures.push(mutant.json.clone());
@@ -86,16 +91,11 @@ fn answers_that_drift_decode_or_say_so() {
         failed.push((call, failures));
     }
     println!("{counts}");
-    for at in &unread {
-        println!("not read: {at}");
-    }
-    for at in &lost {
-        println!("word lost: {at}");
-    }
+    println!("{} places of valid answers are not read: {unread:?}", unread.len());
     let most = faults.len().min(60);
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults[..most].join("\n"));
     assert_eq!(counts.operations, 143);
-    assert!(counts.decoded > 10_000 && counts.items > 100 && counts.drifts > 100, "{counts}");
+    assert!(counts.decoded > 8_000 && counts.items > 100 && counts.drifts > 100, "{counts}");
 
     // Once more, with all that is logged.
     let ((), logs) = with_trace(async {
@@ -119,6 +119,17 @@ const LOGGED: usize = 6;
 fn simplest() -> Vec<Call> {
     let mut known = BTreeSet::new();
     calls::all().into_iter().filter(|call| known.insert((call.method, call.path))).collect()
+}
+
+/// Whether a caller is to see what stands there: not of what only says that it is done, not what
+/// kind of object it is, not a minted key, and of an audit event's payload its JSON alone, which
+/// `Debug` does not show.
+fn is_kept(call: &Call, at: &str) -> bool {
+    let says_done = call.method == "DELETE"
+        || (call.method == "POST" && call.path.ends_with("/roles") && at.matches('/').count() > 1);
+    let is_cursor = ["/first_id", "/last_id", "/next", "/next_page"].contains(&at);
+    let is_payload = at.contains('.');
+    !(says_done || is_cursor || is_payload || at.ends_with("/object") || at.ends_with("/value"))
 }
 
 struct Trial<'a> {
@@ -234,8 +245,18 @@ fn judge(
 
 /// What must be as specified: that there is an answer with an id, a list in a page, and a key in
 /// what is minted.
-const DEMANDED: &[&str] =
-    &["", "/data", "/data/0", "/data/0/id", "/id", "/value", "/api_key", "/api_key/value"];
+const DEMANDED: &[&str] = &[
+    "",
+    "/api_key",
+    "/api_key/value",
+    "/data",
+    "/data/0",
+    "/data/0/group_id",
+    "/data/0/id",
+    "/group_id",
+    "/id",
+    "/value",
+];
 
 /// What says where a listing goes on.
 const PAGING: &[&str] = &["/has_more", "/next", "/next_page", "/last_id", "/data"];

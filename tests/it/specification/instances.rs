@@ -27,7 +27,7 @@ pub(crate) fn plain(operation: &Operation) -> Value {
 /// The answer with these alternatives.
 pub(crate) fn make(operation: &Operation, chosen: &BTreeMap<String, usize>) -> Instance {
     let schema = &operation.answer;
-    let mut maker = Maker { root: schema, chosen, choices: Vec::new(), count: 0 };
+    let mut maker = Maker { root: schema, chosen, choices: Vec::new() };
     let json = maker.value(schema, "");
     Instance { json, choices: maker.choices }
 }
@@ -36,7 +36,6 @@ struct Maker<'a> {
     root: &'a Value,
     chosen: &'a BTreeMap<String, usize>,
     choices: Vec<(String, usize)>,
-    count: i64,
 }
 
 impl Maker<'_> {
@@ -70,11 +69,11 @@ impl Maker<'_> {
         match text(types) {
             "array" => json!([self.value(&schema["items"], &format!("{at}/0"))]),
             "boolean" => json!(!at.ends_with("/has_more")),
-            "integer" => self.integer(at),
+            "integer" => integer(at),
             "null" => Value::Null,
-            "number" => json!(self.next() as f64 + 0.25),
+            "number" => json!(format!("{}.25", number(at)).parse::<f64>().expect("a number")),
             _ if types == "object" || schema.get("properties").is_some() => self.object(schema, at),
-            _ => self.text(at),
+            _ => text_at(at),
         }
     }
 
@@ -90,27 +89,6 @@ impl Maker<'_> {
         Value::Object(all)
     }
 
-    fn integer(&mut self, at: &str) -> Value {
-        let base = if is_time(at) { 1_700_000_000 } else { 0 };
-        json!(base + self.next())
-    }
-
-    fn text(&mut self, at: &str) -> Value {
-        let n = self.next();
-        // A minted key has to be one.
-        if at == "/value" || at == "/api_key/value" {
-            let seed = u64::try_from(n).expect("positive");
-            return json!(keys::service_account_key(&mut KeyRng::seeded(seed)));
-        }
-        json!(format!("{MARK}{n}"))
-    }
-
-    /// A number that is not the beginning of another one.
-    fn next(&mut self) -> i64 {
-        self.count += 1;
-        400_000 + self.count
-    }
-
     fn choose(&mut self, at: &str, among: usize) -> usize {
         self.choices.push((at.to_owned(), among));
         // What follows it has the same pointer, and fewer alternatives perhaps.
@@ -118,7 +96,23 @@ impl Maker<'_> {
     }
 }
 
-/// Whether what stands there is a moment, by its name.
-fn is_time(pointer: &str) -> bool {
-    pointer.ends_with("_at") || pointer.ends_with("_time")
+fn integer(at: &str) -> Value {
+    let is_time = at.ends_with("_at") || at.ends_with("_time");
+    json!(number(at) + if is_time { 1_700_000_000 } else { 0 })
+}
+
+fn text_at(at: &str) -> Value {
+    // A minted key has to be one.
+    if at == "/value" || at == "/api_key/value" {
+        return json!(keys::service_account_key(&mut KeyRng::seeded(7)));
+    }
+    json!(format!("{MARK}{}", number(at)))
+}
+
+/// A number of six digits, another one for each place, so that none is the beginning of another.
+fn number(at: &str) -> i64 {
+    let hash = at.bytes().fold(7_u32, |hash, byte| {
+        hash.wrapping_mul(16_777_619).wrapping_add(u32::from(byte)).rotate_left(5)
+    });
+    400_000 + i64::from(hash % 500_000)
 }

@@ -73,11 +73,18 @@ fn word(pointer: &str) -> String {
     format!("{MARK}w{}", pointer.replace('/', "-"))
 }
 
-/// Each thing that can be done to it, by itself. `below` a pointer, to leave out the rest.
-pub(crate) fn each(json: &Value, below: &str) -> Vec<Mutant> {
+/// Each thing that can be done to it, by itself. `below` a pointer, to leave out the rest; of the
+/// values that can be put in the place of another every fourth, unless `all` are asked for.
+pub(crate) fn each(json: &Value, below: &str, all: bool) -> Vec<Mutant> {
+    let is_tried = |n: usize, change: &Change| match change {
+        Change::Replaced(value) => all || value.is_null() || n % 4 == 0,
+        _ => true,
+    };
     changes(json)
         .into_iter()
-        .filter(|(pointer, _)| pointer.starts_with(below))
+        .enumerate()
+        .filter(|(n, (pointer, change))| pointer.starts_with(below) && is_tried(*n, change))
+        .map(|(_, change)| change)
         .map(|(pointer, change)| mutant(json, &[(pointer, change)]))
         .collect()
 }

@@ -177,7 +177,8 @@ fn projects_are_listed_whatever_is_new_in_them() {
             "is_initial": true, "geography": { "region": "eu" },
         })
     };
-    let page = |n, has_more| json!({ "object": "list", "data": [project(n)], "has_more": has_more });
+    let page =
+        |n, has_more| json!({ "object": "list", "data": [project(n)], "has_more": has_more });
     server.answers([page(1, true), page(2, false)]);
     let projects: Vec<Project> = quiet.run(client.projects().list().all()).expect("projects");
     let ids: Vec<_> = projects.iter().map(|p| p.id.as_str()).collect();

@@ -105,10 +105,8 @@ fn external_keys(version: Option<&str>) -> [NewExternalKey; 4] {
 
 /// A bucket in each cloud.
 fn buckets() -> [NewExternalStorage; 4] {
-    let aws = AwsBucket {
-        bucket: text("bucket"),
-        role_arn: text("arn:aws:iam::111122223333:role/one"),
-    };
+    let aws =
+        AwsBucket { bucket: text("bucket"), role_arn: text("arn:aws:iam::111122223333:role/one") };
     let azure = AzureContainer {
         tenant_id: text("tenant"),
         subscription_id: text("subscription"),

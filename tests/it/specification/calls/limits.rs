@@ -109,7 +109,6 @@ fn permissions() -> Vec<Call> {
                     DataRetentionKind::EnhancedModifiedAbuseMonitoring,
                     DataRetentionKind::EnhancedZeroDataRetention,
                     DataRetentionKind::ModifiedAbuseMonitoring,
-                    DataRetentionKind::None,
                 ] {
                     c.data_retention().set(kind).await?;
                 }
