@@ -96,7 +96,7 @@ fn errors_are_read_in_every_shape() {
     let (server, quiet) = (Server::start(), Quiet::start());
     let client = server.client();
     let wrapped = json!({
-        "error": { "message": MESSAGE, "type": "invalid_request_error", "param": null, "code": null },
+        "error": { "message": MESSAGE, "type": "x", "param": null, "code": null },
     });
     let numbered = json!({ "error": { "message": MESSAGE, "code": 404 } });
     let bare = json!({ "code": 404, "message": MESSAGE });
