@@ -172,6 +172,7 @@ mod decode;
 mod error;
 mod fan_out;
 mod gate;
+mod headers;
 mod ids;
 mod mint;
 #[cfg(doctest)]

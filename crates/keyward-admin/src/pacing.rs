@@ -18,11 +18,11 @@ use crate::operations::Operation;
 /// # A `Retry-After` of whole seconds
 ///
 /// It is obeyed by all, and it has its price: a bucket that is full again after a fraction of the
-/// second that the server asks for runs over for the rest. Two 429s are what it takes to learn a
-/// rate that nobody tells, so of 600 calls at 50 a second no client that obeys gets more than 0.86
-/// of what the bucket would give if it holds one request, 0.88 if it holds ten, and all of it if it
-/// holds fifty. The gate therefore goes slower to its second 429 where the server asks so, learns
-/// the rate from it to within a few per cent, and stays below that.
+/// second that the server asks for runs over for the rest. Nobody tells the rate, and a client that
+/// does not happen to guess it meets two 429s on the way to it: of 600 calls at 50 a second that
+/// leaves 0.86 of what the bucket would give if it holds one request, 0.88 if it holds ten, and all
+/// of it if it holds fifty. The gate therefore goes slower to its second 429 where the server asks
+/// so, learns the rate from it to within a few per cent, and stays below that.
 ///
 /// # Example
 ///

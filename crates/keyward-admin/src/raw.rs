@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::mint::{MintedKey, mint};
 use crate::operations::{self, Effect, Operation};
 use crate::page::{Cursor, Listed, Pages};
-use crate::transport::{Body, Call};
+use crate::transport::{Body, Call, holds_key};
 use crate::wire::lenient;
 use crate::{Client, Error, decode};
 
@@ -452,7 +452,7 @@ impl<'a> Path<'a> {
         if path.len() > LONGEST {
             return Err("the path is too long");
         }
-        if find::contains_key(path) {
+        if holds_key(path) {
             return Err("a key cannot stand in the path");
         }
         let Some(below) = path.strip_prefix('/') else {

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use keyward_core::{AdminKey, KeyFingerprint, find};
+use keyward_core::{AdminKey, KeyFingerprint, KeyKind, find};
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
 use reqwest::{Method, Url};
 use tokio::time::Instant;
@@ -16,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Answer, Error, ErrorKind};
 use crate::gate::{Gate, Outcome, Remaining};
+use crate::headers::{request_id, requests_left, retry_after};
 use crate::operations::{Effect, Operation};
 use crate::pacing::{Event, Pacing};
 
@@ -401,14 +401,14 @@ impl Transport {
                     return Err(Error::not_sent(format!("`{arg}` cannot be the {what}")));
                 }
                 // A URL is logged by whoever sees it.
-                if find::contains_key(arg) {
+                if holds_key(arg) {
                     let what = segment.trim_matches(['{', '}']);
                     return Err(Error::not_sent(format!("a key cannot be the {what}")));
                 }
                 path.push(arg);
             }
         }
-        if call.query.iter().any(|(k, v)| find::contains_key(k) || find::contains_key(v)) {
+        if call.query.iter().any(|(k, v)| holds_key(k) || holds_key(v)) {
             return Err(Error::not_sent("a key cannot stand in the query"));
         }
         if !call.query.is_empty() {
@@ -457,15 +457,6 @@ fn outcome(error: &Error) -> Outcome {
         // The server refused the request itself. Whether it was counted nobody knows.
         _ => Outcome::Other,
     }
-}
-
-/// How many requests the server says it still takes; of two limits, the smaller one.
-fn requests_left(headers: &HeaderMap) -> Option<Remaining> {
-    ["x-ratelimit-remaining-requests", "x-ratelimit-remaining", "ratelimit-remaining"]
-        .iter()
-        .filter_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse().ok())
-        .min()
-        .map(Remaining)
 }
 
 /// Whether the call may have had its effect although it failed.
@@ -537,29 +528,26 @@ fn cause(error: &reqwest::Error) -> String {
     what.to_owned()
 }
 
-/// Ids are for support tickets and logs; what has the shape of a key is none.
-fn request_id(headers: &HeaderMap, key: &AdminKey) -> Option<String> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
-    let is_word = |text: &str| {
-        (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
-    };
-    let is_uuid = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    let is_id = (is_uuid || id.strip_prefix("req_").is_some_and(is_word))
-        && !find::contains_key(id)
-        && !key.as_api_key().is_echoed_in(id);
-    is_id.then(|| id.to_owned())
-}
+/// Whether a whole key stands in what is to go into a URL.
+///
+/// Ids, addresses and cursors stand there too, some of which have the letters of a prefix in them,
+/// or begin with the one of an ephemeral secret. So what begins like a key must be as long as one.
+pub(crate) fn holds_key(text: &str) -> bool {
+    const MARKER: &str = "T3BlbkFJ";
+    const SHORTEST: usize = 24;
 
-/// `Retry-After` in seconds, or as a date, which is read against the answer's own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let until = date(text)?;
-    let now: SystemTime = date(headers.get(DATE)?.to_str().ok()?)?;
-    Some(until.duration_since(now).unwrap_or_default())
+    let is_key = |word: &str| match KeyKind::classify(word.as_bytes()) {
+        KeyKind::EphemeralClient => {
+            let secret = word.trim_start_matches("ek_");
+            secret.len() >= 32 && secret.bytes().all(|b| b.is_ascii_hexdigit())
+        }
+        KeyKind::Unknown => word.starts_with("sk-"),
+        _ => true,
+    };
+    text.contains(MARKER)
+        || text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
+            .any(|word| word.len() >= SHORTEST && is_key(word))
 }
 
 /// Twice as long each time, from half a second, between half and all of it by chance.
@@ -570,30 +558,29 @@ fn backoff(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use keyward_testkit::keys::{self, KeyRng};
 
-    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-
-    use super::retry_after;
+    use super::holds_key;
 
     #[test]
-    fn reads_retry_after_in_both_forms() {
-        let date = "Fri, 20 Nov 2026 12:00:00 GMT";
-        for (text, expected) in [
-            ("7", Some(7_000)),
-            (" 0 ", Some(0)),
-            ("1.5", Some(1_500)),
-            ("Fri, 20 Nov 2026 12:00:30 GMT", Some(30_000)),
-            ("Fri, 20 Nov 2026 11:00:00 GMT", Some(0)),
-            ("-1", None),
-            ("NaN", None),
-            ("1e300", None),
-            ("soon", None),
+    fn a_key_is_told_from_what_stands_in_urls() {
+        let mut rng = KeyRng::from_entropy();
+        let alphanumeric = rng.alphanumeric(40);
+        for key in [
+            keys::admin_key(&mut rng),
+            keys::service_account_key(&mut rng),
+            format!("x={}", keys::admin_key(&mut rng)),
+            format!("sk-{alphanumeric}"),
+            format!("sess-{alphanumeric}"),
+            format!("ek_{}", "0a".repeat(16)),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(DATE, HeaderValue::from_static(date));
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-            assert_eq!(retry_after(&headers), expected.map(Duration::from_millis), "{text}");
+            assert!(holds_key(&key), "a {} of {} letters", &key[..5], key.len());
+        }
+        let cursor = format!("{alphanumeric}sk-{alphanumeric}");
+        for other in
+            ["ek_1", "extkey_abc", "ask-Bob2@example.com", "task-List", "proj_abc", "sk-1", &cursor]
+        {
+            assert!(!holds_key(other), "{other}");
         }
     }
 }
