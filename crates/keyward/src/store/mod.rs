@@ -17,6 +17,9 @@ pub use self::lease::{Journal, Lease};
 pub use self::memory::MemoryStore;
 pub use self::stored::{KeyNote, Snapshot, StoredKey, Version};
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 mod contents;
 #[cfg(feature = "store")]
 mod document;

@@ -17,3 +17,5 @@ mod file;
 mod fixture;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(all(feature = "conformance", feature = "store"))]
+mod store;

@@ -163,7 +163,6 @@ impl From<Vec<u8>> for Document {
 /// What is not there is left out. A key with a character that JSON escapes stands as `key_hex`,
 /// so that reading it leaves no copy. A document of a later form is refused and left alone; fields
 /// that are not known are dropped at the next write.
-#[derive(Debug)]
 pub struct DocumentStore<P> {
     place: P,
 }
@@ -279,6 +278,13 @@ impl<P: Place> KeyStore for DocumentStore<P> {
 
     async fn write_journal(&self, read: &Journal, text: &str) -> Result<Journal, StoreError> {
         self.change(|contents, source| contents.write_journal(read, text, source)).await
+    }
+}
+
+/// Where it is, and not the place's own form, which may show what it holds.
+impl<P: Place> fmt::Debug for DocumentStore<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DocumentStore").field(&self.place.source().to_string()).finish()
     }
 }
 
