@@ -12,13 +12,16 @@ use tokio::runtime::Handle;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::chain::LoaderChain;
+pub use self::dynamic::DynKeyLoader;
 pub use self::env::EnvLoader;
 pub use self::error::{LoadError, LoadErrorKind};
 pub use self::file::{FileLoader, FileRule};
 pub use self::loaded::LoadedKey;
+pub(crate) use self::place::Place as ShownPath;
 
 mod attempt;
 mod chain;
+mod dynamic;
 mod env;
 mod error;
 mod file;
@@ -123,7 +126,9 @@ impl<L: KeyLoader> AnyLoader for L {
 /// Does work that blocks: on the runtime's threads for that, or here if no runtime is there.
 ///
 /// `None` when the runtime shut down before the work began.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let Ok(runtime) = Handle::try_current() else {
         return Some(work());
     };

@@ -11,24 +11,24 @@ use keyward_core::{KeySource, find};
 /// It is shown in every error, so it is shown with care: on one line, whatever characters it has,
 /// and masked where it is a key that was passed in place of its name.
 #[derive(Clone)]
-pub(super) struct Place(OsString);
+pub(crate) struct Place(OsString);
 
 impl Place {
-    pub(super) fn new(place: impl Into<OsString>) -> Self {
+    pub(crate) fn new(place: impl Into<OsString>) -> Self {
         Self(place.into())
     }
 
-    pub(super) fn as_os_str(&self) -> &OsStr {
+    pub(crate) fn as_os_str(&self) -> &OsStr {
         &self.0
     }
 
-    pub(super) fn as_path(&self) -> &Path {
+    pub(crate) fn as_path(&self) -> &Path {
         Path::new(&self.0)
     }
 
     /// As a word of a shell command that a reader may copy.
-    #[cfg(unix)]
-    pub(super) fn quoted(&self) -> String {
+    #[cfg(any(unix, feature = "store"))]
+    pub(crate) fn quoted(&self) -> String {
         let text = self.to_string();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
         if text.chars().all(plain) {
@@ -37,7 +37,7 @@ impl Place {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
 
-    pub(super) fn source(&self, scheme: &'static str) -> KeySource {
+    pub(crate) fn source(&self, scheme: &'static str) -> KeySource {
         KeySource::new(scheme, self.to_string())
     }
 }

@@ -115,10 +115,13 @@ impl StoreError {
         self.kind() == StoreErrorKind::Conflict
     }
 
-    /// Whether it may pass by itself: the place did not answer, or not in time.
+    /// Whether it may pass by itself: the place did not answer, not in time, or too many at once.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind(), StoreErrorKind::TimedOut | StoreErrorKind::Unreachable)
+        matches!(
+            self.kind(),
+            StoreErrorKind::Throttled | StoreErrorKind::TimedOut | StoreErrorKind::Unreachable
+        )
     }
 }
 
@@ -137,14 +140,16 @@ impl From<StoreError> for LoadError {
             StoreErrorKind::Conflict => LoadErrorKind::Conflict,
             StoreErrorKind::Damaged | StoreErrorKind::Invalid => LoadErrorKind::Invalid,
             StoreErrorKind::Insecure => LoadErrorKind::Insecure,
+            StoreErrorKind::Refused => LoadErrorKind::Denied,
+            StoreErrorKind::Throttled => LoadErrorKind::Throttled,
             StoreErrorKind::TimedOut => LoadErrorKind::TimedOut,
             StoreErrorKind::TooLarge => LoadErrorKind::TooLarge,
+            StoreErrorKind::Undecryptable => LoadErrorKind::Undecryptable,
+            StoreErrorKind::Unreachable => LoadErrorKind::Unreachable,
             // A store that is not there is not a store without a key: a chain must not go on.
             StoreErrorKind::LeaseHeld
             | StoreErrorKind::LeaseLost
             | StoreErrorKind::NotFound
-            | StoreErrorKind::Refused
-            | StoreErrorKind::Unreachable
             | StoreErrorKind::Unsupported => LoadErrorKind::Unreadable,
         };
         Self::new(kind, error.0.source, error.0.what, error.0.fix)
@@ -170,13 +175,17 @@ pub enum StoreErrorKind {
     LeaseLost,
     /// The place itself is not there: its directory, its mount, its vault.
     NotFound,
-    /// The place does not let this process in, or does not open: permissions, a passphrase, a
-    /// policy.
+    /// The place does not let this process in: permissions, a policy, a login that is refused or
+    /// missing.
     Refused,
+    /// The place answers too many requests; it may answer a later one. Nothing was changed.
+    Throttled,
     /// The place did not answer in time. Whether a change took place is not known.
     TimedOut,
     /// It is more than the place can hold.
     TooLarge,
+    /// It is there, sealed, and could not be opened: by another key than it was sealed for.
+    Undecryptable,
     /// The place could not be reached, or failed. Whether a change took place is not known.
     Unreachable,
     /// The place cannot do that at all.

@@ -13,8 +13,12 @@ use crate::KeyLoader;
 pub use self::document::{Document, DocumentStore, Place};
 pub use self::dynamic::DynKeyStore;
 pub use self::error::{StoreError, StoreErrorKind};
+#[cfg(feature = "store")]
+pub use self::file::FileStore;
 pub use self::lease::{Journal, Lease};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "sealed")]
+pub use self::sealed::{SealedFile, Unlock};
 pub use self::stored::{KeyNote, Snapshot, StoredKey, Version};
 
 #[cfg(feature = "conformance")]
@@ -22,11 +26,17 @@ pub mod conformance;
 
 mod contents;
 #[cfg(feature = "store")]
+mod disk;
+#[cfg(feature = "store")]
 mod document;
 mod dynamic;
 mod error;
+#[cfg(feature = "store")]
+mod file;
 mod lease;
 mod memory;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod stored;
 
 /// Keeps a key that is replaced from time to time, for every replica of a service.
@@ -234,93 +244,114 @@ pub trait KeyStore: KeyLoader {
     ) -> impl Future<Output = Result<Journal, StoreError>> + Send;
 }
 
-macro_rules! forward {
-    ($($pointer:ident)*) => {$(
-        impl<S: KeyStore> KeyStore for $pointer<S> {
+/// Makes a type the store that is in it.
+macro_rules! forward_store {
+    ([$($generics:tt)*] $type:ty, $self:ident => $inner:expr) => {
+        impl<$($generics)*> $crate::store::KeyStore for $type {
             fn stage(
-                &self,
-                key: &ApiKey,
-                note: &KeyNote,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Version, StoreError>> + Send {
-                S::stage(self, key, note, now)
+                &$self,
+                key: &$crate::ApiKey,
+                note: &$crate::store::KeyNote,
+                now: $crate::Timestamp,
+            ) -> impl Future<Output = Result<$crate::store::Version, $crate::store::StoreError>> + Send
+            {
+                $crate::store::KeyStore::stage($inner, key, note, now)
             }
 
             fn promote(
-                &self,
-                version: &Version,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<(), StoreError>> + Send {
-                S::promote(self, version, now)
+                &$self,
+                version: &$crate::store::Version,
+                now: $crate::Timestamp,
+            ) -> impl Future<Output = Result<(), $crate::store::StoreError>> + Send {
+                $crate::store::KeyStore::promote($inner, version, now)
             }
 
             fn discard(
-                &self,
-                version: &Version,
-            ) -> impl Future<Output = Result<(), StoreError>> + Send {
-                S::discard(self, version)
+                &$self,
+                version: &$crate::store::Version,
+            ) -> impl Future<Output = Result<(), $crate::store::StoreError>> + Send {
+                $crate::store::KeyStore::discard($inner, version)
             }
 
-            fn snapshot(&self) -> impl Future<Output = Result<Snapshot, StoreError>> + Send {
-                S::snapshot(self)
+            fn snapshot(
+                &$self,
+            ) -> impl Future<Output = Result<$crate::store::Snapshot, $crate::store::StoreError>> + Send
+            {
+                $crate::store::KeyStore::snapshot($inner)
             }
 
             fn current(
-                &self,
-            ) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
-                S::current(self)
+                &$self,
+            ) -> impl Future<
+                Output = Result<Option<$crate::store::StoredKey>, $crate::store::StoreError>,
+            > + Send {
+                $crate::store::KeyStore::current($inner)
             }
 
             fn pending(
-                &self,
-            ) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
-                S::pending(self)
+                &$self,
+            ) -> impl Future<
+                Output = Result<Option<$crate::store::StoredKey>, $crate::store::StoreError>,
+            > + Send {
+                $crate::store::KeyStore::pending($inner)
             }
 
             fn previous(
-                &self,
-            ) -> impl Future<Output = Result<Option<StoredKey>, StoreError>> + Send {
-                S::previous(self)
+                &$self,
+            ) -> impl Future<
+                Output = Result<Option<$crate::store::StoredKey>, $crate::store::StoreError>,
+            > + Send {
+                $crate::store::KeyStore::previous($inner)
             }
 
             fn lease(
-                &self,
+                &$self,
                 holder: &str,
-                ttl: Duration,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Lease, StoreError>> + Send {
-                S::lease(self, holder, ttl, now)
+                ttl: std::time::Duration,
+                now: $crate::Timestamp,
+            ) -> impl Future<Output = Result<$crate::store::Lease, $crate::store::StoreError>> + Send
+            {
+                $crate::store::KeyStore::lease($inner, holder, ttl, now)
             }
 
             fn renew(
-                &self,
-                lease: &Lease,
-                ttl: Duration,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Lease, StoreError>> + Send {
-                S::renew(self, lease, ttl, now)
+                &$self,
+                lease: &$crate::store::Lease,
+                ttl: std::time::Duration,
+                now: $crate::Timestamp,
+            ) -> impl Future<Output = Result<$crate::store::Lease, $crate::store::StoreError>> + Send
+            {
+                $crate::store::KeyStore::renew($inner, lease, ttl, now)
             }
 
             fn release(
-                &self,
-                lease: &Lease,
-            ) -> impl Future<Output = Result<(), StoreError>> + Send {
-                S::release(self, lease)
+                &$self,
+                lease: &$crate::store::Lease,
+            ) -> impl Future<Output = Result<(), $crate::store::StoreError>> + Send {
+                $crate::store::KeyStore::release($inner, lease)
             }
 
-            fn journal(&self) -> impl Future<Output = Result<Journal, StoreError>> + Send {
-                S::journal(self)
+            fn journal(
+                &$self,
+            ) -> impl Future<Output = Result<$crate::store::Journal, $crate::store::StoreError>> + Send
+            {
+                $crate::store::KeyStore::journal($inner)
             }
 
             fn write_journal(
-                &self,
-                read: &Journal,
+                &$self,
+                read: &$crate::store::Journal,
                 text: &str,
-            ) -> impl Future<Output = Result<Journal, StoreError>> + Send {
-                S::write_journal(self, read, text)
+            ) -> impl Future<Output = Result<$crate::store::Journal, $crate::store::StoreError>> + Send
+            {
+                $crate::store::KeyStore::write_journal($inner, read, text)
             }
         }
-    )*};
+    };
 }
 
-forward! { Arc Box }
+forward_store! { [S: KeyStore] Arc<S>, self => &**self }
+forward_store! { [S: KeyStore] Box<S>, self => &**self }
+
+#[cfg(feature = "sealed")]
+use forward_store;

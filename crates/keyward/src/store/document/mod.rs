@@ -180,6 +180,11 @@ impl<P: Place> DocumentStore<P> {
         &self.place
     }
 
+    #[cfg(feature = "sealed")]
+    pub(super) fn place_mut(&mut self) -> &mut P {
+        &mut self.place
+    }
+
     async fn read(&self) -> Result<(Contents, Option<Version>), StoreError> {
         match self.place.read().await? {
             None => Ok((Contents::default(), None)),

@@ -6,7 +6,12 @@ use keyward::store::conformance::{Report, Subject, check};
 use keyward::store::{DynKeyStore, MemoryStore};
 
 mod broken;
+mod disk;
 mod document;
+mod file;
+mod model;
+mod process;
+mod sealed;
 
 #[test]
 fn a_store_in_memory_keeps_the_contract() {
