@@ -56,12 +56,35 @@
 //! Making a loader reads nothing and starts nothing. Loads work on tokio's runtimes of either
 //! kind; without a runtime, reading a file blocks the thread.
 //!
+//! # Stores
+//!
+//! A key that is replaced from time to time is kept in a [`KeyStore`](store::KeyStore): beside the
+//! current key it has the next and the previous one, a lease for who replaces them, and a journal
+//! of how far it has come. A store is a loader too. Each passes the suite in
+//! [`store::conformance`](https://docs.rs/keyward/latest/keyward/store/conformance/), which is
+//! public for stores of your own.
+//!
+//! | store | needs | how it fails | tested against |
+//! |---|---|---|---|
+//! | [`MemoryStore`](store::MemoryStore) | nothing | not at all; it ends with the process | the suite |
+//! | [`FileStore`](https://docs.rs/keyward/latest/keyward/store/struct.FileStore.html), feature `store` | a directory that others cannot write to, on a local file system | `Insecure` for files or directories of others, `TimedOut` behind a lock, `Damaged` for a file that is no key | the suite; processes that race, and that are killed at any moment, on Linux |
+//! | [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html), feature `sealed` | the same, and an age identity or a passphrase | the same; `Undecryptable` when what is given does not open it, `Refused` when nothing is | the same, and the `age` tool, both ways |
+//! | [`DocumentStore`](https://docs.rs/keyward/latest/keyward/store/struct.DocumentStore.html), feature `store` | a [`Place`](https://docs.rs/keyward/latest/keyward/store/trait.Place.html) of yours that compares before it writes | as the place does; `TooLarge` | the suite, over places of 64 KiB and of 2560 bytes |
+//!
+//! Where a key is can be written down as a [`reference`]: `env:OPENAI_API_KEY`,
+//! `sealed:PATH#identity=systemd:NAME`.
+//!
 //! # Features
 //!
+//! - `conformance`: the suite that holds a store to its contract.
 //! - `http`: [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/) puts a key on
 //!   requests of the crate `http`.
 //! - `serde`: [`ApiKey`] can be deserialized (never serialized), and [`KeyPolicy`] read from and
 //!   written to TOML or JSON.
+//! - `sealed`: [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html),
+//!   the encrypted store.
+//! - `store`: [`FileStore`](https://docs.rs/keyward/latest/keyward/store/struct.FileStore.html),
+//!   and stores over a place of yours.
 //!
 //! No feature is on by default, and none changes what is refused or what is printed.
 
@@ -75,12 +98,13 @@ pub use keyward_core::{
 
 pub use crate::environment::Environment;
 pub use crate::loader::{
-    Attempt, AttemptOutcome, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError, LoadErrorKind,
-    LoadedKey, LoaderChain,
+    Attempt, AttemptOutcome, DynKeyLoader, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError,
+    LoadErrorKind, LoadedKey, LoaderChain,
 };
 
 #[cfg(feature = "http")]
 pub mod authorize;
+pub mod reference;
 pub mod store;
 
 mod environment;

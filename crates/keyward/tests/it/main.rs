@@ -17,5 +17,6 @@ mod file;
 mod fixture;
 #[cfg(target_os = "linux")]
 mod memory;
-#[cfg(all(feature = "conformance", feature = "store"))]
+mod reference;
+#[cfg(all(feature = "conformance", feature = "sealed"))]
 mod store;
