@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::fixture::{load, ready};
 
+#[cfg(feature = "sealed")]
+mod store;
+
 const MASK: u8 = 0xa5;
 
 static SEARCHING: Mutex<()> = Mutex::new(());

@@ -15,8 +15,8 @@ use crate::fixture::{NOW, ready};
 
 #[test]
 fn a_store_in_files_is_what_the_model_is() {
-    for seed in 0..12 {
-        compare(Kind::Plain, seed, 60);
+    for seed in 0..6 {
+        compare(Kind::Plain, seed, 40);
     }
 }
 
