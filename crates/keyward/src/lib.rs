@@ -71,7 +71,7 @@
 //! | [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html), feature `sealed` | the same, and an age identity or a passphrase | the same; `Undecryptable` when what is given does not open it, `Refused` when nothing is | the same, and the `age` tool, both ways |
 //! | [`DocumentStore`](https://docs.rs/keyward/latest/keyward/store/struct.DocumentStore.html), feature `store` | a [`Place`](https://docs.rs/keyward/latest/keyward/store/trait.Place.html) of yours that compares before it writes | as the place does; `TooLarge` | the suite, over places of 64 KiB and of 2560 bytes |
 //!
-//! Where a key is can be written down as a [`reference`]: `env:OPENAI_API_KEY`,
+//! Where a key is can be written down as a [reference](mod@reference): `env:OPENAI_API_KEY`,
 //! `sealed:PATH#identity=systemd:NAME`.
 //!
 //! # Features
