@@ -31,9 +31,9 @@ use crate::{KeyLoader, LoadError, LoadedKey};
 /// A key that somebody else writes to `PATH` is the current one from then on, and what was
 /// current is previous; a file that is removed leaves no key current.
 ///
-/// The files must belong to the effective user and be closed to all others (0600), and others may
-/// not write to their directory. Links are refused. Owner and permissions are checked on Unix
-/// alone; elsewhere keep them in a directory that only the service's account can open.
+/// The files must belong to the effective user and be closed to all others (0600), others may not
+/// write to their directory, and links are refused. All this is checked on Unix alone; elsewhere
+/// keep them in a directory that only the service's account can open.
 ///
 /// ```no_run
 /// use keyward::store::{FileStore, KeyStore as _};
