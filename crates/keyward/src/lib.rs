@@ -73,17 +73,24 @@ pub use keyward_core::{
     SecretText, Timestamp, Vendor, danger, find,
 };
 
+pub use crate::clock::Clock;
 pub use crate::environment::Environment;
+pub use crate::live::{
+    Health, KeyGuard, KeyInUse, KeyUnavailable, LiveError, LiveErrorKind, LiveKey, LiveKeyBuilder,
+    NarrowedKey,
+};
 pub use crate::loader::{
     Attempt, AttemptOutcome, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError, LoadErrorKind,
-    LoadedKey, LoaderChain,
+    LoadedKey, LoaderChain, SourceSignature,
 };
 
 #[cfg(feature = "http")]
 pub mod authorize;
 pub mod store;
 
+mod clock;
 mod environment;
+mod live;
 mod loader;
 
 /// The README's snippet is held to compile.

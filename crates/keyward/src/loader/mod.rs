@@ -16,6 +16,7 @@ pub use self::env::EnvLoader;
 pub use self::error::{LoadError, LoadErrorKind};
 pub use self::file::{FileLoader, FileRule};
 pub use self::loaded::LoadedKey;
+pub use self::signature::SourceSignature;
 
 mod attempt;
 mod chain;
@@ -24,6 +25,7 @@ mod error;
 mod file;
 mod loaded;
 mod place;
+mod signature;
 
 /// Loads a key from where it is kept. Other libraries call this a credential provider.
 ///
@@ -75,6 +77,13 @@ pub trait KeyLoader: Send + Sync {
     fn variables(&self) -> Vec<OsString> {
         Vec::new()
     }
+
+    /// What the source looks like from outside, told cheaply and without reading the key: equal as
+    /// long as nothing has changed there. A [`LiveKey`](crate::LiveKey) asks several times a second
+    /// and loads when it differs. `None`, as here, if the source cannot tell.
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        std::future::ready(None)
+    }
 }
 
 macro_rules! forward {
@@ -91,6 +100,10 @@ macro_rules! forward {
             fn variables(&self) -> Vec<OsString> {
                 L::variables(self)
             }
+
+            fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+                L::signature(self)
+            }
         }
     )*};
 }
@@ -98,16 +111,15 @@ macro_rules! forward {
 forward! { Arc Box }
 
 /// A [`KeyLoader`] of any type, so that loaders of several can stand in one list.
-trait AnyLoader: Send + Sync {
-    fn load_any(&self) -> LoadFuture<'_>;
+pub(crate) trait AnyLoader: Send + Sync {
+    fn load_any(&self) -> Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + '_>>;
     fn source_any(&self) -> KeySource;
     fn variables_any(&self) -> Vec<OsString>;
+    fn signature_any(&self) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>>;
 }
 
-type LoadFuture<'a> = Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + 'a>>;
-
 impl<L: KeyLoader> AnyLoader for L {
-    fn load_any(&self) -> LoadFuture<'_> {
+    fn load_any(&self) -> Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + '_>> {
         Box::pin(self.load())
     }
 
@@ -117,6 +129,10 @@ impl<L: KeyLoader> AnyLoader for L {
 
     fn variables_any(&self) -> Vec<OsString> {
         self.variables()
+    }
+
+    fn signature_any(&self) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>> {
+        Box::pin(self.signature())
     }
 }
 

@@ -15,5 +15,8 @@ mod compile_fail;
 mod env;
 mod file;
 mod fixture;
+mod live;
 #[cfg(target_os = "linux")]
 mod memory;
+mod patience;
+mod shadowed;

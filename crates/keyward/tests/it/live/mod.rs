@@ -1,0 +1,3 @@
+//! The handle that a service holds for its life.
+
+mod fixture;
