@@ -97,8 +97,7 @@ struct End {
     why: KeyUnavailable,
 }
 
-/// A key goes out of use so long before its end, or a tenth of its life if that is shorter: timers
-/// are late, and a request takes its time.
+/// A key goes out of use so long before its end: timers are late, and a request takes its time.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// The first wait after a failure, and the longest.
@@ -191,7 +190,9 @@ impl Keeper {
             _ => is_same && self.used.as_ref().is_ok_and(|used| used.is_fall_back),
         };
         let key = loaded
-            .admit(&settings.policy, now.wall.into())
+            // As it will be when a key that ends then goes out of use: one that has just gone out is
+            // not taken again.
+            .admit(&settings.policy, (now.wall + MARGIN).into())
             .and_then(K::narrow)
             .map_err(|refusal| LiveError::refused(source.clone(), fingerprint, refusal))?;
         let end = End::of(loaded, &settings.policy, now);
@@ -348,8 +349,8 @@ impl End {
         let seconds = u64::try_from(at.as_unix_seconds()).unwrap_or(0);
         let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
         let left = at.duration_since(now.wall).unwrap_or_default();
-        let margin = MARGIN.min(left / 10);
-        Some(Self { instant: now.instant.checked_add(left - margin)?, wall: at - margin, why })
+        let instant = now.instant.checked_add(left.saturating_sub(MARGIN))?;
+        Some(Self { instant, wall: at.checked_sub(MARGIN)?, why })
     }
 }
 

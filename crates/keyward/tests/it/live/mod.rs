@@ -1,3 +1,13 @@
 //! The handle that a service holds for its life.
 
+mod bounds;
+mod files;
 mod fixture;
+//mod leaks;
+//cfgm
+//mod metrics;
+mod refresh;
+mod rejected;
+//mod schedules;
+mod sources;
+mod task;
