@@ -99,7 +99,6 @@ pub struct LiveKey<K: NarrowedKey = ProjectKey> {
 impl LiveKey<ProjectKey> {
     /// A handle for the key that authorizes model requests. Reads and starts nothing:
     /// [`start`](LiveKeyBuilder::start) does.
-    #[must_use]
     pub fn project(loader: impl KeyLoader + 'static, policy: KeyPolicy) -> LiveKeyBuilder {
         LiveKeyBuilder::new(Box::new(loader), policy)
     }
@@ -108,7 +107,6 @@ impl LiveKey<ProjectKey> {
 impl LiveKey<AdminKey> {
     /// A handle for the key of the Admin API. Reads and starts nothing:
     /// [`start`](LiveKeyBuilder::start) does.
-    #[must_use]
     pub fn admin(loader: impl KeyLoader + 'static, policy: KeyPolicy) -> LiveKeyBuilder<AdminKey> {
         LiveKeyBuilder::new(Box::new(loader), policy)
     }

@@ -18,6 +18,9 @@ use crate::{LoadError, LoadErrorKind, LoadedKey, SourceSignature};
 /// How often a source is looked at that can tell a change.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long a source may go on changing before a load that is due is made all the same.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often the wall clock is read at the least: it can be set, and it goes on while a machine
 /// sleeps.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
@@ -32,8 +35,8 @@ pub(super) struct Task<K: NarrowedKey> {
     next_look: Option<Instant>,
     /// How the source looked at the last load.
     seen: Option<SourceSignature>,
-    /// How it looks now, if it has not been quiet yet.
-    unsettled: Option<SourceSignature>,
+    /// How it looks now, if it has not been quiet yet, and since when it has not.
+    unsettled: Option<(SourceSignature, Instant)>,
 }
 
 /// No handle is left.
@@ -72,12 +75,16 @@ impl<K: NarrowedKey> Task<K> {
             self.next_load = Instant::now();
         }
         let is_due = self.next_load <= Instant::now() || self.shared.keeper().is_awaited();
-        if is_due && self.unsettled.is_none() {
+        let waits = self.unsettled.is_some_and(|(_, since)| since.elapsed() < SETTLES_WITHIN);
+        if is_due && !waits {
             return self.load().await;
         }
-        let next = self.next_look.map_or(self.next_load, |look| look.min(self.next_load));
-        // A load that waits for the source to settle is not what it waits for.
-        let next = if self.unsettled.is_some() { self.next_look.unwrap_or(next) } else { next };
+        let next = match self.next_look {
+            // A load that waits for the source to settle is not what it waits for.
+            Some(look) if waits => look,
+            Some(look) => look.min(self.next_load),
+            None => self.next_load,
+        };
         let wake = race(sleep_until(next.min(self.next_check())), self.shared.wake.notified());
         if let Either::Second(()) = race(wake, self.changes.closed()).await {
             return Err(Abandoned);
@@ -109,15 +116,18 @@ impl<K: NarrowedKey> Task<K> {
         let look = timeout(self.shared.settings.load_within, self.loader.signature_any());
         let signature = self.guarded(caught(look)).await?.and_then(Result::ok).flatten();
         self.next_look = Some(Instant::now() + LOOK);
-        if signature.is_none() || signature == self.seen {
-            self.unsettled = None;
-        } else if signature == self.unsettled {
-            self.unsettled = None;
-            // Whatever comes of the load: the same file is not read again and again.
-            self.seen = signature;
-            self.next_load = Instant::now();
-        } else {
-            self.unsettled = signature;
+        match (signature, self.unsettled) {
+            (None, _) => self.unsettled = None,
+            (Some(now), _) if self.seen == Some(now) => self.unsettled = None,
+            (Some(now), Some((before, _))) if now == before => {
+                self.unsettled = None;
+                // Whatever comes of the load: the same file is not read again and again.
+                self.seen = signature;
+                self.next_load = Instant::now();
+            }
+            (Some(now), before) => {
+                self.unsettled = Some((now, before.map_or_else(Instant::now, |(_, since)| since)));
+            }
         }
         Ok(())
     }

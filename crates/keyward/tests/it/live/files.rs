@@ -160,6 +160,20 @@ async fn what_changes_while_it_is_read_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_is_never_quiet_holds_nothing_up() {
+    let (old, new) = (secret(), secret());
+    let source = Source::of(&old);
+    source.looks(0);
+    let live = project(&source).refresh_every(Duration::from_secs(30)).start().await.unwrap();
+    source.has(&new);
+    for change in 1..400 {
+        source.looks(change);
+        pass(100).await;
+    }
+    assert_eq!(in_use(&live), Some(print_of(&new)), "at its interval");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_is_broken_is_not_read_again_and_again() {
     let source = Source::of(&secret());
     source.looks(0);

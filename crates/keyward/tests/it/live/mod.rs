@@ -3,11 +3,11 @@
 mod bounds;
 mod files;
 mod fixture;
-//mod leaks;
-//cfgm
-//mod metrics;
+mod leaks;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod refresh;
 mod rejected;
-//mod schedules;
+mod schedules;
 mod sources;
 mod task;
