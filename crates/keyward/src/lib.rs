@@ -80,13 +80,16 @@ pub use crate::live::{
     NarrowedKey,
 };
 pub use crate::loader::{
-    Attempt, AttemptOutcome, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError, LoadErrorKind,
-    LoadedKey, LoaderChain, SourceSignature,
+    Attempt, AttemptOutcome, CommandLoader, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError,
+    LoadErrorKind, LoadedKey, LoaderChain, SourceSignature,
 };
 
 #[cfg(feature = "http")]
 pub mod authorize;
 pub mod store;
+
+#[cfg(feature = "prompt")]
+pub use crate::loader::PromptLoader;
 
 mod clock;
 mod environment;

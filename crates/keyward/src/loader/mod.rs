@@ -12,19 +12,26 @@ use tokio::runtime::Handle;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::chain::LoaderChain;
+pub use self::command::CommandLoader;
 pub use self::env::EnvLoader;
 pub use self::error::{LoadError, LoadErrorKind};
 pub use self::file::{FileLoader, FileRule};
 pub use self::loaded::LoadedKey;
+#[cfg(feature = "prompt")]
+pub use self::prompt::PromptLoader;
 pub use self::signature::SourceSignature;
 
 mod attempt;
 mod chain;
+mod command;
+mod detached;
 mod env;
 mod error;
 mod file;
 mod loaded;
 mod place;
+#[cfg(feature = "prompt")]
+mod prompt;
 mod signature;
 
 /// Loads a key from where it is kept. Other libraries call this a credential provider.

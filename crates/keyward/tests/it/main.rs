@@ -10,6 +10,8 @@
 #[cfg(feature = "http")]
 mod authorize;
 mod chain;
+#[cfg(target_os = "linux")]
+mod command;
 #[cfg(all(feature = "http", feature = "serde"))]
 mod compile_fail;
 mod env;
@@ -19,4 +21,6 @@ mod live;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patience;
+#[cfg(all(feature = "prompt", target_os = "linux"))]
+mod prompt;
 mod shadowed;

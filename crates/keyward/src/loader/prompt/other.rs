@@ -1,0 +1,16 @@
+//! Asking at the console, by `rpassword`: where there is no Unix terminal.
+
+use zeroize::Zeroizing;
+
+use super::super::detached::Awaited;
+use super::{Asked, Problem};
+
+/// Asks, and waits for a line. It cannot be given up: the thread waits on.
+pub(super) fn ask(prompt: &str, _: &Awaited<Asked>) -> Asked {
+    if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        return Err(Problem::NoTerminal);
+    }
+    rpassword::prompt_password(prompt)
+        .map(|line| Zeroizing::new(line.into_bytes()))
+        .map_err(|_| Problem::Unreadable)
+}
