@@ -3,6 +3,7 @@
 use keyward_core::{ApiKey, KeySource};
 use zeroize::Zeroizing;
 
+use self::platform::Terminal;
 use super::detached::detached;
 use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey};
 
@@ -53,8 +54,9 @@ impl PromptLoader {
 impl KeyLoader for PromptLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
         let prompt = self.prompt.clone();
-        let asked =
-            detached("keyward-prompt", move |awaited| platform::ask(&prompt, awaited)).await;
+        let terminal = Restored(Terminal::default());
+        let asks = terminal.0.clone();
+        let asked = detached("keyward-prompt", move |awaited| asks.ask(&prompt, awaited)).await;
         let failed = |kind, what, fix| Err(LoadError::new(kind, self.source(), what, fix));
         let mut line = match asked.unwrap_or(Err(Problem::Unreadable)) {
             Ok(line) if line.iter().all(u8::is_ascii_whitespace) => {
@@ -80,6 +82,15 @@ impl KeyLoader for PromptLoader {
     /// `prompt:terminal`.
     fn source(&self) -> KeySource {
         KeySource::new("prompt", "terminal")
+    }
+}
+
+/// Brings the terminal back, also when the load is dropped.
+struct Restored(Terminal);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        self.0.restore();
     }
 }
 

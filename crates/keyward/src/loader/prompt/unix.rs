@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,25 +16,45 @@ use zeroize::Zeroizing;
 use super::super::detached::Awaited;
 use super::{Asked, Problem};
 
-/// Asks, and waits for a line as long as somebody waits for the key.
-pub(super) fn ask(prompt: &str, awaited: &Awaited<Asked>) -> Asked {
-    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
-    let mut terminal = Silent::new(terminal.map_err(|_| Problem::NoTerminal)?)?;
-    terminal.file.write_all(prompt.as_bytes()).map_err(|_| Problem::Unreadable)?;
+/// The terminal while it is asked at. Whoever gives up brings it back to what it was, because the
+/// process may end at once.
+#[derive(Clone, Default)]
+pub(super) struct Terminal(Arc<Mutex<Option<Silent>>>);
+
+impl Terminal {
+    /// Asks, and waits for a line as long as somebody waits for the key.
+    pub(super) fn ask(&self, prompt: &str, awaited: &Awaited<Asked>) -> Asked {
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+        let mut terminal = terminal.map_err(|_| Problem::NoTerminal)?;
+        let silent = Silent::new(terminal.try_clone().map_err(|_| Problem::Unreadable)?)?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(silent);
+        let line = read(prompt, &mut terminal, awaited);
+        self.restore();
+        line
+    }
+
+    pub(super) fn restore(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn read(prompt: &str, terminal: &mut File, awaited: &Awaited<Asked>) -> Asked {
+    if awaited.is_given_up() {
+        return Err(Problem::Unreadable);
+    }
+    terminal.write_all(prompt.as_bytes()).map_err(|_| Problem::Unreadable)?;
     let mut line = Zeroizing::new(vec![0; LONGEST_LINE]);
     loop {
-        if awaited.is_given_up() {
+        match poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&TURN)) {
             // Nobody hears it.
-            return Err(Problem::Unreadable);
-        }
-        match poll(&mut [PollFd::new(&terminal.file, PollFlags::IN)], Some(&TURN)) {
+            _ if awaited.is_given_up() => return Err(Problem::Unreadable),
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => break,
             Err(_) => return Err(Problem::Unreadable),
         }
     }
     // A terminal passes on whole lines.
-    let len = terminal.file.read(&mut line).map_err(|_| Problem::Unreadable)?;
+    let len = terminal.read(&mut line).map_err(|_| Problem::Unreadable)?;
     line.truncate(len);
     Ok(line)
 }

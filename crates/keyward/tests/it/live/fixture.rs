@@ -153,7 +153,7 @@ pub(super) fn project(source: &Source) -> LiveKeyBuilder {
         .with_clock(WallClock::new().clock())
 }
 
-pub(super) fn print_of(key: &str) -> KeyFingerprint {
+pub(crate) fn print_of(key: &str) -> KeyFingerprint {
     ApiKey::parse(key.to_owned()).unwrap().fingerprint()
 }
 

@@ -1,5 +1,8 @@
 //! The handle that a service holds for its life.
 
+#[cfg(all(feature = "prompt", target_os = "linux"))]
+pub(crate) use self::fixture::print_of;
+
 mod bounds;
 mod files;
 mod fixture;
