@@ -12,3 +12,4 @@ mod admin_raw;
 mod examples;
 mod fixture;
 mod specification;
+mod live_examples;
