@@ -275,17 +275,18 @@ impl Keeper {
         })
     }
 
-    /// Notes a rejection.
+    /// Notes a rejection, and tells whether it is the first of a key that was in use.
+    pub(super) fn note_rejection(&mut self, fingerprint: &KeyFingerprint) -> bool {
+        self.known.contains(fingerprint) && self.rejected.insert(*fingerprint)
+    }
+
+    /// What whoever reports a rejection has to wait for.
     pub(super) fn reject(
         &mut self,
         fingerprint: &KeyFingerprint,
         settings: &Settings,
         now: Instant,
     ) -> Rejection {
-        if !self.known.contains(fingerprint) {
-            return Rejection::Answered(self.used.is_ok());
-        }
-        self.rejected.insert(*fingerprint);
         if self.has_another(fingerprint) || self.used.is_err() {
             return Rejection::Answered(self.used.is_ok());
         }

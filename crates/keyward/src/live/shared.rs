@@ -76,8 +76,14 @@ impl<K: NarrowedKey> Shared<K> {
     }
 
     pub(super) fn reject(&self, fingerprint: &KeyFingerprint) -> Rejection {
-        let rejection = self.keeper().reject(fingerprint, &self.settings, Instant::now());
-        telemetry::rejected(fingerprint);
+        let mut keeper = self.keeper();
+        let is_first = keeper.note_rejection(fingerprint);
+        let rejection = keeper.reject(fingerprint, &self.settings, Instant::now());
+        drop(keeper);
+        // One line, however many requests are answered with 401.
+        if is_first {
+            telemetry::rejected(fingerprint);
+        }
         if matches!(rejection, Rejection::Awaits(_)) {
             self.wake.notify_one();
         }

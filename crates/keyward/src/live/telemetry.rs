@@ -6,16 +6,21 @@ use keyward_core::KeyFingerprint;
 use super::keeper::Verdict;
 use super::{Health, KeyUnavailable, LiveError};
 
+/// What filters of logs go by, wherever the code moves.
+const TARGET: &str = "keyward::live";
+
 /// A load is done.
 pub(super) fn loaded(health: &Health, verdict: &Result<Verdict, LiveError>) {
     match (verdict, &health.in_use) {
         (Ok(Verdict::Taken), Ok(key)) if key.is_fall_back => tracing::warn!(
+            target: TARGET,
             fingerprint = %key.fingerprint,
             source = %key.source,
             kind = %key.kind,
             "a key of a later source is in use, because an earlier one has none"
         ),
         (Ok(Verdict::Taken), Ok(key)) => tracing::info!(
+            target: TARGET,
             fingerprint = %key.fingerprint,
             source = %key.source,
             kind = %key.kind,
@@ -23,18 +28,21 @@ pub(super) fn loaded(health: &Health, verdict: &Result<Verdict, LiveError>) {
             "a key is in use"
         ),
         (Ok(_), Ok(key)) => tracing::debug!(
+            target: TARGET,
             fingerprint = %key.fingerprint,
             source = %key.source,
             "the key is confirmed"
         ),
         (Err(error), Ok(key)) => tracing::warn!(
+            target: TARGET,
             fingerprint = %key.fingerprint,
             %error,
             failures = health.failures,
             "no other key was taken, the one in use stays"
         ),
         (Err(error), Err(_)) => {
-            tracing::error!(%error, failures = health.failures, "no key is in use");
+            let failures = health.failures;
+            tracing::error!(target: TARGET, %error, failures, "no key is in use");
         }
         (Ok(_), Err(_)) => {}
     }
@@ -44,14 +52,14 @@ pub(super) fn loaded(health: &Health, verdict: &Result<Verdict, LiveError>) {
 
 /// The key went out of use.
 pub(super) fn retired(why: KeyUnavailable) {
-    tracing::error!(%why, "the key is out of use");
+    tracing::error!(target: TARGET, %why, "the key is out of use");
     #[cfg(feature = "metrics")]
     counts::retired();
 }
 
 /// OpenAI has rejected a key.
 pub(super) fn rejected(fingerprint: &KeyFingerprint) {
-    tracing::warn!(%fingerprint, "OpenAI has rejected a key");
+    tracing::warn!(target: TARGET, %fingerprint, "OpenAI has rejected a key");
     #[cfg(feature = "metrics")]
     counts::rejected(fingerprint);
 }
