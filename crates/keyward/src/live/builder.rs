@@ -72,8 +72,8 @@ impl<K: NarrowedKey> LiveKeyBuilder<K> {
         self
     }
 
-    /// Asks the source for the sake of [`LiveKey::rejected`] once in this time. 10 seconds unless
-    /// set.
+    /// Asks the source for the sake of one [rejected](LiveKey::rejected) key once in this time. 10
+    /// seconds unless set.
     pub fn reject_window(mut self, window: Duration) -> Self {
         self.settings.reject_window = window;
         self

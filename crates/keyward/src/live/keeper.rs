@@ -68,10 +68,16 @@ pub(super) struct Keeper {
     attempts: Vec<Attempt>,
     loads: u64,
     failures: u32,
-    /// When a rejection made the source be asked last.
-    asked: Option<Instant>,
-    /// The load that somebody waits for, until it begins.
-    awaited: Option<u64>,
+    /// How many of the loads are done.
+    done: u64,
+    asked: Option<Asked>,
+}
+
+/// For the rejection of which key the source was asked last, when, and by which load.
+struct Asked {
+    fingerprint: KeyFingerprint,
+    at: Instant,
+    load: u64,
 }
 
 struct Used {
@@ -114,17 +120,14 @@ impl Keeper {
             attempts: Vec::new(),
             loads: 0,
             failures: 0,
+            done: 0,
             asked: None,
-            awaited: None,
         }
     }
 
     /// Counts a load that begins, and tells its number.
     pub(super) fn begin(&mut self) -> u64 {
         self.loads += 1;
-        if self.awaited.is_some_and(|awaited| awaited <= self.loads) {
-            self.awaited = None;
-        }
         self.loads
     }
 
@@ -135,6 +138,7 @@ impl Keeper {
         settings: &Settings,
         now: Now,
     ) -> (Option<K>, Result<Verdict, LiveError>) {
+        self.done = self.loads;
         let (key, verdict) = match loaded.and_then(|loaded| {
             self.attempts = loaded.attempts().to_vec();
             self.judge::<K>(&loaded, settings, now)
@@ -251,7 +255,7 @@ impl Keeper {
 
     /// When to load next, if nothing happens until then. `random` is from 0 to 1.
     pub(super) fn next_load(&self, settings: &Settings, now: Now, random: f64) -> Instant {
-        let sooner = |wait: Duration, part: f64| wait.mul_f64(1.0 - part * random);
+        let sooner = |wait: Duration, part: f64| wait.min(FAR).mul_f64(1.0 - part * random);
         let wait = if self.failures > 0 {
             let doubled = BACK_OFF.0.saturating_mul(1 << (self.failures - 1).min(16));
             let wait = sooner(doubled.min(BACK_OFF.1).min(settings.refresh_every), 0.2);
@@ -269,8 +273,8 @@ impl Keeper {
         let left = used.end?.instant.saturating_duration_since(now.instant);
         let ahead = settings.refresh_ahead.min(used.life.unwrap_or(left) / 5);
         Some(match left.checked_sub(ahead) {
-            Some(wait) if !wait.is_zero() => wait,
-            // It was loaded anew, and the source still has the same.
+            Some(wait) if wait >= BACK_OFF.0 => wait,
+            // It was loaded anew, and the source still has the same; or it lives for a moment only.
             _ => (left / 4).clamp(BACK_OFF.0, BACK_OFF.1),
         })
     }
@@ -290,22 +294,23 @@ impl Keeper {
         if self.has_another(fingerprint) || self.used.is_err() {
             return Rejection::Answered(self.used.is_ok());
         }
-        if let Some(awaited) = self.awaited {
-            return Rejection::Awaits(awaited);
+        if let Some(asked) = self.asked.as_ref().filter(|asked| asked.fingerprint == *fingerprint) {
+            if asked.load > self.done {
+                return Rejection::Awaits(asked.load);
+            }
+            if now.duration_since(asked.at) < settings.reject_window {
+                return Rejection::Answered(false);
+            }
         }
-        if self.asked.is_some_and(|at| now.duration_since(at) < settings.reject_window) {
-            return Rejection::Answered(false);
-        }
-        self.asked = Some(now);
         // One that begins from now on: what is under way may have read the source before.
-        let awaited = self.loads + 1;
-        self.awaited = Some(awaited);
-        Rejection::Awaits(awaited)
+        let load = self.loads + 1;
+        self.asked = Some(Asked { fingerprint: *fingerprint, at: now, load });
+        Rejection::Awaits(load)
     }
 
     /// Whether somebody waits for a load that has not begun.
     pub(super) fn is_awaited(&self) -> bool {
-        self.awaited.is_some()
+        self.asked.as_ref().is_some_and(|asked| asked.load > self.loads)
     }
 
     /// Whether a key is in use that is another than this.

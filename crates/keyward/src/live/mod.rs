@@ -144,8 +144,8 @@ impl<K: NarrowedKey> LiveKey<K> {
     /// Tells that OpenAI has answered 401 to a request with this key, and asks whether another key
     /// is in use now, so that the request is worth another try.
     ///
-    /// If the key is still the one in use, the source is asked once, for all who call, and at most
-    /// once in [`reject_window`](LiveKeyBuilder::reject_window); after that it is asked again in
+    /// If the key is still the one in use, the source is asked once, for all who call, and for one
+    /// key at most once in [`reject_window`](LiveKeyBuilder::reject_window); after that it is asked again in
     /// the background, less and less often. Where there is no other key, the rejected one stays in
     /// use, because a 401 can be a mistake; once another has taken its place, it never comes back
     /// in this process, whatever the source says.

@@ -51,6 +51,42 @@ async fn a_source_without_another_key_is_left_in_peace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_while_the_source_is_asked_waits_for_the_answer() {
+    let (old, new) = (secret(), secret());
+    let source = Source::of(&old);
+    let live = started(&source).await;
+    source.takes(seconds(3));
+    source.has(&new);
+    let mut calls = Vec::new();
+    for _ in 0..10 {
+        let (live, old) = (live.clone(), print_of(&old));
+        calls.push(tokio::spawn(async move { live.rejected(&old).await }));
+        pass(250).await;
+    }
+    for call in calls {
+        assert!(call.await.unwrap());
+    }
+    assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_a_window_of_its_own() {
+    let source = Source::of(&secret());
+    let live = started(&source).await;
+    for n in 1..10 {
+        let (old, new) = (in_use(&live).unwrap(), secret());
+        source.has(&new);
+        assert!(live.rejected(&old).await, "one rotation after the other");
+        assert_eq!((source.loads(), in_use(&live)), (1 + n, Some(print_of(&new))));
+    }
+    let last = in_use(&live).unwrap();
+    for _ in 0..10 {
+        assert!(!live.rejected(&last).await);
+    }
+    assert_eq!(source.loads(), 11, "as many loads as keys that the source has had");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_key_is_taken_up_without_another_401() {
     let (old, new) = (secret(), secret());
     let source = Source::of(&old);
