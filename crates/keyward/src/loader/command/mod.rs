@@ -266,6 +266,7 @@ const TURN: Duration = Duration::from_millis(10);
 type Ran = Result<Zeroizing<Vec<u8>>, Problem>;
 
 /// What went wrong, before it is told of which program.
+#[derive(Clone, Copy)]
 enum Problem {
     Read(io::ErrorKind),
     Start(io::ErrorKind),

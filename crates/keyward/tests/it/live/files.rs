@@ -53,9 +53,9 @@ async fn a_file_is_rewritten_replaced_and_removed() {
     for in_place in [true, false, true, false] {
         let new = secret();
         if in_place {
-            drop(write(&path, &new))
+            drop(write(&path, &new));
         } else {
-            replace(&path, &new)
+            replace(&path, &new);
         }
         times.push(taken(&mut live, &new).await);
     }
