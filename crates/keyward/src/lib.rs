@@ -33,7 +33,8 @@
 //!
 //! // For each request: no waiting, no allocation, no lock.
 //! let mut request = http::Request::post("https://api.openai.com/v1/responses").body(())?;
-//! authorizer.authorize(&key.current()?, &mut request)?;
+//! let in_use = key.current()?;
+//! authorizer.authorize(&in_use, &mut request)?;
 //! # assert!(request.headers().contains_key("authorization"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
