@@ -11,5 +11,5 @@ mod admin_pages;
 mod admin_raw;
 mod examples;
 mod fixture;
-mod specification;
 mod live_examples;
+mod specification;
