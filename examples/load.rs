@@ -3,16 +3,20 @@
 //! ```sh
 //! cargo run --example load -- --from env:OPENAI_API_KEY,mount:/run/secrets/openai
 //! ```
+//!
+//! With `--watch` it goes on, and tells when the key is replaced.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use keyward::{
-    EnvLoader, FileLoader, KeyLoader, KeyPolicy, KeySource, LoadError, LoadedKey, LoaderChain,
+    EnvLoader, FileLoader, KeyKind, KeyLoader, KeyPolicy, KeySource, LiveError, LiveKey,
+    LiveKeyBuilder, LoadError, LoadedKey, LoaderChain, NarrowedKey, SourceSignature,
 };
 
 #[derive(Parser)]
@@ -22,6 +26,9 @@ struct Args {
     /// secret of Kubernetes or Docker), `systemd:NAME` (a credential).
     #[arg(long, required = true, value_delimiter = ',')]
     from: Vec<String>,
+    /// Goes on, and tells when the key is replaced, until it is interrupted.
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Clone)]
@@ -72,11 +79,19 @@ impl KeyLoader for Source {
             Self::File(loader) => loader.variables(),
         }
     }
+
+    async fn signature(&self) -> Option<SourceSignature> {
+        match self {
+            Self::Env(loader) => loader.signature().await,
+            Self::File(loader) => loader.signature().await,
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let parsed: Result<Vec<_>, _> = Args::parse().from.iter().map(|s| Source::parse(s)).collect();
+    let args = Args::parse();
+    let parsed: Result<Vec<_>, _> = args.from.iter().map(|s| Source::parse(s)).collect();
     let mut sources = match parsed {
         Ok(sources) => sources.into_iter(),
         Err(usage) => {
@@ -89,10 +104,24 @@ async fn main() -> ExitCode {
     for source in sources {
         chain = chain.then(source.name(), source);
     }
+    let chain = Arc::new(chain);
     match chain.load().await {
         Ok(loaded) => {
             show(&loaded);
-            ExitCode::SUCCESS
+            if !args.watch {
+                return ExitCode::SUCCESS;
+            }
+            let watched = match loaded.key.kind() {
+                KeyKind::Admin => watch(LiveKey::admin(chain, KeyPolicy::admin())).await,
+                _ => watch(LiveKey::project(chain, KeyPolicy::standard())).await,
+            };
+            match watched {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("{error}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(error) => {
             for attempt in error.attempts() {
@@ -100,6 +129,36 @@ async fn main() -> ExitCode {
             }
             eprintln!("{error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells of each change, and of each load that changes nothing and should have.
+async fn watch<K: NarrowedKey>(live: LiveKeyBuilder<K>) -> Result<(), LiveError> {
+    let mut live = live.start().await?;
+    if let Ok(key) = live.health().in_use {
+        println!("watching\t{}", key.fingerprint);
+    }
+    let mut told = None;
+    loop {
+        tokio::select! {
+            changed = live.changed() => {
+                let Ok(()) = changed else { return Ok(()) };
+                match live.health().in_use {
+                    Ok(key) => println!("changed\t{}\t{}\t{}", key.fingerprint, key.kind, key.source),
+                    Err(why) => println!("unavailable\t{why}"),
+                }
+            }
+            () = tokio::time::sleep(Duration::from_millis(200)) => {
+                let error = live.health().last_error.map(|(_, error)| error.to_string());
+                if error != told
+                    && let Some(error) = &error
+                {
+                    println!("error\t{error}");
+                }
+                told = error;
+            }
+            _ = tokio::signal::ctrl_c() => return Ok(()),
         }
     }
 }

@@ -403,7 +403,7 @@ async fn fake_openai_serves_with_faults_from_a_file() {
 }
 
 /// A program that ends with the test, however that ends.
-struct Running(std::process::Child);
+pub(crate) struct Running(pub(crate) std::process::Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -412,7 +412,7 @@ impl Drop for Running {
     }
 }
 
-fn example(name: &str) -> Command {
+pub(crate) fn example(name: &str) -> Command {
     let mut command = Command::new(&built()[name]);
     command.stdin(Stdio::null()).env_remove("RUST_LOG");
     command
@@ -462,7 +462,7 @@ fn run_with(command: &mut Command, input: &[u8]) -> Output {
     output
 }
 
-fn private(path: &Path) {
+pub(crate) fn private(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -472,6 +472,6 @@ fn private(path: &Path) {
     let _ = path;
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

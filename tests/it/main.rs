@@ -11,4 +11,5 @@ mod admin_pages;
 mod admin_raw;
 mod examples;
 mod fixture;
+mod live_examples;
 mod specification;

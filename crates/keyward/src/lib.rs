@@ -1,9 +1,10 @@
 //! Hold OpenAI API keys in a Rust service: load a key from where it is kept, prove what it is, and
 //! use it without leaking it.
 //!
-//! The primary trait is [`KeyLoader`], and a [`LoaderChain`] is several loaders in the order that
-//! the application writes down. What they yield is admitted by a [`KeyPolicy`]; only then can it
-//! authorize a request. Everything of the crate `keyward-core` ([`ApiKey`], [`KeyPolicy`], …) is
+//! The primary type is [`LiveKey`], the handle that a service holds for its whole life. It takes its
+//! key from a [`KeyLoader`]; a [`LoaderChain`] is several loaders in the order that the application
+//! writes down. What they yield is admitted by a [`KeyPolicy`]; only then can it authorize a request.
+//! Everything of the crate `keyward-core` ([`ApiKey`], [`KeyPolicy`], …) is
 //! re-exported here.
 //!
 //! # Example
@@ -13,12 +14,10 @@
 //!
 #![cfg_attr(feature = "http", doc = "```")]
 #![cfg_attr(not(feature = "http"), doc = "```ignore")]
-//! use std::time::SystemTime;
-//!
 //! use keyward::authorize::Authorizer;
-//! use keyward::{EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, LoaderChain};
+//! use keyward::{EnvLoader, FileLoader, KeyPolicy, LiveKey, LoaderChain};
 //!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 //! # runtime.block_on(async {
 //! # let key = keyward_testkit::keys::service_account_key(
 //! #     &mut keyward_testkit::keys::KeyRng::seeded(1));
@@ -28,12 +27,14 @@
 //!     .then("mount", FileLoader::mounted_secret("/run/secrets/openai"));
 //! let policy = KeyPolicy::production();
 //!
-//! let loaded = chain.load().await?;
-//! println!("{} from {}", loaded.key.fingerprint(), loaded.source);
-//! let key = loaded.admit(&policy, SystemTime::now().into())?.into_project_key()?;
+//! // Once, at the start: it is loaded and admitted here, and kept fresh from then on.
+//! let key = LiveKey::project(chain, policy.clone()).start().await?;
+//! let authorizer = Authorizer::new(policy);
 //!
+//! // For each request: no waiting, no allocation, no lock.
 //! let mut request = http::Request::post("https://api.openai.com/v1/responses").body(())?;
-//! Authorizer::new(policy).authorize(&key, &mut request)?;
+//! let in_use = key.current()?;
+//! authorizer.authorize(&in_use, &mut request)?;
 //! # assert!(request.headers().contains_key("authorization"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
@@ -48,13 +49,16 @@
 //! | [`FileLoader::new`] | a file that its owner alone can read | `NotFound` | real files, owners, links, pipes, on Linux |
 //! | [`FileLoader::mounted_secret`] | a mount by Kubernetes or Docker | `NotFound` | the links that Kubernetes makes, on a local file system, and their replacement |
 //! | [`FileLoader::systemd_credential`] | a unit with `LoadCredential=` | `NotConfigured` | a directory laid out as systemd's |
+//! | [`CommandLoader`] | a program that prints the key | an exit status that you name: `NotFound` | `sh`, a real `pass` with a real `gpg`, a stand-in for `op`; programs that hang, flood, ignore signals and leave children, on Linux |
+//! | `PromptLoader` (feature `prompt`) | a person at a terminal | no terminal, an empty line: `NotConfigured` | a pseudo-terminal on Linux; the Windows console is not tested |
 //! | [`LoaderChain`] | the loaders above, or your own | `AllNotFound` | all of these |
 //!
 //! Whatever else goes wrong is another [`LoadErrorKind`], and stops a chain. An error tells where,
 //! what and how to mend it, and never anything of what was read.
 //!
 //! Making a loader reads nothing and starts nothing. Loads work on tokio's runtimes of either
-//! kind; without a runtime, reading a file blocks the thread.
+//! kind; without a runtime, reading a file blocks the thread. A [`LiveKey`], and a chain with a time
+//! limit, need a runtime with its timer on.
 //!
 //! # Stores
 //!
@@ -79,6 +83,12 @@
 //! - `conformance`: the suite that holds a store to its contract.
 //! - `http`: [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/) puts a key on
 //!   requests of the crate `http`.
+//! - `metrics`: a [`LiveKey`] counts what it does with the crate `metrics`:
+//!   `keyward_live_key_loads_total` (by `outcome`), `keyward_live_key_rejections_total` (keys, by
+//!   `fingerprint`), `keyward_live_key_in_use` (1 or 0) and `keyward_live_key_expires_at_seconds` (by
+//!   `fingerprint` and `source`). Events of `tracing` are always there, at the target
+//!   `keyward::live`.
+//! - `prompt`: `PromptLoader` asks the person at a terminal.
 //! - `serde`: [`ApiKey`] can be deserialized (never serialized), and [`KeyPolicy`] read from and
 //!   written to TOML or JSON.
 //! - `sealed`: [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html),
@@ -96,10 +106,15 @@ pub use keyward_core::{
     SecretText, Timestamp, Vendor, danger, find,
 };
 
+pub use crate::clock::Clock;
 pub use crate::environment::Environment;
+pub use crate::live::{
+    Health, KeyGuard, KeyInUse, KeyUnavailable, LiveError, LiveErrorKind, LiveKey, LiveKeyBuilder,
+    NarrowedKey,
+};
 pub use crate::loader::{
-    Attempt, AttemptOutcome, DynKeyLoader, EnvLoader, FileLoader, FileRule, KeyLoader, LoadError,
-    LoadErrorKind, LoadedKey, LoaderChain,
+    Attempt, AttemptOutcome, CommandLoader, DynKeyLoader, EnvLoader, FileLoader, FileRule,
+    KeyLoader, LoadError, LoadErrorKind, LoadedKey, LoaderChain, SourceSignature,
 };
 
 #[cfg(feature = "http")]
@@ -107,7 +122,12 @@ pub mod authorize;
 pub mod reference;
 pub mod store;
 
+#[cfg(feature = "prompt")]
+pub use crate::loader::PromptLoader;
+
+mod clock;
 mod environment;
+mod live;
 mod loader;
 
 /// The README's snippet is held to compile.

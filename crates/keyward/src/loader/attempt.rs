@@ -17,6 +17,8 @@ pub struct Attempt {
     source: KeySource,
     outcome: AttemptOutcome,
     detail: Cow<'static, str>,
+    /// Where the loader stands: its place in its chain, that chain's in the next, from the outside.
+    position: Vec<usize>,
 }
 
 impl Attempt {
@@ -39,10 +41,15 @@ impl Attempt {
         self.outcome
     }
 
+    /// Where the loader stands in the chain. An earlier loader's position is smaller.
+    pub(crate) fn position(&self) -> &[usize] {
+        &self.position
+    }
+
     /// A load that failed; all of its attempts, if it was a chain.
-    pub(super) fn of_error(name: &str, error: &LoadError) -> Vec<Self> {
+    pub(super) fn of_error(at: usize, name: &str, error: &LoadError) -> Vec<Self> {
         if !error.attempts().is_empty() {
-            return Self::within(name, error.attempts());
+            return Self::within(at, name, error.attempts());
         }
         vec![Self {
             name: name.to_owned(),
@@ -53,26 +60,56 @@ impl Attempt {
                 kind => AttemptOutcome::Failed(kind),
             },
             detail: error.what().clone(),
+            position: vec![at],
         }]
     }
 
     /// A load that succeeded; all of its attempts, if it was a chain.
-    pub(super) fn of_key(name: &str, loaded: &LoadedKey) -> Vec<Self> {
+    pub(super) fn of_key(at: usize, name: &str, loaded: &LoadedKey) -> Vec<Self> {
         if !loaded.attempts().is_empty() {
-            return Self::within(name, loaded.attempts());
+            return Self::within(at, name, loaded.attempts());
         }
         vec![Self {
             name: name.to_owned(),
             source: loaded.source.clone(),
             outcome: AttemptOutcome::Loaded,
             detail: "loaded".into(),
+            position: vec![at],
         }]
     }
 
-    fn within(outer: &str, attempts: &[Self]) -> Vec<Self> {
+    /// A load of a source behind the one whose key is used.
+    pub(super) fn shadowed(at: usize, name: &str, loaded: &LoadedKey, used: &LoadedKey) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: loaded.source.clone(),
+            outcome: AttemptOutcome::Shadowed,
+            detail: if loaded.key.fingerprint() == used.key.fingerprint() {
+                "has the same key".into()
+            } else {
+                "has another key, which is not used".into()
+            },
+            position: vec![at],
+        }
+    }
+
+    /// This attempt as one that the chain went on past, though it failed.
+    pub(super) fn tolerated(mut self) -> Self {
+        if let AttemptOutcome::Failed(kind) = self.outcome {
+            self.outcome = AttemptOutcome::Tolerated(kind);
+            self.detail = format!("{}, which is tolerated", self.detail).into();
+        }
+        self
+    }
+
+    fn within(at: usize, outer: &str, attempts: &[Self]) -> Vec<Self> {
         attempts
             .iter()
-            .map(|attempt| Self { name: format!("{outer}/{}", attempt.name), ..attempt.clone() })
+            .map(|attempt| Self {
+                name: format!("{outer}/{}", attempt.name),
+                position: [&[at], &attempt.position[..]].concat(),
+                ..attempt.clone()
+            })
             .collect()
     }
 }
@@ -95,4 +132,10 @@ pub enum AttemptOutcome {
     NotConfigured,
     /// There is nothing where it looked.
     NotFound,
+    /// It has a key too, and an earlier source's is used:
+    /// [`report_shadowed`](crate::LoaderChain::report_shadowed).
+    Shadowed,
+    /// It failed, and the chain went on, because the application said so:
+    /// [`optional`](crate::LoaderChain::optional).
+    Tolerated(LoadErrorKind),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward_core::KeySource;
 
-use super::{AnyLoader, KeyLoader, LoadError, LoadedKey};
+use super::{AnyLoader, KeyLoader, LoadError, LoadedKey, SourceSignature};
 
 /// A [`KeyLoader`] whose type is not known at compile time: of a configuration, or one of several.
 ///
@@ -44,6 +44,10 @@ impl KeyLoader for DynKeyLoader {
 
     fn variables(&self) -> Vec<OsString> {
         self.0.variables_any()
+    }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        self.0.signature_any()
     }
 }
 

@@ -7,7 +7,7 @@ use keyward_core::{ApiKey, KeySource};
 
 use super::file::{self, FileRule};
 use super::place::Place;
-use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey};
+use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature};
 use crate::Environment;
 
 /// Loads a key from an environment variable, or from the file that the variable with `_FILE`
@@ -137,6 +137,13 @@ impl KeyLoader for EnvLoader {
     /// `env:NAME`.
     fn source(&self) -> KeySource {
         self.name.source("env")
+    }
+
+    /// That of the file that `NAME_FILE` names. A variable that changes within the process is
+    /// noticed at the next load.
+    async fn signature(&self) -> Option<SourceSignature> {
+        let path = self.environment.path(self.file_name.as_os_str())?;
+        file::signature(Place::new(path)).await
     }
 
     fn variables(&self) -> Vec<OsString> {

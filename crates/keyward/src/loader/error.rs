@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use keyward_core::{KeySource, ParseError};
 
@@ -27,6 +28,8 @@ struct Inner {
     fix: Cow<'static, str>,
     parse_error: Option<ParseError>,
     attempts: Vec<Attempt>,
+    /// Whether a chain came to its end, so that no attempt alone is the one that failed.
+    is_of_all: bool,
 }
 
 impl LoadError {
@@ -52,6 +55,7 @@ impl LoadError {
             fix: fix.into(),
             parse_error: None,
             attempts: Vec::new(),
+            is_of_all: false,
         }))
     }
 
@@ -74,7 +78,26 @@ impl LoadError {
         let kind = LoadErrorKind::AllNotFound;
         let mut error = Self::new(kind, source, "no source has a key", "set one of them");
         error.0.attempts = attempts;
+        error.0.is_of_all = true;
         error
+    }
+
+    /// The error of a chain that came to its end past sources whose failure it tolerates. It has the
+    /// kind of the first of these: nobody knows whether there is a key, so it is not "not found".
+    pub(super) fn of_tolerated(self, source: KeySource, attempts: Vec<Attempt>) -> Self {
+        let fix = format!("{}, or set another of them", self.fix());
+        let mut error = Self::new(self.kind(), source, "no source has a key", fix);
+        error.0.parse_error = self.0.parse_error;
+        error.0.attempts = attempts;
+        error.0.is_of_all = true;
+        error
+    }
+
+    /// The error for a source that did not answer in time: [`LoadErrorKind::TimedOut`].
+    pub(crate) fn timed_out(source: KeySource, limit: Duration) -> Self {
+        let what = format!("no answer within {limit:?}");
+        let fix = "check that it can be reached, or give it more time";
+        Self::new(LoadErrorKind::TimedOut, source, what, fix)
     }
 
     /// This error as the one that stopped a chain; it is the last of the attempts.
@@ -148,7 +171,7 @@ impl fmt::Display for LoadError {
         let Some((stopped, before)) = inner.attempts.split_last() else {
             return write!(f, "{}: {}; {}", inner.source, inner.what, inner.fix);
         };
-        if inner.kind == LoadErrorKind::AllNotFound {
+        if inner.is_of_all {
             write!(f, "{}: ", inner.what)?;
             for attempt in &inner.attempts {
                 write!(f, "{attempt}; ")?;

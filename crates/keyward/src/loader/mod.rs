@@ -12,21 +12,32 @@ use tokio::runtime::Handle;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::chain::LoaderChain;
+pub use self::command::CommandLoader;
 pub use self::dynamic::DynKeyLoader;
 pub use self::env::EnvLoader;
 pub use self::error::{LoadError, LoadErrorKind};
+#[cfg(feature = "store")]
+pub(crate) use self::file::signature as file_signature;
 pub use self::file::{FileLoader, FileRule};
 pub use self::loaded::LoadedKey;
 pub(crate) use self::place::Place as ShownPath;
+#[cfg(feature = "prompt")]
+pub use self::prompt::PromptLoader;
+pub use self::signature::SourceSignature;
 
 mod attempt;
 mod chain;
+mod command;
+mod detached;
 mod dynamic;
 mod env;
 mod error;
 mod file;
 mod loaded;
 mod place;
+#[cfg(feature = "prompt")]
+mod prompt;
+mod signature;
 
 /// Loads a key from where it is kept. Other libraries call this a credential provider.
 ///
@@ -78,6 +89,13 @@ pub trait KeyLoader: Send + Sync {
     fn variables(&self) -> Vec<OsString> {
         Vec::new()
     }
+
+    /// What the source looks like from outside, told cheaply and without reading the key: equal as
+    /// long as nothing has changed there. A [`LiveKey`](crate::LiveKey) asks several times a second
+    /// and loads when it differs. `None`, as here, if the source cannot tell.
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        std::future::ready(None)
+    }
 }
 
 macro_rules! forward {
@@ -94,6 +112,10 @@ macro_rules! forward {
             fn variables(&self) -> Vec<OsString> {
                 L::variables(self)
             }
+
+            fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+                L::signature(self)
+            }
         }
     )*};
 }
@@ -101,16 +123,15 @@ macro_rules! forward {
 forward! { Arc Box }
 
 /// A [`KeyLoader`] of any type, so that loaders of several can stand in one list.
-trait AnyLoader: Send + Sync {
-    fn load_any(&self) -> LoadFuture<'_>;
+pub(crate) trait AnyLoader: Send + Sync {
+    fn load_any(&self) -> Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + '_>>;
     fn source_any(&self) -> KeySource;
     fn variables_any(&self) -> Vec<OsString>;
+    fn signature_any(&self) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>>;
 }
 
-type LoadFuture<'a> = Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + 'a>>;
-
 impl<L: KeyLoader> AnyLoader for L {
-    fn load_any(&self) -> LoadFuture<'_> {
+    fn load_any(&self) -> Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + '_>> {
         Box::pin(self.load())
     }
 
@@ -120,6 +141,10 @@ impl<L: KeyLoader> AnyLoader for L {
 
     fn variables_any(&self) -> Vec<OsString> {
         self.variables()
+    }
+
+    fn signature_any(&self) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>> {
+        Box::pin(self.signature())
     }
 }
 

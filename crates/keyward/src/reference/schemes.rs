@@ -2,7 +2,7 @@
 
 use super::{Reference, ReferenceError, References};
 use crate::store::DynKeyStore;
-use crate::{DynKeyLoader, EnvLoader, FileLoader};
+use crate::{CommandLoader, DynKeyLoader, EnvLoader, FileLoader};
 
 pub(super) fn loader(
     references: &References,
@@ -11,6 +11,14 @@ pub(super) fn loader(
     let environment = references.environment.clone();
     let place = reference.place();
     Ok(match reference.scheme() {
+        // As it stands, and not as a shell would read it: no quotes, no variables.
+        "cmd" => {
+            let mut words = place.split_ascii_whitespace();
+            let Some(program) = words.next() else {
+                return Err(ReferenceError::malformed());
+            };
+            DynKeyLoader::new(CommandLoader::new(program).args(words))
+        }
         "env" => DynKeyLoader::new(EnvLoader::new(place).with_environment(environment)),
         "file" => DynKeyLoader::new(FileLoader::new(place)),
         "mount" => DynKeyLoader::new(FileLoader::mounted_secret(place)),
@@ -34,7 +42,7 @@ pub(super) fn store(
         "file" => Err(ReferenceError::missing("file", "turn the feature `store` on to store")),
         #[cfg(feature = "sealed")]
         "sealed" => Ok(DynKeyStore::new(sealed::open(references, reference)?)),
-        "env" | "mount" | "systemd" => Err(ReferenceError::not_a_store(reference)),
+        "cmd" | "env" | "mount" | "systemd" => Err(ReferenceError::not_a_store(reference)),
         scheme => {
             let _ = references;
             Err(absent(scheme))
@@ -48,7 +56,6 @@ const BROUGHT_BY: &[(&str, &str)] = &[
     ("aws-sm", KMS_AWS),
     ("aws-ssm", KMS_AWS),
     ("azure-kv", "add the crate `keyward-kms` with its feature `azure`, and register its schemes"),
-    ("cmd", "register a scheme that runs the command"),
     ("gcp-sm", "add the crate `keyward-kms` with its feature `google`, and register its schemes"),
     ("keychain", "turn the feature `keychain` on"),
     ("sealed", "turn the feature `sealed` on"),
@@ -63,7 +70,7 @@ fn absent(scheme: &str) -> ReferenceError {
     match BROUGHT_BY.iter().find(|(known, _)| *known == scheme) {
         Some((_, fix)) => ReferenceError::missing(scheme, *fix),
         // The scheme is not repeated: it is the beginning of something that nobody knows.
-        None => ReferenceError::unknown("`env:`, `file:`, `mount:`, `systemd:`, `sealed:`"),
+        None => ReferenceError::unknown("`cmd:`, `env:`, `file:`, `mount:`, `systemd:`, `sealed:`"),
     }
 }
 

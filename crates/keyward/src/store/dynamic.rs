@@ -9,7 +9,7 @@ use std::time::Duration;
 use keyward_core::{ApiKey, KeySource, Timestamp};
 
 use super::{Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, StoredKey, Version};
-use crate::{KeyLoader, LoadError, LoadedKey};
+use crate::{KeyLoader, LoadError, LoadedKey, SourceSignature};
 
 /// A [`KeyStore`] whose type is not known at compile time: of a configuration, or one of several.
 ///
@@ -44,6 +44,10 @@ impl KeyLoader for DynKeyStore {
     fn variables(&self) -> Vec<OsString> {
         self.0.variables_any()
     }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        self.0.signature_any()
+    }
 }
 
 impl fmt::Debug for DynKeyStore {
@@ -66,6 +70,9 @@ macro_rules! boxed {
             ) -> Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + '_>>;
             fn source_any(&self) -> KeySource;
             fn variables_any(&self) -> Vec<OsString>;
+            fn signature_any(
+                &self,
+            ) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>>;
             $(fn $any<'a>(
                 &'a self,
                 $($arg: $(&'a $borrowed)? $($owned)?),*
@@ -85,6 +92,12 @@ macro_rules! boxed {
 
             fn variables_any(&self) -> Vec<OsString> {
                 self.variables()
+            }
+
+            fn signature_any(
+                &self,
+            ) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>> {
+                Box::pin(self.signature())
             }
 
             $(fn $any<'a>(

@@ -1,6 +1,7 @@
 //! [`FileStore`]: the current key in a plain file that any program can read, and the rest beside
 //! it.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::{
     Document, Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, StoreErrorKind, StoredKey,
     Version,
 };
-use crate::{KeyLoader, LoadError, LoadedKey};
+use crate::{KeyLoader, LoadError, LoadedKey, SourceSignature};
 
 /// Keeps keys in plain files that their owner alone can read.
 ///
@@ -109,6 +110,10 @@ impl KeyLoader for FileStore {
     /// `file:PATH`.
     fn source(&self) -> KeySource {
         self.disk.source()
+    }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        self.disk.signature()
     }
 }
 

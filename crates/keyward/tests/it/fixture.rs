@@ -24,8 +24,11 @@ pub(crate) fn load(loader: &impl KeyLoader) -> Result<LoadedKey, LoadError> {
 pub(crate) fn load_everywhere(
     loader: &impl KeyLoader,
 ) -> [(&'static str, Result<LoadedKey, LoadError>); 3] {
-    let multi_thread =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let multi_thread = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
     [
         ("current thread", load(loader)),
         ("multi thread", multi_thread.block_on(loader.load())),
@@ -100,7 +103,7 @@ pub(crate) fn chmod(path: impl AsRef<Path>, mode: u32) {
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 fn text_of(loaded: &LoadedKey) -> &str {

@@ -10,13 +10,20 @@
 #[cfg(feature = "http")]
 mod authorize;
 mod chain;
+#[cfg(target_os = "linux")]
+mod command;
 #[cfg(all(feature = "http", feature = "serde"))]
 mod compile_fail;
 mod env;
 mod file;
 mod fixture;
+mod live;
 #[cfg(target_os = "linux")]
 mod memory;
+mod patience;
+#[cfg(all(feature = "prompt", target_os = "linux"))]
+mod prompt;
 mod reference;
+mod shadowed;
 #[cfg(all(feature = "conformance", feature = "sealed"))]
 mod store;

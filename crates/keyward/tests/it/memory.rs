@@ -9,8 +9,12 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use keyward::{EnvLoader, Environment, FileLoader, KeyLoader, LoadErrorKind};
+use keyward::{
+    CommandLoader, EnvLoader, Environment, FileLoader, KeyLoader, LiveKey, LoadErrorKind,
+    LoaderChain,
+};
 use keyward_testkit::keys::KeyRng;
 use zeroize::Zeroizing;
 
@@ -149,6 +153,83 @@ fn an_injected_variable_leaves_nothing() {
     assert!(key.is_in_memory(), "the injected environment holds it as long as it lives");
     drop(loader);
     assert!(!key.is_in_memory());
+}
+
+#[test]
+fn a_program_leaves_nothing() {
+    let key = Masked::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    for (end, first_line) in [("", false), ("\n", false), ("\nurl: x\n", true)] {
+        key.write(&path, end.as_bytes());
+        let loader = CommandLoader::new("cat").arg(&path).within(Duration::from_secs(60));
+        let loader = if first_line { loader.first_line() } else { loader };
+        let loaded = load(&loader).unwrap();
+        assert!(key.is_in_memory(), "the search is blind");
+        drop(loaded);
+        assert!(!key.is_in_memory(), "left behind, with the end {end:?}");
+    }
+    let failing = CommandLoader::new("sh").args(["-c", "cat \"$0\"; exit 1"]).arg(&path);
+    assert_eq!(load(&failing).unwrap_err().kind(), LoadErrorKind::Unreadable);
+    key.write(&path, b"\"");
+    let loader = CommandLoader::new("cat").arg(&path).within(Duration::from_secs(60));
+    assert_eq!(load(&loader).unwrap_err().kind(), LoadErrorKind::Invalid);
+    assert!(!key.is_in_memory(), "left behind by a program that is refused");
+}
+
+#[test]
+fn a_chain_leaves_nothing() {
+    let (used, shadowed) = (Masked::new(), Masked::new());
+    let directory = tempfile::tempdir().unwrap();
+    let paths = ["used", "shadowed"].map(|name| directory.path().join(name));
+    used.write(&paths[0], b"\n");
+    shadowed.write(&paths[1], b"\n");
+    let [first, second] = paths.map(FileLoader::new);
+    let chain = LoaderChain::first("first", first)
+        .within(Duration::from_secs(60))
+        .then("second", second)
+        .report_shadowed();
+    let loaded = load(&chain).unwrap();
+    assert_eq!(loaded.attempts().len(), 2, "the second was read");
+    assert!(used.is_in_memory(), "the search is blind");
+    assert!(!shadowed.is_in_memory(), "a key that is only told of is wiped at once");
+    drop(loaded);
+    assert!(!used.is_in_memory());
+}
+
+#[test]
+fn a_handle_leaves_nothing_of_a_key_that_was_replaced() {
+    let (old, new) = (Masked::new(), Masked::new());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    old.write(&path, b"\n");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let live = LiveKey::project(FileLoader::new(&path), keyward::KeyPolicy::production());
+    let mut live = runtime.block_on(live.start()).unwrap();
+    assert!(old.is_in_memory() && live.current().is_ok(), "the search is blind");
+    let beside = directory.path().join("new");
+    new.write(&beside, b"\n");
+    fs::rename(beside, &path).unwrap();
+    runtime.block_on(live.changed()).unwrap();
+    assert!(new.is_in_memory() && live.current().is_ok());
+    assert!(!old.is_in_memory(), "the one that was replaced is left behind");
+
+    // One that is refused replaces none, and is gone at once.
+    let refused = Masked::new();
+    refused.write(&path, b"\"");
+    runtime.block_on(async {
+        while live.health().last_error.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(new.is_in_memory() && !refused.is_in_memory());
+    let clone = live.clone();
+    drop(live);
+    assert!(new.is_in_memory());
+    // With the last handle the task ends, as soon as its runtime runs.
+    drop(clone);
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+    assert!(!new.is_in_memory());
 }
 
 #[cfg(feature = "http")]

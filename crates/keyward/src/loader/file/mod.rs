@@ -9,7 +9,7 @@ use keyward_core::{ApiKey, KeySource};
 use zeroize::Zeroizing;
 
 use super::place::Place;
-use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, blocking};
+use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature, blocking};
 use crate::Environment;
 
 #[cfg_attr(not(unix), path = "other.rs")]
@@ -147,6 +147,11 @@ impl KeyLoader for FileLoader {
             }
         }
     }
+
+    /// Which file the path leads to, and when it was changed last. One `stat`.
+    async fn signature(&self) -> Option<SourceSignature> {
+        signature(self.path().ok()?).await
+    }
 }
 
 /// Who may read a file that holds a key.
@@ -188,6 +193,15 @@ pub(super) async fn load(path: Place, rule: FileRule) -> Result<LoadedKey, LoadE
             "load keys before it does",
         ))
     })
+}
+
+/// What a file looks like from outside, through all links: a mount is replaced by replacing a link.
+pub(crate) async fn signature(path: Place) -> Option<SourceSignature> {
+    blocking(move || match fs::metadata(path.as_path()) {
+        Ok(metadata) => SourceSignature::of((metadata.len(), platform::identity(&metadata))),
+        Err(error) => SourceSignature::of(error.kind()),
+    })
+    .await
 }
 
 fn read(path: &Place, rule: FileRule) -> Result<LoadedKey, LoadError> {

@@ -1,6 +1,7 @@
 //! Opening a file without being held up or led astray, and who may read it: on Unix.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::hash::Hash;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -47,6 +48,11 @@ pub(super) fn check(metadata: &Metadata, path: &Place, rule: FileRule) -> Result
         }
     };
     Err(Problem::Insecure { what, fix })
+}
+
+/// Which file it is, and what changes whenever it does: no program can set the time of change.
+pub(super) fn identity(metadata: &Metadata) -> impl Hash {
+    (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec(), metadata.mtime_nsec())
 }
 
 pub(super) fn name_of(kind: FileType) -> &'static str {

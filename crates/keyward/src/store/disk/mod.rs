@@ -12,7 +12,8 @@ use keyward_core::KeySource;
 use zeroize::Zeroizing;
 
 use super::{StoreError, StoreErrorKind};
-use crate::loader::{ShownPath, blocking};
+use crate::SourceSignature;
+use crate::loader::{ShownPath, blocking, file_signature};
 
 #[cfg_attr(not(unix), path = "other.rs")]
 #[cfg_attr(unix, path = "unix.rs")]
@@ -36,6 +37,11 @@ impl Disk {
 
     pub(super) fn source(&self) -> KeySource {
         self.path.source(self.scheme)
+    }
+
+    /// What the file looks like from outside.
+    pub(super) fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send + use<> {
+        file_signature(self.path.clone())
     }
 
     /// Waits so long for another process that writes.

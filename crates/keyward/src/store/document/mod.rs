@@ -13,7 +13,7 @@ pub(super) use self::form::{read, write};
 use super::contents::{Change, Contents};
 use super::memory::nothing_current;
 use super::{Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, Version};
-use crate::{KeyLoader, LoadError, LoadedKey};
+use crate::{KeyLoader, LoadError, LoadedKey, SourceSignature};
 
 mod form;
 
@@ -90,6 +90,12 @@ pub trait Place: Send + Sync {
 
     /// Where it is, for errors and logs.
     fn source(&self) -> KeySource;
+
+    /// What the place looks like from outside, told cheaply and without reading the document: see
+    /// [`KeyLoader::signature`].
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        std::future::ready(None)
+    }
 
     /// How many bytes a document may have. 64 KiB unless the place says less.
     fn max_len(&self) -> usize {
@@ -230,6 +236,10 @@ impl<P: Place> KeyLoader for DocumentStore<P> {
 
     fn source(&self) -> KeySource {
         self.place.source()
+    }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        self.place.signature()
     }
 }
 

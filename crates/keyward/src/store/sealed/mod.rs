@@ -18,7 +18,7 @@ pub use self::unlock::Unlock;
 use self::unlock::Opener;
 use super::disk::{Disk, on_disk};
 use super::{Document, DocumentStore, Place, StoreError, StoreErrorKind, Version, forward_store};
-use crate::{KeyLoader, LoadError, LoadedKey};
+use crate::{KeyLoader, LoadError, LoadedKey, SourceSignature};
 
 mod unlock;
 
@@ -103,6 +103,10 @@ impl KeyLoader for SealedFile {
     fn variables(&self) -> Vec<std::ffi::OsString> {
         self.store.place().unlock.variables()
     }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        self.store.signature()
+    }
 }
 
 forward_store! { [] SealedFile, self => &self.store }
@@ -161,6 +165,10 @@ impl Place for Sealed {
 
     fn source(&self) -> KeySource {
         self.disk.source()
+    }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        self.disk.signature()
     }
 
     fn max_len(&self) -> usize {

@@ -1,0 +1,168 @@
+//! A handle over a chain: a withdrawn key does not give way to an old one.
+
+use keyward::{KeyPolicy, LiveErrorKind, LiveKey, LiveKeyBuilder, LoadErrorKind, LoaderChain};
+
+use super::fixture::{Answer, Source, WallClock, in_use, pass, print_of, seconds, secret};
+
+fn over(chain: LoaderChain) -> LiveKeyBuilder {
+    LiveKey::project(chain, KeyPolicy::standard())
+        .with_clock(WallClock::new().clock())
+        .refresh_every(seconds(10))
+}
+
+fn nothing() -> Source {
+    Source::new(Answer::Fails(LoadErrorKind::NotFound))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_key_does_not_come_back_when_a_newer_one_is_withdrawn() {
+    for (withdrawn, optional) in [
+        (LoadErrorKind::NotFound, false),
+        (LoadErrorKind::NotConfigured, false),
+        // Somebody declared it optional at the start; that is not "take whatever is behind it".
+        (LoadErrorKind::Unreadable, true),
+        (LoadErrorKind::Insecure, true),
+    ] {
+        let (new, old) = (secret(), secret());
+        let (first, second) = (Source::of(&new), Source::of(&old));
+        let chain = LoaderChain::first("vault", first.clone());
+        let chain = if optional { chain.optional() } else { chain };
+        let live = over(chain.then("env", second.clone())).start().await.unwrap();
+        assert_eq!(in_use(&live), Some(print_of(&new)));
+        first.fails(withdrawn);
+        pass(61_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&new)));
+        let (_, error) = live.health().last_error.unwrap();
+        assert_eq!(error.kind(), LiveErrorKind::FallBack);
+        assert!(error.to_string().contains("allow_fall_back"), "{error}");
+        // Not for a 401 either.
+        assert!(!live.rejected(&print_of(&new)).await);
+        assert_eq!(in_use(&live), Some(print_of(&new)));
+        // The first source has a key again.
+        let newest = secret();
+        first.has(&newest);
+        pass(61_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&newest)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_key_stays_away_until_the_bound_and_after_it() {
+    let (new, old) = (secret(), secret());
+    let (first, second) = (Source::of(&new), Source::of(&old));
+    let chain = LoaderChain::first("vault", first.clone()).then("env", second);
+    let live = over(chain).stale_for(seconds(600)).start().await.unwrap();
+    first.fails(LoadErrorKind::NotFound);
+    pass(590_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+    pass(1_000_000).await;
+    assert_eq!(in_use(&live), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_a_chain_that_fails_gives_way_to_none() {
+    let (new, old) = (secret(), secret());
+    let (first, second) = (Source::of(&new), Source::of(&old));
+    let chain = LoaderChain::first("vault", first.clone()).then("env", second.clone());
+    // Also where falling back is allowed: a failure is not "nothing".
+    let live = over(chain).allow_fall_back().start().await.unwrap();
+    first.fails(LoadErrorKind::TimedOut);
+    pass(61_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+    assert_eq!(second.loads(), 0);
+    let health = live.health();
+    assert_eq!(health.attempts.len(), 1, "{:?}", health.attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn falling_back_is_told_where_it_is_allowed() {
+    let (new, old) = (secret(), secret());
+    let (first, second) = (Source::of(&new), Source::of(&old));
+    let chain = LoaderChain::first("vault", first.clone()).then("env", second.clone());
+    let live = over(chain).allow_fall_back().start().await.unwrap();
+    assert!(!live.health().in_use.unwrap().is_fall_back);
+    first.fails(LoadErrorKind::NotFound);
+    pass(22_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&old)));
+    let health = live.health();
+    assert!(health.in_use.unwrap().is_fall_back);
+    assert!(health.last_error.is_none());
+    assert_eq!(health.attempts.len(), 2);
+
+    // A key that was rejected does not come back by this door either.
+    first.has(&new);
+    pass(11_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+    assert!(live.rejected(&print_of(&old)).await, "a 401 that comes late");
+    first.fails(LoadErrorKind::NotFound);
+    pass(61_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+    assert_eq!(live.health().last_error.unwrap().1.kind(), LiveErrorKind::Rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_source_that_comes_to_have_a_key_wins_and_stays() {
+    let (first, second) = (nothing(), Source::of(&secret()));
+    let chain = LoaderChain::first("vault", first.clone()).then("env", second.clone());
+    let live = over(chain).start().await.unwrap();
+    let new = secret();
+    // A replacement in the later source is one, as long as it is the one in use.
+    second.has(&new);
+    pass(11_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+    let first_key = secret();
+    first.has(&first_key);
+    pass(11_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&first_key)));
+    first.fails(LoadErrorKind::NotFound);
+    pass(61_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&first_key)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_key_in_a_later_source_is_the_same_key() {
+    let key = secret();
+    let (first, second) = (Source::of(&key), Source::of(&key));
+    let chain = LoaderChain::first("env", first.clone()).then("vault", second.clone());
+    let live = over(chain).start().await.unwrap();
+    // It was moved: from now on the later source is the one.
+    first.fails(LoadErrorKind::NotFound);
+    pass(11_000).await;
+    assert!(live.health().last_error.is_none());
+    let new = secret();
+    second.has(&new);
+    pass(11_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_in_inner_chains_are_told_apart() {
+    let (a, b, c) = (nothing(), Source::of(&secret()), Source::of(&secret()));
+    let inner = LoaderChain::first("a", a.clone()).optional().then("b", b.clone());
+    // The inner chain is one attempt when it is slow, and two when it is not.
+    let chain = LoaderChain::first("inner", inner).optional().within(seconds(5));
+    let chain = chain.then("c", c.clone());
+    let live = over(chain).start().await.unwrap();
+    let used = in_use(&live);
+    b.takes(seconds(7));
+    pass(100_000).await;
+    assert_eq!(in_use(&live), used);
+    assert_eq!(live.health().last_error.unwrap().1.kind(), LiveErrorKind::FallBack);
+    b.takes(seconds(0));
+    let new = secret();
+    a.has(&new);
+    pass(100_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&new)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_behind_the_one_in_use_are_told_if_wanted() {
+    let (first, second) = (Source::of(&secret()), Source::of(&secret()));
+    let chain = LoaderChain::first("vault", first).then("env", second.clone()).report_shadowed();
+    let live = over(chain).start().await.unwrap();
+    let told = |live: &LiveKey| live.health().attempts.last().unwrap().to_string();
+    assert!(told(&live).ends_with("has another key, which is not used"), "{}", told(&live));
+    second.fails(LoadErrorKind::NotFound);
+    pass(11_000).await;
+    assert_eq!(live.health().attempts.len(), 1);
+}
