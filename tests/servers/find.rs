@@ -1,6 +1,8 @@
 //! Finds the servers that `tests/servers/up` started. A file that test binaries of several crates
 //! take in by its path, so that no crate is made for it.
 
+#![allow(clippy::disallowed_methods, reason = "these variables are for the tests themselves")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -116,6 +116,8 @@ pub use crate::loader::{
     Attempt, AttemptOutcome, CommandLoader, DynKeyLoader, EnvLoader, FileLoader, FileRule,
     KeyLoader, LoadError, LoadErrorKind, LoadedKey, LoaderChain, SourceSignature,
 };
+#[cfg(feature = "keychain")]
+pub use crate::loader::{Keychain, KeychainLoader};
 
 #[cfg(feature = "http")]
 pub mod authorize;

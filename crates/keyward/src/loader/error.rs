@@ -201,6 +201,8 @@ pub enum LoadErrorKind {
     Insecure,
     /// What was read cannot be a key: see [`LoadError::parse_error`]. Or a setting cannot be used.
     Invalid,
+    /// It is there, or may be, behind a lock that a person has to open.
+    Locked,
     /// What is there is no regular file: a directory, a pipe, a socket, a device.
     NotAFile,
     /// Nothing says where the key would be: a variable is not set, or is set and empty.

@@ -19,6 +19,8 @@ pub use self::error::{LoadError, LoadErrorKind};
 #[cfg(feature = "store")]
 pub(crate) use self::file::signature as file_signature;
 pub use self::file::{FileLoader, FileRule};
+#[cfg(feature = "keychain")]
+pub use self::keychain::{Keychain, KeychainLoader};
 pub use self::loaded::LoadedKey;
 pub(crate) use self::place::Place as ShownPath;
 #[cfg(feature = "prompt")]
@@ -33,6 +35,8 @@ mod dynamic;
 mod env;
 mod error;
 mod file;
+#[cfg(feature = "keychain")]
+pub(crate) mod keychain;
 mod loaded;
 mod place;
 #[cfg(feature = "prompt")]

@@ -18,6 +18,8 @@ mod env;
 mod file;
 mod fixture;
 mod live;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod keychain;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patience;
@@ -25,5 +27,8 @@ mod patience;
 mod prompt;
 mod reference;
 mod shadowed;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+#[path = "../../../../tests/servers/find.rs"]
+mod servers;
 #[cfg(all(feature = "conformance", feature = "sealed"))]
 mod store;

@@ -28,35 +28,38 @@ const MASK: u8 = 0xa5;
 static SEARCHING: Mutex<()> = Mutex::new(());
 
 /// A key that is kept masked, so that the search does not find what it searches for.
-struct Masked(Vec<u8>);
+pub(crate) struct Masked(Vec<u8>);
 
 impl Masked {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut rng = KeyRng::from_entropy();
         let mut masked: Vec<u8> = b"sk-svcacct-".iter().map(|b| b ^ MASK).collect();
         masked.extend((0..120).map(|_| rng.alphanumeric(1).as_bytes()[0] ^ MASK));
         Self(masked)
     }
 
+    /// The key, byte by byte.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().map(|byte| byte ^ MASK)
+    }
+
     /// Writes the key, byte by byte.
     fn write(&self, path: &Path, end: &[u8]) {
         let mut file = File::create(path).unwrap();
         crate::fixture::chmod(path, 0o600);
-        for byte in &self.0 {
-            file.write_all(&[byte ^ MASK]).unwrap();
-        }
+        self.bytes().for_each(|byte| file.write_all(&[byte]).unwrap());
         file.write_all(end).unwrap();
     }
 
     /// The key in one allocation of exactly its size.
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len());
-        bytes.extend(self.0.iter().map(|b| b ^ MASK));
+        bytes.extend(self.bytes());
         bytes
     }
 
     /// Whether the random part, or a good piece of it, stands anywhere in writable memory.
-    fn is_in_memory(&self) -> bool {
+    pub(crate) fn is_in_memory(&self) -> bool {
         let needle = &self.0[40..72];
         let memory = File::open("/proc/self/mem").unwrap();
         // A search copies what it finds: one at a time, and each wipes its copy.

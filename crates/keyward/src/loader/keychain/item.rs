@@ -1,0 +1,210 @@
+//! [`Item`]: one entry of a keychain, and how it is asked for within its time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keyring_core::{CredentialStore, Entry, Error};
+use keyward_core::KeySource;
+use zeroize::Zeroizing;
+
+use super::Keychain;
+use super::detached::{Ended, detached};
+use super::trouble::Trouble;
+use crate::loader::place::Place;
+
+/// One entry of a keychain: which, and how long to wait for it. Nothing is read before it is asked.
+#[derive(Clone)]
+pub(crate) struct Item {
+    pub(crate) keychain: Keychain,
+    pub(crate) may_prompt: bool,
+    pub(crate) time_out: Duration,
+    service: Place,
+    user: Place,
+    late: Arc<AtomicUsize>,
+}
+
+impl Item {
+    pub(crate) fn new(keychain: Keychain, service: String, user: String) -> Self {
+        Self {
+            keychain,
+            may_prompt: false,
+            time_out: Duration::from_secs(10),
+            service: Place::new(service),
+            user: Place::new(user),
+            late: Arc::default(),
+        }
+    }
+
+    /// Does something with the entry on a thread of its own, within the time-out.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Session) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        if self.service().is_empty() || self.user().is_empty() {
+            return Err(Trouble::Invalid("the service or the user is empty"));
+        }
+        let (item, until) = (self.clone(), Instant::now() + self.time_out);
+        let question = move || question(&Session::new(item, until));
+        match detached(self.time_out, &self.late, question).await {
+            Ended::Crowded => Err(Trouble::Crowded),
+            Ended::Died => Err(Trouble::Failed("its library failed".into())),
+            Ended::Done(Err(Trouble::Silent)) | Ended::Late => Err(Trouble::TimedOut),
+            Ended::Done(done) => done,
+        }
+    }
+
+    pub(crate) fn source(&self) -> KeySource {
+        let scheme = match self.keychain {
+            Keychain::Keyutils => "keyutils",
+            _ => "keychain",
+        };
+        KeySource::new(scheme, format!("{}/{}", self.service, self.user))
+    }
+
+    /// How a person puts a key there.
+    pub(super) fn how_to_write(&self) -> String {
+        let (service, user) = (self.service.quoted(), self.user.quoted());
+        match self.keychain {
+            Keychain::Apple => {
+                format!("write it with `security add-generic-password -s {service} -a {user} -w`")
+            }
+            Keychain::Keyutils => {
+                let name = Place::new(format!("keyring:{}@{}", self.user, self.service)).quoted();
+                format!("write it with `keyctl padd user {name} @s`")
+            }
+            Keychain::SecretService => format!(
+                "write it with `secret-tool store --label=openai service {service} username {user}`"
+            ),
+            Keychain::Windows => format!(
+                "write it in the Credential Manager, as the generic credential {}.{}",
+                self.user, self.service
+            ),
+        }
+    }
+
+    fn service(&self) -> &str {
+        self.service.as_os_str().to_str().unwrap_or_default()
+    }
+
+    fn user(&self) -> &str {
+        self.user.as_os_str().to_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("keychain", &self.keychain)
+            .field("service", &self.service)
+            .field("user", &self.user)
+            .field("may_prompt", &self.may_prompt)
+            .field("time_out", &self.time_out)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A thread's way to an [`Item`], for as long as its time-out.
+pub(crate) struct Session {
+    item: Item,
+    until: Instant,
+    #[cfg(target_os = "linux")]
+    has_keyring: bool,
+}
+
+impl Session {
+    fn new(item: Item, until: Instant) -> Self {
+        Self {
+            item,
+            until,
+            // Asked first: the library gives the thread a keyring that dies with it.
+            #[cfg(target_os = "linux")]
+            has_keyring: super::keyutils::has_session(),
+        }
+    }
+
+    /// What the entry holds; `None` if there is none.
+    pub(crate) fn get(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+        self.patiently(|entry| match read(entry) {
+            Ok(bytes) => Ok(Some(bytes)),
+            #[cfg(target_os = "linux")]
+            Err(Error::NoEntry)
+                if self.item.keychain == Keychain::Keyutils && !self.has_keyring =>
+            {
+                Err(super::keyutils::NO_SESSION)
+            }
+            Err(Error::NoEntry) => Ok(None),
+            Err(error) => Err(Trouble::of(error)),
+        })
+    }
+
+    /// Writes the entry, or leaves it as it was; with [`Trouble::Silent`] nobody knows which.
+    #[cfg(all(feature = "store", unix))]
+    pub(crate) fn set(&self, secret: &[u8]) -> Result<(), Trouble> {
+        self.patiently(|entry| match self.item.keychain {
+            #[cfg(target_os = "linux")]
+            Keychain::Keyutils if !self.has_keyring => Err(super::keyutils::NO_SESSION),
+            #[cfg(target_os = "linux")]
+            Keychain::Keyutils => super::keyutils::set(entry, secret),
+            _ => entry.set_secret(secret).map_err(Trouble::of),
+        })
+    }
+
+    /// Whether the time-out is over.
+    #[cfg(all(feature = "store", unix))]
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// Does it, and does it again while one message alone was not answered in its own short time,
+    /// which on a busy machine says little. Writing the same again is writing it once.
+    fn patiently<T>(&self, act: impl Fn(&Entry) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        loop {
+            let done = self.entry().and_then(|entry| act(&entry));
+            if !matches!(done, Err(Trouble::Silent)) || Instant::now() >= self.until {
+                return done;
+            }
+            // A service that died answers for itself soon.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Opens the keychain, by its own handle: the library's global one is the application's.
+    fn entry(&self) -> Result<Entry, Trouble> {
+        let (service, user) = (self.item.service(), self.item.user());
+        let store: Arc<CredentialStore> = match self.item.keychain {
+            #[cfg(target_os = "macos")]
+            Keychain::Apple => {
+                apple_native_keyring_store::keychain::Store::new().map_err(Trouble::of)?
+            }
+            #[cfg(target_os = "linux")]
+            Keychain::Keyutils => super::keyutils::open()?,
+            #[cfg(target_os = "linux")]
+            Keychain::SecretService => {
+                if !self.item.may_prompt && super::secret_service::is_locked(service, user)? {
+                    return Err(Trouble::Locked);
+                }
+                super::secret_service::open()?
+            }
+            #[cfg(windows)]
+            Keychain::Windows => windows_native_keyring_store::Store::new().map_err(Trouble::of)?,
+            _ => return Err(Trouble::Unsupported),
+        };
+        let modifiers: Option<&HashMap<&str, &str>> = None;
+        store.build(service, user, modifiers).map_err(Trouble::of)
+    }
+}
+
+/// Windows' own tools write UTF-16, which `get_password` knows; others write bytes.
+#[cfg(windows)]
+fn read(entry: &Entry) -> Result<Zeroizing<Vec<u8>>, Error> {
+    entry.get_password().map(|text| Zeroizing::new(text.into_bytes()))
+}
+
+#[cfg(not(windows))]
+fn read(entry: &Entry) -> Result<Zeroizing<Vec<u8>>, Error> {
+    entry.get_secret().map(Zeroizing::new)
+}
