@@ -15,6 +15,8 @@ pub use self::dynamic::DynKeyStore;
 pub use self::error::{StoreError, StoreErrorKind};
 #[cfg(feature = "store")]
 pub use self::file::FileStore;
+#[cfg(all(feature = "keychain", feature = "store", unix))]
+pub use self::keychain::KeychainPlace;
 pub use self::lease::{Journal, Lease};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sealed")]
@@ -33,6 +35,8 @@ mod dynamic;
 mod error;
 #[cfg(feature = "store")]
 mod file;
+#[cfg(all(feature = "keychain", feature = "store", unix))]
+mod keychain;
 mod lease;
 mod memory;
 #[cfg(feature = "sealed")]

@@ -18,6 +18,8 @@ use crate::servers::Server;
 
 mod keyutils;
 mod secret_service;
+#[cfg(all(feature = "conformance", feature = "store"))]
+mod store;
 
 /// Long enough for any machine: what takes so long hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
