@@ -51,6 +51,9 @@
 //! | [`FileLoader::systemd_credential`] | a unit with `LoadCredential=` | `NotConfigured` | a directory laid out as systemd's |
 //! | [`CommandLoader`] | a program that prints the key | an exit status that you name: `NotFound` | `sh`, a real `pass` with a real `gpg`, a stand-in for `op`; programs that hang, flood, ignore signals and leave children, on Linux |
 //! | `PromptLoader` (feature `prompt`) | a person at a terminal | no terminal, an empty line: `NotConfigured` | a pseudo-terminal on Linux; the Windows console is not tested |
+//! | `KeychainLoader`: Secret Service | a session with GNOME Keyring, KWallet or KeePassXC, unlocked | `NotFound`; no keychain at all is `Unreachable` | a real gnome-keyring: unlocked, locked, absent; and a service that never answers |
+//! | `KeychainLoader`: keyutils | a session that joined a keyring of the Linux kernel | `NotFound`; no session is `Unreachable` | the real kernel, in a session and in none |
+//! | `KeychainLoader`: macOS, Windows | a user who is logged in | `NotFound` | nothing: it is only compiled for them |
 //! | [`LoaderChain`] | the loaders above, or your own | `AllNotFound` | all of these |
 //!
 //! Whatever else goes wrong is another [`LoadErrorKind`], and stops a chain. An error tells where,
@@ -89,6 +92,11 @@
 //!   `fingerprint` and `source`). Events of `tracing` are always there, at the target
 //!   `keyward::live`.
 //! - `prompt`: `PromptLoader` asks the person at a terminal.
+//! - `keychain`: [`KeychainLoader`](https://docs.rs/keyward/latest/keyward/struct.KeychainLoader.html)
+//!   and, with `store`,
+//!   [`KeychainPlace`](https://docs.rs/keyward/latest/keyward/store/struct.KeychainPlace.html). On
+//!   Linux it links libdbus, which must be installed (`libdbus-1-dev`); `keychain-vendored` builds
+//!   it from its sources instead.
 //! - `serde`: [`ApiKey`] can be deserialized (never serialized), and [`KeyPolicy`] read from and
 //!   written to TOML or JSON.
 //! - `sealed`: [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html),

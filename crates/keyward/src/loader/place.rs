@@ -27,7 +27,7 @@ impl Place {
     }
 
     /// As a word of a shell command that a reader may copy.
-    #[cfg(any(unix, feature = "store"))]
+    #[cfg(any(unix, feature = "keychain", feature = "store"))]
     pub(crate) fn quoted(&self) -> String {
         let text = self.to_string();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');

@@ -47,9 +47,10 @@ mod trouble;
 /// thread that nobody waits for: after the [time-out](Self::with_time_out) the load fails with
 /// [`LoadErrorKind::TimedOut`], and neither it nor the end of the process waits any longer.
 ///
-/// A keychain that is locked is not asked to ask for its password, unless
+/// A Secret Service that is locked is not asked to ask for its password, unless
 /// [`may_prompt`](Self::may_prompt) allows it: there may be nobody to answer. The load fails with
-/// [`LoadErrorKind::Locked`] at once.
+/// [`LoadErrorKind::Locked`] at once. Whether it asks is the keychain's own decision on macOS,
+/// where the time-out alone holds.
 ///
 /// # Not there, and not found
 ///

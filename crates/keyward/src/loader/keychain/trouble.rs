@@ -14,6 +14,7 @@ use crate::{LoadError, LoadErrorKind};
 ///
 /// It is made of the library's error and has nothing of it that the library took from elsewhere:
 /// some of those hold what was read.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the others tell less"))]
 pub(crate) enum Trouble {
     /// There is no such keychain at work.
     Absent(&'static str),
