@@ -140,6 +140,8 @@ pub trait Scheme: Send + Sync {
 /// | `file:PATH` | [`FileLoader::new`](crate::FileLoader::new) | `FileStore` (`store`) | |
 /// | `mount:PATH` | [`FileLoader::mounted_secret`](crate::FileLoader::mounted_secret) | | |
 /// | `systemd:NAME` | [`FileLoader::systemd_credential`](crate::FileLoader::systemd_credential) | | |
+/// | `keychain:SERVICE/USER` | `KeychainLoader` | `KeychainPlace` (`store`) | `keychain` |
+/// | `keyutils:SERVICE/USER` | the same, of the Linux kernel | the same | `keychain` |
 /// | `sealed:PATH#identity=REFERENCE` | `SealedFile` | `SealedFile` | `sealed` |
 /// | `sealed:PATH#identity-file=PATH` | the same | the same | `sealed` |
 /// | `sealed:PATH#passphrase=REFERENCE` | the same | the same | `sealed` |

@@ -25,6 +25,12 @@ pub(super) fn loader(
         "systemd" => {
             DynKeyLoader::new(FileLoader::systemd_credential(place).with_environment(environment))
         }
+        #[cfg(feature = "keychain")]
+        "keychain" | "keyutils" => {
+            let (keychain, service, user) = keychain::entry(reference)?;
+            let loader = crate::KeychainLoader::new(service, user);
+            DynKeyLoader::new(loader.in_keychain(keychain))
+        }
         #[cfg(feature = "sealed")]
         "sealed" => DynKeyLoader::new(sealed::open(references, reference)?),
         scheme => return Err(absent(scheme)),
@@ -40,6 +46,17 @@ pub(super) fn store(
         "file" => Ok(DynKeyStore::new(crate::store::FileStore::new(reference.place()))),
         #[cfg(not(feature = "store"))]
         "file" => Err(ReferenceError::missing("file", "turn the feature `store` on to store")),
+        #[cfg(all(feature = "keychain", feature = "store", unix))]
+        "keychain" | "keyutils" => {
+            let (keychain, service, user) = keychain::entry(reference)?;
+            let place = crate::store::KeychainPlace::new(service, user).in_keychain(keychain);
+            let place = place.with_environment(references.environment.clone());
+            Ok(DynKeyStore::new(crate::store::DocumentStore::new(place)))
+        }
+        #[cfg(not(feature = "store"))]
+        scheme @ ("keychain" | "keyutils") if cfg!(feature = "keychain") => {
+            Err(ReferenceError::missing(scheme, "turn the feature `store` on to store"))
+        }
         #[cfg(feature = "sealed")]
         "sealed" => Ok(DynKeyStore::new(sealed::open(references, reference)?)),
         "cmd" | "env" | "mount" | "systemd" => Err(ReferenceError::not_a_store(reference)),
@@ -58,6 +75,7 @@ const BROUGHT_BY: &[(&str, &str)] = &[
     ("azure-kv", "add the crate `keyward-kms` with its feature `azure`, and register its schemes"),
     ("gcp-sm", "add the crate `keyward-kms` with its feature `google`, and register its schemes"),
     ("keychain", "turn the feature `keychain` on"),
+    ("keyutils", "turn the feature `keychain` on"),
     ("sealed", "turn the feature `sealed` on"),
     ("vault", "add the crate `keyward-kms` with its feature `vault`, and register its schemes"),
     ("wif", "register a scheme that exchanges the workload's identity"),
@@ -71,6 +89,29 @@ fn absent(scheme: &str) -> ReferenceError {
         Some((_, fix)) => ReferenceError::missing(scheme, *fix),
         // The scheme is not repeated: it is the beginning of something that nobody knows.
         None => ReferenceError::unknown("`cmd:`, `env:`, `file:`, `mount:`, `systemd:`, `sealed:`"),
+    }
+}
+
+#[cfg(feature = "keychain")]
+mod keychain {
+    use super::{Reference, ReferenceError};
+    use crate::Keychain;
+
+    /// `SERVICE/USER`; the service may have slashes of its own.
+    pub(super) fn entry(reference: &Reference) -> Result<(Keychain, &str, &str), ReferenceError> {
+        let keychain = match reference.scheme() {
+            "keyutils" => Keychain::Keyutils,
+            _ => Keychain::of_this_system(),
+        };
+        let entry = reference.place().rsplit_once('/');
+        let entry = entry.filter(|(service, user)| !service.is_empty() && !user.is_empty());
+        let (service, user) = entry.ok_or_else(|| {
+            ReferenceError::invalid(
+                "an entry of a keychain has a service and a user",
+                "write `keychain:SERVICE/USER`",
+            )
+        })?;
+        Ok((keychain, service, user))
     }
 }
 

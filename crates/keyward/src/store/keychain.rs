@@ -31,7 +31,8 @@ use crate::{Environment, Keychain};
 /// ```
 ///
 /// Time-outs, locked and absent keychains are as with [`KeychainLoader`](crate::KeychainLoader),
-/// which cannot read what a store writes: it takes an entry that is a key and nothing else.
+/// which loads the current key of such an entry. An entry that holds a bare key is no store, and
+/// is refused: give the store another name, and stage the key.
 #[derive(Clone, Debug)]
 pub struct KeychainPlace {
     item: Item,

@@ -9,6 +9,8 @@ use keyward_core::{ApiKey, Timestamp};
 
 use crate::KeyLoader;
 
+#[cfg(all(feature = "keychain", feature = "store"))]
+pub(crate) use self::document::current_of;
 #[cfg(feature = "store")]
 pub use self::document::{Document, DocumentStore, Place};
 pub use self::dynamic::DynKeyStore;

@@ -32,7 +32,10 @@ mod trouble;
 /// | [`SecretService`](Keychain::SecretService) | `secret-tool store --label=openai service SERVICE username USER` |
 /// | [`Windows`](Keychain::Windows) | the Credential Manager, a generic credential `USER.SERVICE` |
 ///
-/// Each of them asks for the key itself, so that it stands in no command line.
+/// Each of them asks for the key itself, so that it stands in no command line. With the feature
+/// `store`, an entry can be a store too, as
+/// [`KeychainPlace`](https://docs.rs/keyward/latest/keyward/store/struct.KeychainPlace.html) writes
+/// it: its current key is loaded.
 ///
 /// ```
 /// use keyward::KeychainLoader;
@@ -116,6 +119,11 @@ impl KeyLoader for KeychainLoader {
                 self.item.how_to_write(),
             ));
         };
+        // No key begins so.
+        #[cfg(feature = "store")]
+        if text.first() == Some(&b'{') {
+            return crate::store::current_of(&std::mem::take(&mut *text).into(), source);
+        }
         ApiKey::parse(std::mem::take(&mut *text))
             .map(|key| LoadedKey::new(key, source.clone()))
             .map_err(|error| LoadError::invalid(source, error))

@@ -228,10 +228,7 @@ impl<P: Place> KeyLoader for DocumentStore<P> {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
         let source = self.place.source();
         let (contents, _) = self.read().await?;
-        match contents.current {
-            Some(stored) => Ok(stored.into_loaded(source)),
-            None => Err(nothing_current(source)),
-        }
+        loaded(contents, source)
     }
 
     fn source(&self) -> KeySource {
@@ -300,6 +297,19 @@ impl<P: Place> KeyStore for DocumentStore<P> {
 impl<P: Place> fmt::Debug for DocumentStore<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DocumentStore").field(&self.place.source().to_string()).finish()
+    }
+}
+
+/// The current key of a document that was read without its store.
+#[cfg(feature = "keychain")]
+pub(crate) fn current_of(document: &Document, source: KeySource) -> Result<LoadedKey, LoadError> {
+    loaded(read(document, &source)?, source)
+}
+
+fn loaded(contents: Contents, source: KeySource) -> Result<LoadedKey, LoadError> {
+    match contents.current {
+        Some(stored) => Ok(stored.into_loaded(source)),
+        None => Err(nothing_current(source)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use keyward::reference::References;
 use keyward::store::conformance::{Subject, check};
 use keyward::store::{
     DocumentStore, KeyNote, KeyStore as _, KeychainPlace, StoreError, StoreErrorKind,
@@ -16,7 +17,7 @@ use keyward_testkit::assert_no_leak;
 use keyward_testkit::keys::KeyRng;
 
 use super::{PATIENCE, child, keyutils, load, secret_service, tool};
-use crate::fixture::{NOW, assert_fails, secret};
+use crate::fixture::{NOW, assert_fails, assert_loads, secret};
 use crate::memory::Masked;
 
 type Store = DocumentStore<KeychainPlace>;
@@ -184,9 +185,9 @@ fn a_store_that_is_locked_or_absent_is_told() {
     let is_locked = Command::new("secret-tool").args(["lookup", "a", "b"]).output().unwrap();
     let is_locked = !String::from_utf8(is_locked.stderr).unwrap().contains("not provided");
     let expected = if is_locked {
-        (StoreErrorKind::Refused, LoadErrorKind::Unreadable, "is locked; unlock it")
+        (StoreErrorKind::Refused, LoadErrorKind::Denied, "is locked; unlock it")
     } else {
-        (StoreErrorKind::Unreachable, LoadErrorKind::Unreadable, "no Secret Service is at work")
+        (StoreErrorKind::Unreachable, LoadErrorKind::Unreachable, "no Secret Service is at work")
     };
     println!("{expected:?}");
     let text = secret();
@@ -196,6 +197,35 @@ fn a_store_that_is_locked_or_absent_is_told() {
     assert_eq!(error.kind(), expected.0, "{error}");
     assert_no_leak!(&text, keyward_testkit::leak::error_surfaces(&error));
     assert_fails(load(&store), &text, expected.1, &[expected.2]);
+}
+
+#[test]
+fn a_reference_and_a_loader_find_the_current_key() {
+    let test = concat!(module_path!(), "::a_reference_and_a_loader_find_the_current_key");
+    if !keyutils::is_in_session(test) {
+        return;
+    }
+    let service = format!("store-{}/sub", KeyRng::from_entropy().alphanumeric(12));
+    let source = format!("keyutils:{service}/openai");
+    let (references, home) = (References::new(), tempfile::tempdir().unwrap());
+    let references = references.with_environment(Environment::fixed([("HOME", home.path())]));
+    let (store, loader) = (references.store(&source).unwrap(), references.loader(&source).unwrap());
+    assert!(load(&loader).unwrap_err().is_not_found());
+    for _ in 0..2 {
+        let text = secret();
+        let key = ApiKey::issued(text.clone()).unwrap();
+        let version = run(store.stage(&key, &KeyNote::new().key_id("key_1"), NOW)).unwrap();
+        run(store.promote(&version, NOW)).unwrap();
+        let loaded = assert_loads(load(&loader), &text, &source);
+        assert_eq!(loaded.version, Some(version.to_string()));
+        assert_loads(load(&store), &text, &source);
+    }
+    for malformed in ["keychain:billing", "keychain:/openai", "keyutils:billing/"] {
+        let error = references.loader(malformed).unwrap_err();
+        assert!(error.to_string().contains("write `keychain:SERVICE/USER`"), "{error}");
+        references.store(malformed).unwrap_err();
+    }
+    forget(Keychain::Keyutils, &service);
 }
 
 #[test]
