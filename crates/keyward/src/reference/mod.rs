@@ -136,6 +136,7 @@ pub trait Scheme: Send + Sync {
 ///
 /// | reference | loads with | stores with | feature |
 /// |---|---|---|---|
+/// | `cmd:PROGRAM ARGUMENT…` | [`CommandLoader`](crate::CommandLoader), split at white space, without a shell | | |
 /// | `env:NAME` | [`EnvLoader`](crate::EnvLoader) | | |
 /// | `file:PATH` | [`FileLoader::new`](crate::FileLoader::new) | `FileStore` (`store`) | |
 /// | `mount:PATH` | [`FileLoader::mounted_secret`](crate::FileLoader::mounted_secret) | | |

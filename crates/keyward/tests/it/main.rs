@@ -17,18 +17,18 @@ mod compile_fail;
 mod env;
 mod file;
 mod fixture;
-mod live;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
+mod live;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patience;
 #[cfg(all(feature = "prompt", target_os = "linux"))]
 mod prompt;
 mod reference;
-mod shadowed;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 #[path = "../../../../tests/servers/find.rs"]
 mod servers;
+mod shadowed;
 #[cfg(all(feature = "conformance", feature = "sealed"))]
 mod store;
