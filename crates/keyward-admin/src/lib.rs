@@ -51,6 +51,33 @@
 //! | is a budget used up, a name taken, an answer of another shape? | [`Error::kind`] |
 //! | where is the answer not as documented? | [`Error::drift_path`], [`Error::drift_offset`] |
 //!
+//! # What the key must be allowed
+//!
+//! An admin key may be allowed less than all. OpenAI publishes no complete list of what each call
+//! needs: [`Error::missing_scopes`] tells it, where the server does. Each call says what is known of
+//! it as of 2026-11. Where it *needs a scope*, that is what the server was seen to ask for:
+//!
+//! | calls | scopes |
+//! |---|---|
+//! | admin keys, invites, projects, users | `api.management.read`, `api.management.write` |
+//! | audit logs | `api.audit_logs.read` |
+//! | costs, usage | `api.usage.read` |
+//!
+//! Where *a role allows it*, that is what [roles](Roles) call it in OpenAI's examples and in its
+//! [guide to permissions](https://developers.openai.com/api/docs/guides/rbac); whether a key with
+//! the scopes of the first line may do it too is not published:
+//!
+//! | calls | in a role |
+//! |---|---|
+//! | certificates | `api.mtls.read`, `api.mtls.write` |
+//! | external keys | the area "External Keys" |
+//! | groups | `api.groups.read`, `api.groups.write` |
+//! | project API keys | `api.organization.projects.api_keys.read` and `.write` |
+//! | project users, rate limits, service accounts | the area "Project Administration" |
+//! | roles and their assignments | the area "Roles" |
+//!
+//! Of all others nothing is published.
+//!
 //! # Features
 //!
 //! None.

@@ -20,9 +20,10 @@ use crate::{Client, Error, ErrorKind, Event, decode};
 
 /// A listing: a [`Stream`] of items, in the server's order, or of [pages](Self::next_page).
 ///
-/// Nothing is sent before the first item is asked for. An item that cannot be read is an error in
-/// its place, and the items after it still come. A page that cannot be fetched is an error, and
-/// the last thing that comes: what was listed until then is not all.
+/// Nothing is sent before the first item is asked for, and nothing more once it is dropped. An
+/// item that cannot be read is an error in its place, and the items after it still come. A page
+/// that cannot be fetched is an error, and the last thing that comes: what was listed until then
+/// is not all.
 ///
 /// A listing that would not end (a cursor that comes again, more than
 /// [`max_pages`](Self::max_pages) or [`max_bytes`](Self::max_bytes)) is an error of the kind

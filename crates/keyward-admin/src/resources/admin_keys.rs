@@ -69,6 +69,23 @@ impl NewAdminKey {
 }
 
 /// The organization's admin keys. It comes from [`Client::admin_keys`].
+///
+/// ```
+/// # async fn example(client: &keyward_admin::Client) -> Result<(), keyward_admin::Error> {
+/// use std::time::Duration;
+///
+/// use keyward_admin::NewAdminKey;
+///
+/// let day = Duration::from_secs(86_400);
+/// let new = NewAdminKey::new("audit-export-2026-11").expires_in(day);
+/// let minted = client.admin_keys().create(new).await?;
+/// println!("{minted:?}"); // the kind and the fingerprint, not the value
+/// if let Some(id) = minted.metadata.id {
+///     client.admin_key(id).delete().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdminKeys {
     client: Client,
@@ -79,13 +96,21 @@ impl AdminKeys {
         Self { client }
     }
 
-    /// Lists them.
+    /// Lists the admin keys.
+    ///
+    /// In pages of 100, the oldest first; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/admin_api_keys/methods/list)
     pub fn list(&self) -> Pages<AdminApiKey> {
         let call = Call::new(operations::ADMIN_KEYS_LIST, []).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/admin_api_keys/methods/create)
     ///
     /// # Errors
     ///
@@ -127,6 +152,9 @@ impl AdminKeyHandle {
 
     /// Describes it.
     ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/admin_api_keys/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -136,6 +164,9 @@ impl AdminKeyHandle {
     }
 
     /// Deletes it.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/admin_api_keys/methods/delete)
     ///
     /// # Errors
     ///

@@ -122,9 +122,12 @@ impl Certificates {
         Self { client }
     }
 
-    /// Lists them, active or not.
+    /// Lists the certificates, active or not.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/certificates)
+    /// In pages of 100, the newest first; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by `api.mtls.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/list)
     pub fn list(&self) -> Pages<Certificate> {
         let call = Call::new(operations::CERTIFICATES_LIST, []).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
@@ -132,6 +135,9 @@ impl Certificates {
 
     /// Uploads one. It is sent once, and is not active before it is
     /// [activated](Self::activate).
+    ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/create)
     ///
     /// # Errors
     ///
@@ -156,6 +162,9 @@ impl Certificates {
 
     /// Activates from 1 to 10 in the organization: all of them or, on an error, none.
     ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/activate)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`] when there are none or too many,
@@ -165,6 +174,9 @@ impl Certificates {
     }
 
     /// Deactivates from 1 to 10 in the organization: all of them or, on an error, none.
+    ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/deactivate)
     ///
     /// # Errors
     ///
@@ -196,6 +208,9 @@ impl CertificateHandle {
 
     /// Describes it, without its content.
     ///
+    /// A role allows it by `api.mtls.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] when there is none of this id.
@@ -204,6 +219,9 @@ impl CertificateHandle {
     }
 
     /// Describes it, with its [content](CertificateDetails::content).
+    ///
+    /// A role allows it by `api.mtls.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/retrieve)
     ///
     /// # Errors
     ///
@@ -215,6 +233,9 @@ impl CertificateHandle {
 
     /// Gives it another name.
     ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/update)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] when there is none of this id.
@@ -224,6 +245,9 @@ impl CertificateHandle {
     }
 
     /// Deletes it. It must be active nowhere.
+    ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/delete)
     ///
     /// # Errors
     ///
@@ -251,7 +275,12 @@ impl ProjectCertificates {
         Self { client, project }
     }
 
-    /// Lists them, active or not.
+    /// Lists the project's certificates, active or not.
+    ///
+    /// In pages of 100, the newest first; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by `api.mtls.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/certificates/methods/list)
     pub fn list(&self) -> Pages<Certificate> {
         let call = Call::new(operations::PROJECT_CERTIFICATES_LIST, [self.project.as_str()])
             .query("limit", PAGE);
@@ -259,6 +288,9 @@ impl ProjectCertificates {
     }
 
     /// Activates from 1 to 10 in the project: all of them or, on an error, none.
+    ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/certificates/methods/activate)
     ///
     /// # Errors
     ///
@@ -269,6 +301,9 @@ impl ProjectCertificates {
     }
 
     /// Deactivates from 1 to 10 in the project: all of them or, on an error, none.
+    ///
+    /// A role allows it by `api.mtls.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/certificates/methods/deactivate)
     ///
     /// # Errors
     ///

@@ -107,6 +107,22 @@ impl CostQuery {
 }
 
 /// The organization's costs. It comes from [`Client::costs`].
+///
+/// ```
+/// # async fn example(client: &keyward_admin::Client) -> Result<(), keyward_admin::Error> {
+/// use keyward_admin::{CostGroup, CostQuery, Timestamp};
+///
+/// let november = Timestamp::from_unix_seconds(1_793_491_200);
+/// let query = CostQuery::since(november).by(CostGroup::Project);
+/// let mut days = client.costs().list(&query);
+/// while let Some(day) = days.next().await {
+///     for part in day?.results.unwrap_or_default() {
+///         println!("{:?} spent {:?}", part.project_id, part.amount);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Costs {
     client: Client,
@@ -120,9 +136,12 @@ impl Costs {
         Self { client }
     }
 
-    /// Lists them, a bucket a day. Recent days still change.
+    /// Lists the costs, a bucket a day. Recent days still change.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/usage/costs)
+    /// In pages of 180 days; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/costs)
     pub fn list(&self, query: &CostQuery) -> Pages<CostBucket> {
         let mut call = Call::new(operations::COSTS_LIST, [])
             .query("start_time", query.start.as_unix_seconds())

@@ -71,6 +71,10 @@ impl DataRetentionHandle {
 
     /// Tells it.
     ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/data_retention/methods/retrieve),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/data_retention/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such project.
@@ -81,6 +85,10 @@ impl DataRetentionHandle {
     }
 
     /// Changes it.
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/data_retention/methods/update),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/data_retention/methods/update)
     ///
     /// # Errors
     ///

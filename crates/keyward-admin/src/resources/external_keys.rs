@@ -280,13 +280,23 @@ impl ExternalKeys {
         Self { client }
     }
 
-    /// Lists them.
+    /// Lists the external keys.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "External Keys" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_keys/methods/list)
     pub fn list(&self) -> Pages<ExternalKey> {
         let call = Call::new(operations::EXTERNAL_KEYS_LIST, []).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
     }
 
     /// Lists those for this purpose.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "External Keys" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_keys/methods/list)
     pub fn list_by_purpose(&self, purpose: &ExternalKeyPurpose) -> Pages<ExternalKey> {
         let call = Call::new(operations::EXTERNAL_KEYS_LIST, [])
             .query("limit", PAGE)
@@ -295,6 +305,9 @@ impl ExternalKeys {
     }
 
     /// Registers one. It is sent once.
+    ///
+    /// A role allows it by the area "External Keys" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_keys/methods/create)
     ///
     /// # Errors
     ///
@@ -332,6 +345,9 @@ impl ExternalKeyHandle {
 
     /// Describes it.
     ///
+    /// A role allows it by the area "External Keys" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_keys/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -342,6 +358,9 @@ impl ExternalKeyHandle {
 
     /// Deletes it here. In its cloud it stays.
     ///
+    /// A role allows it by the area "External Keys" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_keys/methods/delete)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -351,6 +370,8 @@ impl ExternalKeyHandle {
     }
 
     /// Lets the server try it.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_keys/methods/validate)
     ///
     /// # Errors
     ///

@@ -244,13 +244,21 @@ impl ExternalStorages {
         Self { client }
     }
 
-    /// Lists it.
+    /// Lists the external storage.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_storage/methods/list)
     pub fn list(&self) -> Pages<ExternalStorage> {
         let call = Call::new(operations::EXTERNAL_STORAGE_LIST, []).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
     }
 
     /// Lists that of this project.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_storage/methods/list)
     pub fn list_of_project(&self, project: impl Into<ProjectId>) -> Pages<ExternalStorage> {
         let call = Call::new(operations::EXTERNAL_STORAGE_LIST, [])
             .query("limit", PAGE)
@@ -259,6 +267,8 @@ impl ExternalStorages {
     }
 
     /// Registers some. It is sent once.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_storage/methods/create)
     ///
     /// # Errors
     ///
@@ -296,6 +306,8 @@ impl ExternalStorageHandle {
 
     /// Describes it.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_storage/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -304,6 +316,8 @@ impl ExternalStorageHandle {
     }
 
     /// Deletes it here. The bucket stays.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_storage/methods/delete)
     ///
     /// # Errors
     ///
@@ -314,6 +328,8 @@ impl ExternalStorageHandle {
     }
 
     /// Lets the server try it.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/external_storage/methods/validate)
     ///
     /// # Errors
     ///

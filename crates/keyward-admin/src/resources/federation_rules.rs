@@ -331,12 +331,20 @@ impl FederationRules {
         Self { client, provider }
     }
 
-    /// Lists them.
+    /// Lists the provider's rules.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/subresources/federation_rules/methods/list)
     pub fn list(&self) -> Pages<FederationRule> {
         Pages::new(self.client.clone(), self.listing())
     }
 
     /// Lists those for this service account.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/subresources/federation_rules/methods/list)
     pub fn list_of_service_account(
         &self,
         account: impl Into<ServiceAccountId>,
@@ -346,6 +354,8 @@ impl FederationRules {
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/subresources/federation_rules/methods/create)
     ///
     /// # Errors
     ///
@@ -394,6 +404,8 @@ impl FederationRuleHandle {
 
     /// Describes it.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/subresources/federation_rules/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -402,6 +414,8 @@ impl FederationRuleHandle {
     }
 
     /// Changes it.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/subresources/federation_rules/methods/update)
     ///
     /// # Errors
     ///
@@ -413,6 +427,8 @@ impl FederationRuleHandle {
     }
 
     /// Deletes it.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/subresources/federation_rules/methods/delete)
     ///
     /// # Errors
     ///

@@ -128,15 +128,21 @@ impl Groups {
         Self { client }
     }
 
-    /// Lists them.
+    /// Lists the groups.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/groups/list)
+    /// In pages of 1,000; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by `api.groups.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/methods/list)
     pub fn list(&self) -> Pages<Group> {
         let call = Call::new(operations::GROUPS_LIST, []).query("limit", MANY);
         Pages::new(self.client.clone(), call)
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// A role allows it by `api.groups.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/methods/create)
     ///
     /// # Errors
     ///
@@ -174,6 +180,9 @@ impl GroupHandle {
 
     /// Describes it.
     ///
+    /// A role allows it by `api.groups.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -182,6 +191,9 @@ impl GroupHandle {
     }
 
     /// Gives it another name.
+    ///
+    /// A role allows it by `api.groups.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/methods/update)
     ///
     /// # Errors
     ///
@@ -193,6 +205,9 @@ impl GroupHandle {
 
     /// Deletes it.
     ///
+    /// A role allows it by `api.groups.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/methods/delete)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -201,13 +216,21 @@ impl GroupHandle {
         decode::done(&call, &self.client.transport().send(&call).await?)
     }
 
-    /// Lists who is in it.
+    /// Lists the users in it.
+    ///
+    /// In pages of 1,000; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by `api.groups.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/users/methods/list)
     pub fn users(&self) -> Pages<GroupUser> {
         let call = Call::new(operations::GROUP_USERS_LIST, [self.id.as_str()]).query("limit", MANY);
         Pages::new(self.client.clone(), call)
     }
 
     /// Describes a user in it.
+    ///
+    /// A role allows it by `api.groups.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/users/methods/retrieve)
     ///
     /// # Errors
     ///
@@ -221,6 +244,9 @@ impl GroupHandle {
 
     /// Takes a user in. Twice is the same as once.
     ///
+    /// A role allows it by `api.groups.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/users/methods/create)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such group or user.
@@ -232,6 +258,9 @@ impl GroupHandle {
     }
 
     /// Puts a user out.
+    ///
+    /// A role allows it by `api.groups.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/users/methods/delete)
     ///
     /// # Errors
     ///

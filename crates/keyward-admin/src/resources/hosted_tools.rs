@@ -121,6 +121,8 @@ impl HostedToolPermissionsHandle {
 
     /// Describes them.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/hosted_tool_permissions/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such project.
@@ -129,6 +131,8 @@ impl HostedToolPermissionsHandle {
     }
 
     /// Switches some on or off.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/hosted_tool_permissions/methods/update)
     ///
     /// # Errors
     ///

@@ -132,15 +132,21 @@ impl Invites {
         Self { client }
     }
 
-    /// Lists them, those accepted and those expired too.
+    /// Lists the invites, those accepted and those expired too.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/invite/list)
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/invites/methods/list)
     pub fn list(&self) -> Pages<Invite> {
         let call = Call::new(operations::INVITES_LIST, []).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
     }
 
     /// Makes one, and a mail is sent. The call is sent once.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/invites/methods/create)
     ///
     /// # Errors
     ///
@@ -182,6 +188,9 @@ impl InviteHandle {
 
     /// Describes it.
     ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/invites/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -191,6 +200,9 @@ impl InviteHandle {
     }
 
     /// Takes it back. One that was accepted cannot be.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/invites/methods/delete)
     ///
     /// # Errors
     ///

@@ -80,6 +80,8 @@ impl ModelPermissionsHandle {
 
     /// Describes them.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/model_permissions/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there are none.
@@ -88,6 +90,8 @@ impl ModelPermissionsHandle {
     }
 
     /// Sets them, whether there were any or not.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/model_permissions/methods/update)
     ///
     /// # Errors
     ///
@@ -100,6 +104,8 @@ impl ModelPermissionsHandle {
     }
 
     /// Deletes them: the project may use what the organization may.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/model_permissions/methods/delete)
     ///
     /// # Errors
     ///

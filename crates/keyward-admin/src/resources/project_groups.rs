@@ -69,7 +69,11 @@ impl ProjectGroups {
         Self { client, project }
     }
 
-    /// Lists them.
+    /// Lists the groups that may use the project.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/methods/list)
     pub fn list(&self) -> Pages<ProjectGroup> {
         let call = Call::new(operations::PROJECT_GROUPS_LIST, [self.project.as_str()])
             .query("limit", PAGE);
@@ -77,6 +81,8 @@ impl ProjectGroups {
     }
 
     /// Lets a group of the organization in, with a [role](crate::Roles) of the project.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/methods/create)
     ///
     /// # Errors
     ///
@@ -109,6 +115,8 @@ impl ProjectGroupHandle {
 
     /// Describes it, if it is a group of the organization.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id in the
@@ -118,6 +126,8 @@ impl ProjectGroupHandle {
     }
 
     /// Describes it, if it is a group of this type.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/methods/retrieve)
     ///
     /// # Errors
     ///
@@ -129,6 +139,8 @@ impl ProjectGroupHandle {
     }
 
     /// Puts the group out of the project.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/methods/delete)
     ///
     /// # Errors
     ///

@@ -162,6 +162,23 @@ impl KeyUpdate {
 
 /// The API keys of a project. It comes from
 /// [`ProjectHandle::api_keys`](crate::ProjectHandle::api_keys).
+///
+/// ```
+/// # async fn example(client: &keyward_admin::Client) -> Result<(), keyward_admin::Error> {
+/// use keyward_admin::{KeyUpdate, Scope, Scopes};
+///
+/// let project = client.project("proj_abc");
+/// let mut keys = project.api_keys().list();
+/// while let Some(key) = keys.next().await {
+///     let key = key?;
+///     if key.last_used_at.is_none() {
+///         let less = KeyUpdate::scopes(&Scopes::only(Scope::RESPONSES_WRITE));
+///         project.api_key(key.id).update(less).await?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ProjectApiKeys {
     client: Client,
@@ -173,14 +190,24 @@ impl ProjectApiKeys {
         Self { client, project }
     }
 
-    /// Lists them all, also those whose owner lost access to the project: they are live.
+    /// Lists all keys, also those whose owner lost access to the project: they are live.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by `api.organization.projects.api_keys.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/api_keys/methods/list)
     pub fn list(&self) -> Pages<ProjectApiKey> {
         self.list_by_access(&OwnerProjectAccess::Any)
     }
 
-    /// Lists those whose owner has this access.
+    /// Lists the keys whose owner has this access.
     ///
     /// The API's own default hides keys; this crate never uses it.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by `api.organization.projects.api_keys.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/api_keys/methods/list)
     pub fn list_by_access(&self, access: &OwnerProjectAccess) -> Pages<ProjectApiKey> {
         let call = Call::new(operations::PROJECT_KEYS_LIST, [self.project.as_str()])
             .query("limit", PAGE)
@@ -205,6 +232,9 @@ impl ProjectApiKeyHandle {
 
     /// Describes it.
     ///
+    /// A role allows it by `api.organization.projects.api_keys.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/api_keys/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -213,6 +243,9 @@ impl ProjectApiKeyHandle {
     }
 
     /// Changes its scopes, its expiry or both. An expired key cannot be changed.
+    ///
+    /// A role allows it by `api.organization.projects.api_keys.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/api_keys/methods/update)
     ///
     /// # Errors
     ///
@@ -227,6 +260,9 @@ impl ProjectApiKeyHandle {
     ///
     /// Keys of service accounts can be deleted since 2026-10; an organization to which that has
     /// not come answers [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    ///
+    /// A role allows it by `api.organization.projects.api_keys.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/api_keys/methods/delete)
     ///
     /// # Errors
     ///

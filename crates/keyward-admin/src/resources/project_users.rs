@@ -79,9 +79,12 @@ impl ProjectUsers {
         Self { client, project }
     }
 
-    /// Lists them.
+    /// Lists the users of the project.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/project-users/list)
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "Project Administration" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/list)
     pub fn list(&self) -> Pages<ProjectUser> {
         let call =
             Call::new(operations::PROJECT_USERS_LIST, [self.project.as_str()]).query("limit", PAGE);
@@ -89,6 +92,9 @@ impl ProjectUsers {
     }
 
     /// Takes a user of the organization in.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/create)
     ///
     /// # Errors
     ///
@@ -104,6 +110,9 @@ impl ProjectUsers {
     }
 
     /// Takes in the user of the organization who has this address.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/create)
     ///
     /// # Errors
     ///
@@ -144,6 +153,9 @@ impl ProjectUserHandle {
 
     /// Describes the user.
     ///
+    /// A role allows it by the area "Project Administration" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id in the
@@ -153,6 +165,9 @@ impl ProjectUserHandle {
     }
 
     /// Changes their role in the project.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/update)
     ///
     /// # Errors
     ///
@@ -165,6 +180,9 @@ impl ProjectUserHandle {
     }
 
     /// Puts the user out of the project. They stay in the organization.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/delete)
     ///
     /// # Errors
     ///

@@ -123,12 +123,22 @@ impl Projects {
         Self { client }
     }
 
-    /// Lists those in use.
+    /// Lists the projects in use.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/methods/list)
     pub fn list(&self) -> Pages<Project> {
         self.pages(false)
     }
 
-    /// Lists those in use and those archived.
+    /// Lists the projects in use and those archived.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/methods/list)
     pub fn list_with_archived(&self) -> Pages<Project> {
         self.pages(true)
     }
@@ -168,6 +178,9 @@ impl Projects {
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/methods/create)
     ///
     /// # Errors
     ///
@@ -212,6 +225,9 @@ impl ProjectHandle {
 
     /// Describes it.
     ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -220,6 +236,9 @@ impl ProjectHandle {
     }
 
     /// Changes it.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/methods/update)
     ///
     /// # Errors
     ///
@@ -231,6 +250,9 @@ impl ProjectHandle {
     }
 
     /// Archives it, which kills its keys. It cannot be undone.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/methods/archive)
     ///
     /// # Errors
     ///

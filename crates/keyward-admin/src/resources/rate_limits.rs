@@ -130,19 +130,30 @@ impl RateLimits {
         Self { client, project }
     }
 
-    /// Lists them.
+    /// Lists the project's rate limits, a line a model.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/project-rate-limits/list)
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "Project Administration" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/rate_limits/methods/list_rate_limits)
     pub fn list(&self) -> Pages<RateLimit> {
         Pages::new(self.client.clone(), self.listing())
     }
 
     /// Lists those before this one, in the server's order.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "Project Administration" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/rate_limits/methods/list_rate_limits)
     pub fn list_before(&self, id: impl Into<RateLimitId>) -> Pages<RateLimit> {
         Pages::new(self.client.clone(), self.listing().query("before", id.into()))
     }
 
     /// Changes one.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/rate_limits/methods/update_rate_limit)
     ///
     /// # Errors
     ///

@@ -152,13 +152,29 @@ impl RoleAssignments {
         Self { client, operations, holder: vec![project.to_string(), group.to_string()] }
     }
 
-    /// Lists them.
+    /// Lists the roles that the user or group has.
+    ///
+    /// In pages of 1,000; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "Roles" (read).
+    /// OpenAI's reference:
+    /// [of a user](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/subresources/roles/methods/list),
+    /// [of a group](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/roles/methods/list),
+    /// [of a user in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/subresources/roles/methods/list),
+    /// [of a group in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/subresources/roles/methods/list)
     pub fn list(&self) -> Pages<AssignedRole> {
         let call = self.call(&self.operations.list, None).query("limit", MANY);
         Pages::new(self.client.clone(), call)
     }
 
     /// Gives a role. Twice is the same as once.
+    ///
+    /// A role allows it by the area "Roles" (write).
+    /// OpenAI's reference:
+    /// [of a user](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/subresources/roles/methods/create),
+    /// [of a group](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/roles/methods/create),
+    /// [of a user in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/subresources/roles/methods/create),
+    /// [of a group in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/subresources/roles/methods/create)
     ///
     /// # Errors
     ///
@@ -173,6 +189,13 @@ impl RoleAssignments {
 
     /// Describes one of them.
     ///
+    /// A role allows it by the area "Roles" (read).
+    /// OpenAI's reference:
+    /// [of a user](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/subresources/roles/methods/retrieve),
+    /// [of a group](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/roles/methods/retrieve),
+    /// [of a user in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/subresources/roles/methods/retrieve),
+    /// [of a group in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/subresources/roles/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the user or group has no such
@@ -183,6 +206,13 @@ impl RoleAssignments {
     }
 
     /// Takes a role away.
+    ///
+    /// A role allows it by the area "Roles" (write).
+    /// OpenAI's reference:
+    /// [of a user](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/subresources/roles/methods/delete),
+    /// [of a group](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/groups/subresources/roles/methods/delete),
+    /// [of a user in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/subresources/roles/methods/delete),
+    /// [of a group in a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/groups/subresources/roles/methods/delete)
     ///
     /// # Errors
     ///

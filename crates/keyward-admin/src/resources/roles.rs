@@ -157,15 +157,25 @@ impl Roles {
         Self { client, owner: Owner::Project(project) }
     }
 
-    /// Lists them, OpenAI's own too.
+    /// Lists the roles, OpenAI's own too.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/roles/list)
+    /// In pages of 1,000; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "Roles" (read).
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/roles/methods/list),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/roles/methods/list)
     pub fn list(&self) -> Pages<Role> {
         let call = self.owner.call(operations::ROLES_LIST, operations::PROJECT_ROLES_LIST, None);
         Pages::new(self.client.clone(), call.query("limit", MANY))
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// A role allows it by the area "Roles" (write).
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/roles/methods/create),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/roles/methods/create)
     ///
     /// # Errors
     ///
@@ -212,6 +222,11 @@ impl RoleHandle {
 
     /// Describes it.
     ///
+    /// A role allows it by the area "Roles" (read).
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/roles/methods/retrieve),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/roles/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -221,6 +236,11 @@ impl RoleHandle {
     }
 
     /// Changes it, for all who have it.
+    ///
+    /// A role allows it by the area "Roles" (write).
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/roles/methods/update),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/roles/methods/update)
     ///
     /// # Errors
     ///
@@ -234,6 +254,11 @@ impl RoleHandle {
     }
 
     /// Deletes it.
+    ///
+    /// A role allows it by the area "Roles" (write).
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/roles/methods/delete),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/roles/methods/delete)
     ///
     /// # Errors
     ///

@@ -160,6 +160,26 @@ impl NewServiceAccountKey {
 
 /// The service accounts of a project. It comes from
 /// [`ProjectHandle::service_accounts`](crate::ProjectHandle::service_accounts).
+///
+/// ```
+/// # async fn example(client: &keyward_admin::Client) -> Result<(), keyward_admin::Error> {
+/// use keyward_admin::{
+///     NewServiceAccount, NewServiceAccountKey, Scope, Scopes, ServiceAccountRole,
+///     ServiceAccountUpdate,
+/// };
+///
+/// let project = client.project("proj_abc");
+/// let new = NewServiceAccount::without_key("billing-api");
+/// if let Some(id) = project.service_accounts().create(new).await?.id {
+///     let account = project.service_account(id);
+///     account.update(ServiceAccountUpdate::role(ServiceAccountRole::Member)).await?;
+///     let scopes = Scopes::only(Scope::RESPONSES_WRITE);
+///     let minted = account.create_key(NewServiceAccountKey::new("2026-11", scopes)).await?;
+///     println!("{minted:?}"); // the kind and the fingerprint, not the value
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServiceAccounts {
     client: Client,
@@ -171,7 +191,12 @@ impl ServiceAccounts {
         Self { client, project }
     }
 
-    /// Lists them.
+    /// Lists the service accounts.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// A role allows it by the area "Project Administration" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/methods/list)
     pub fn list(&self) -> Pages<ServiceAccount> {
         let call = Call::new(operations::SERVICE_ACCOUNTS_LIST, [self.project.as_str()])
             .query("limit", PAGE);
@@ -179,6 +204,9 @@ impl ServiceAccounts {
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/methods/create)
     ///
     /// # Errors
     ///
@@ -235,6 +263,9 @@ impl ServiceAccountHandle {
 
     /// Describes it.
     ///
+    /// A role allows it by the area "Project Administration" (read).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -243,6 +274,9 @@ impl ServiceAccountHandle {
     }
 
     /// Changes it.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/methods/update)
     ///
     /// # Errors
     ///
@@ -255,6 +289,9 @@ impl ServiceAccountHandle {
 
     /// Deletes it and all its keys.
     ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/methods/delete)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -264,6 +301,9 @@ impl ServiceAccountHandle {
     }
 
     /// Makes a key for it. It is sent once.
+    ///
+    /// A role allows it by the area "Project Administration" (write).
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/subresources/api_keys/methods/create)
     ///
     /// # Errors
     ///

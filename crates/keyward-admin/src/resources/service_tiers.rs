@@ -139,6 +139,8 @@ impl ServiceTierSettingsHandle {
 
     /// Describes them.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_tier_settings/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such project.
@@ -147,6 +149,8 @@ impl ServiceTierSettingsHandle {
     }
 
     /// Changes them.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_tier_settings/methods/update)
     ///
     /// # Errors
     ///

@@ -156,7 +156,13 @@ impl SpendAlerts {
         Self { client, account }
     }
 
-    /// Lists them.
+    /// Lists the spend alerts.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_alerts/methods/list),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_alerts/methods/list)
     pub fn list(&self) -> Pages<SpendAlert> {
         let call = self
             .account
@@ -166,6 +172,10 @@ impl SpendAlerts {
     }
 
     /// Makes one. It is sent once.
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_alerts/methods/create),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_alerts/methods/create)
     ///
     /// # Errors
     ///
@@ -208,6 +218,10 @@ impl SpendAlertHandle {
 
     /// Describes it.
     ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_alerts/methods/retrieve),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_alerts/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -217,6 +231,10 @@ impl SpendAlertHandle {
     }
 
     /// Makes it what is said, all of it.
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_alerts/methods/update),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_alerts/methods/update)
     ///
     /// # Errors
     ///
@@ -231,6 +249,10 @@ impl SpendAlertHandle {
     }
 
     /// Deletes it.
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_alerts/methods/delete),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_alerts/methods/delete)
     ///
     /// # Errors
     ///

@@ -84,6 +84,10 @@ impl SpendLimitHandle {
 
     /// Describes it.
     ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_limit/methods/retrieve),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_limit/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none.
@@ -94,6 +98,10 @@ impl SpendLimitHandle {
     }
 
     /// Sets it to so many US dollars a month, at least one cent, whether there was one or not.
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_limit/methods/update),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_limit/methods/update)
     ///
     /// # Errors
     ///
@@ -110,6 +118,10 @@ impl SpendLimitHandle {
     }
 
     /// Deletes it: nothing holds spending up then.
+    ///
+    /// OpenAI's reference:
+    /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/spend_limit/methods/delete),
+    /// [of a project](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/spend_limit/methods/delete)
     ///
     /// # Errors
     ///

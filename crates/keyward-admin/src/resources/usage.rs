@@ -353,6 +353,11 @@ impl Usage {
     }
 
     /// Lists how much text was spoken, a bucket a day or as the query says.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/audio_speeches)
     pub fn audio_speeches(
         &self,
         query: &UsageQuery<AudioSpeechesUsage>,
@@ -361,6 +366,11 @@ impl Usage {
     }
 
     /// Lists how much speech was written down.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/audio_transcriptions)
     pub fn audio_transcriptions(
         &self,
         query: &UsageQuery<AudioTranscriptionsUsage>,
@@ -369,6 +379,11 @@ impl Usage {
     }
 
     /// Lists how often code was run.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/code_interpreter_sessions)
     pub fn code_interpreter_sessions(
         &self,
         query: &UsageQuery<CodeInterpreterUsage>,
@@ -378,7 +393,10 @@ impl Usage {
 
     /// Lists the tokens of completions and responses.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/usage/completions)
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/completions)
     pub fn completions(
         &self,
         query: &UsageQuery<CompletionsUsage>,
@@ -387,6 +405,11 @@ impl Usage {
     }
 
     /// Lists the tokens of decisions.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/decisions)
     pub fn decisions(
         &self,
         query: &UsageQuery<DecisionsUsage>,
@@ -395,6 +418,11 @@ impl Usage {
     }
 
     /// Lists the tokens of embeddings.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/embeddings)
     pub fn embeddings(
         &self,
         query: &UsageQuery<EmbeddingsUsage>,
@@ -403,6 +431,11 @@ impl Usage {
     }
 
     /// Lists how often files were searched.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/file_search_calls)
     pub fn file_search_calls(
         &self,
         query: &UsageQuery<FileSearchUsage>,
@@ -411,11 +444,21 @@ impl Usage {
     }
 
     /// Lists how many images were made.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/images)
     pub fn images(&self, query: &UsageQuery<ImagesUsage>) -> Pages<UsageBucket<ImagesUsage>> {
         self.list(query)
     }
 
     /// Lists the tokens of moderations.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/moderations)
     pub fn moderations(
         &self,
         query: &UsageQuery<ModerationsUsage>,
@@ -424,6 +467,11 @@ impl Usage {
     }
 
     /// Lists how much was stored in vector stores.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/vector_stores)
     pub fn vector_stores(
         &self,
         query: &UsageQuery<VectorStoresUsage>,
@@ -432,6 +480,11 @@ impl Usage {
     }
 
     /// Lists how often the web was searched.
+    ///
+    /// In pages of 31 days, 168 hours or 1,440 minutes; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.usage.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/usage/methods/web_search_calls)
     pub fn web_search_calls(
         &self,
         query: &UsageQuery<WebSearchUsage>,

@@ -198,9 +198,12 @@ impl Users {
         Self { client }
     }
 
-    /// Lists them.
+    /// Lists the users.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/users/list)
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/methods/list)
     pub fn list(&self) -> Pages<User> {
         Pages::new(self.client.clone(), Self::call())
     }
@@ -208,6 +211,11 @@ impl Users {
     /// Lists those who have one of these addresses.
     ///
     /// Of no addresses it lists nobody and sends nothing: the server would list everybody.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/methods/list)
     pub fn list_by_email(
         &self,
         emails: impl IntoIterator<Item = impl fmt::Display>,
@@ -238,6 +246,9 @@ impl UserHandle {
 
     /// Describes the user.
     ///
+    /// Needs the scope `api.management.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
@@ -246,6 +257,9 @@ impl UserHandle {
     }
 
     /// Changes their role, or what is noted of them.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/methods/update)
     ///
     /// # Errors
     ///
@@ -257,6 +271,9 @@ impl UserHandle {
     }
 
     /// Puts the user out of the organization.
+    ///
+    /// Needs the scope `api.management.write`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/methods/delete)
     ///
     /// # Errors
     ///

@@ -355,13 +355,19 @@ impl WorkloadIdentityProviders {
         Self { client }
     }
 
-    /// Lists them.
+    /// Lists the providers.
+    ///
+    /// In pages of 100; for the end and the errors see [`Pages`].
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/methods/list)
     pub fn list(&self) -> Pages<WorkloadIdentityProvider> {
         let call = Call::new(operations::IDENTITY_PROVIDERS_LIST, []).query("limit", PAGE);
         Pages::new(self.client.clone(), call)
     }
 
     /// Registers one. It is sent once.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/methods/create)
     ///
     /// # Errors
     ///
@@ -408,6 +414,8 @@ impl WorkloadIdentityProviderHandle {
 
     /// Describes it.
     ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/methods/retrieve)
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] when there is none of this id.
@@ -416,6 +424,8 @@ impl WorkloadIdentityProviderHandle {
     }
 
     /// Changes it.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/methods/update)
     ///
     /// # Errors
     ///
@@ -430,6 +440,8 @@ impl WorkloadIdentityProviderHandle {
     }
 
     /// Deletes it. Its rules must be deleted first.
+    ///
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/workload_identity_providers/methods/delete)
     ///
     /// # Errors
     ///

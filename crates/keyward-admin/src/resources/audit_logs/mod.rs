@@ -68,9 +68,11 @@ impl AuditLogs {
     /// [`export`](Self::export).
     ///
     /// The stream's errors are [`ErrorKind::Permission`](crate::ErrorKind::Permission) where the
-    /// key may not read audit logs, and those of any listing: see [`Pages`].
+    /// key may not read audit logs, and those of any listing: see [`Pages`]. It comes in pages of
+    /// 100.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/audit-logs/list)
+    /// Needs the scope `api.audit_logs.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/audit_logs/methods/list)
     pub fn list(&self, query: &AuditLogQuery) -> Pages<AuditEvent> {
         Pages::new(self.client.clone(), query.call())
     }
@@ -84,7 +86,8 @@ impl AuditLogs {
     /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) where the server pays no heed to the times that
     /// it is asked for.
     ///
-    /// [OpenAI's reference](https://platform.openai.com/docs/api-reference/audit-logs/list)
+    /// Needs the scope `api.audit_logs.read`.
+    /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/audit_logs/methods/list)
     ///
     /// ```
     /// # async fn example(client: &keyward_admin::Client) -> Result<(), keyward_admin::Error> {
