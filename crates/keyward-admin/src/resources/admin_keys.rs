@@ -115,7 +115,9 @@ impl AdminKeys {
     /// # Errors
     ///
     /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) when nobody knows whether
-    /// it was made: see [`reconcile`](Self::reconcile).
+    /// it was made: see [`reconcile`](Self::reconcile);
+    /// [`ErrorKind::OrganizationPolicy`](crate::ErrorKind::OrganizationPolicy) when it would live
+    /// longer than the organization lets keys live.
     ///
     /// # Security
     ///

@@ -134,7 +134,7 @@ impl Certificates {
     }
 
     /// Uploads one. It is sent once, and is not active before it is
-    /// [activated](Self::activate).
+    /// [activated](Self::activate). An organization can have 50.
     ///
     /// A role allows it by `api.mtls.write`.
     /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/certificates/methods/create)

@@ -250,8 +250,10 @@ impl ProjectApiKeyHandle {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) for a change that the
-    /// server does not take, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
-    /// none of this id.
+    /// server does not take, such as one of an expired key;
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id;
+    /// [`ErrorKind::OrganizationPolicy`](crate::ErrorKind::OrganizationPolicy) when it would live
+    /// longer than the organization lets keys live.
     pub async fn update(&self, update: KeyUpdate) -> Result<ProjectApiKey, Error> {
         self.call(Call::new(operations::PROJECT_KEY_UPDATE, self.path()).json(&update)).await
     }

@@ -81,7 +81,8 @@ impl ProjectUsers {
 
     /// Lists the users of the project.
     ///
-    /// In pages of 100; for the end and the errors see [`Pages`].
+    /// In pages of 100; for the end and the errors see [`Pages`]. An archived project has none:
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) comes instead.
     ///
     /// A role allows it by the area "Project Administration" (read).
     /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/users/methods/list)
@@ -99,7 +100,7 @@ impl ProjectUsers {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) for a user whom the server
-    /// does not take, such as one who is not in the organization.
+    /// does not take, such as one who is not in the organization, or when the project is archived.
     pub async fn add(
         &self,
         user: impl Into<UserId>,
@@ -186,8 +187,9 @@ impl ProjectUserHandle {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id in the
-    /// project.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project is
+    /// archived, which has none; [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
+    /// none of this id in the project.
     pub async fn remove(&self) -> Result<(), Error> {
         let call = Call::new(operations::PROJECT_USER_REMOVE, self.path());
         decode::done(&call, &self.client.transport().send(&call).await?)

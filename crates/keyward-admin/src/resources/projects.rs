@@ -243,8 +243,8 @@ impl ProjectHandle {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) for a change that the
-    /// server does not take, [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
-    /// none of this id.
+    /// server does not take, and for the default project;
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
     pub async fn modify(&self, update: ProjectUpdate) -> Result<Project, Error> {
         self.call(Call::new(operations::PROJECT_MODIFY, [self.id.as_str()]).json(&update)).await
     }

@@ -169,6 +169,8 @@ impl RoleAssignments {
 
     /// Gives a role. Twice is the same as once.
     ///
+    /// OpenAI says that it can take 30 minutes until it holds everywhere.
+    ///
     /// A role allows it by the area "Roles" (write).
     /// OpenAI's reference:
     /// [of a user](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/users/subresources/roles/methods/create),
@@ -206,6 +208,8 @@ impl RoleAssignments {
     }
 
     /// Takes a role away.
+    ///
+    /// OpenAI says that it can take 30 minutes until it holds everywhere.
     ///
     /// A role allows it by the area "Roles" (write).
     /// OpenAI's reference:

@@ -237,6 +237,8 @@ impl RoleHandle {
 
     /// Changes it, for all who have it.
     ///
+    /// OpenAI says that it can take 30 minutes until it holds everywhere.
+    ///
     /// A role allows it by the area "Roles" (write).
     /// OpenAI's reference:
     /// [of the organization](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/roles/methods/update),

@@ -193,7 +193,8 @@ impl ServiceAccounts {
 
     /// Lists the service accounts.
     ///
-    /// In pages of 100; for the end and the errors see [`Pages`].
+    /// In pages of 100; for the end and the errors see [`Pages`]. An archived project has none:
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) comes instead.
     ///
     /// A role allows it by the area "Project Administration" (read).
     /// [OpenAI's reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/methods/list)
@@ -211,7 +212,10 @@ impl ServiceAccounts {
     /// # Errors
     ///
     /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) when nobody knows whether
-    /// it was made: see [`reconcile`](Self::reconcile).
+    /// it was made: see [`reconcile`](Self::reconcile);
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project is
+    /// archived; [`ErrorKind::OrganizationPolicy`](crate::ErrorKind::OrganizationPolicy) when its
+    /// key would live longer than the organization or the project lets keys live.
     ///
     /// # Security
     ///
@@ -294,7 +298,9 @@ impl ServiceAccountHandle {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none of this id.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project is
+    /// archived, which has none; [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is
+    /// none of this id.
     pub async fn delete(&self) -> Result<(), Error> {
         let call = Call::new(operations::SERVICE_ACCOUNT_DELETE, self.path());
         decode::done(&call, &self.client.transport().send(&call).await?)
@@ -308,7 +314,9 @@ impl ServiceAccountHandle {
     /// # Errors
     ///
     /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) when nobody knows whether
-    /// it was made: see [`reconcile`](Self::reconcile).
+    /// it was made: see [`reconcile`](Self::reconcile);
+    /// [`ErrorKind::OrganizationPolicy`](crate::ErrorKind::OrganizationPolicy) when it would live
+    /// longer than the organization lets keys live.
     ///
     /// # Security
     ///
