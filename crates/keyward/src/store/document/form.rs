@@ -234,14 +234,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for KeyText<'a> {
     }
 }
 
-/// The key's text in hexadecimal digits, if it has a character that JSON escapes.
+/// The key's text in hexadecimal digits, if it has a character that JSON escapes, or that a place
+/// may escape which writes the JSON anew: those that are HTML's, as Go's library has it.
 fn hex_if_escaped(key: &ApiKey) -> Option<Zeroizing<String>> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
     // EXPOSE: the write of a store.
     #[allow(clippy::disallowed_methods, reason = "the marked door")]
     let text = key.expose_secret();
-    if !text.contains(['"', '\\']) {
+    if !text.contains(['"', '\\', '<', '>', '&']) {
         return None;
     }
     let mut hex = Zeroizing::new(String::with_capacity(2 * text.len()));
