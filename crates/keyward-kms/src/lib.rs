@@ -1,0 +1,92 @@
+//! OpenAI API keys in clouds, as sources and stores of `keyward`; and keys that a KMS has sealed.
+//!
+//! Each cloud is a module behind a feature of its name; none is on by default. A module has a
+//! connection ([`aws::Aws`], [`vault::Vault`]), loaders of its secret stores, and its KMS as a
+//! [`Decrypt`] and [`Encrypt`]. All have the same files, so who knows one knows all.
+//!
+//! Without a feature there are the [`EnvelopeLoader`] and the [`DirectLoader`], which open keys
+//! that a KMS has sealed: one of the clouds, or your own.
+//!
+//! ```
+//! use keyward::{ApiKey, KeyLoader as _};
+//! use keyward_kms::{Decrypt, Encrypt, EnvelopeLoader, SealContext, SealedKey};
+//!
+//! # use keyward_kms::{Error, Plaintext};
+//! # async fn example(
+//! #     key: &ApiKey, kms: impl Encrypt + Decrypt,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! let context = SealContext::new("billing/openai", "proj_abc");
+//! let sealed = SealedKey::seal(&kms, key, &context).await?;
+//! std::fs::write("openai.sealed", sealed.to_text())?;
+//!
+//! let loaded = EnvelopeLoader::from_file("openai.sealed", kms, context).load().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What was tested against what
+//!
+//! | source | feature | server | what ran |
+//! |---|---|---|---|
+//! | [`EnvelopeLoader`], [`DirectLoader`] | | a KMS of the tests' own | fake |
+//! | [`aws::SecretsManagerLoader`] | `aws` | moto 5.2 | emulator |
+//! | [`aws::ParameterLoader`] | `aws-ssm` | moto 5.2 | emulator |
+//! | [`aws::SecretsManagerStore`] | `aws` | moto 5.2 | emulator; processes that race |
+//! | [`aws::Kms`], direct and in envelopes | `aws` | moto 5.2 | emulator |
+//! | [`vault::KvLoader`] | `vault` | OpenBao 2.7 | real |
+//! | a store at a [`vault::KvPlace`] | `vault` | OpenBao 2.7 | real; processes that race |
+//! | [`vault::Transit`], direct and in envelopes | `vault` | OpenBao 2.7 | real |
+//! | AppRole login, renewal, revocation, namespaces | `vault` | OpenBao 2.7 | real |
+//! | Kubernetes login | `vault` | a server of the tests' own | fake |
+//!
+//! HashiCorp's Vault itself was not run: it cannot be had from a package registry. What servers
+//! cannot be made to answer (a throttled call, a disabled key, an answer cut off with a secret in
+//! it) comes from a server of the tests' own, for each of them.
+//!
+//! # How it fails
+//!
+//! Every load is under a deadline of its own, 10 seconds unless set. A loader answers
+//! [`NotFound`](keyward::LoadErrorKind::NotFound) only where nothing was ever stored: a secret
+//! that was deleted or waits for it, a mount or a KMS key that is not there, and a login that is
+//! refused all stop a chain, because to go on could bring back a key that was taken out of use.
+//!
+//! # Features
+//!
+//! - `aws`: Secrets Manager and KMS, by the official SDK.
+//! - `aws-ssm`: SSM parameters too. Its SDK alone takes minutes to compile.
+//! - `vault`: KV v2 and transit of HashiCorp Vault and OpenBao.
+//!
+//! # Security
+//!
+//! keyward's own buffers are wiped. The SDKs and HTTP stacks keep what they received in buffers
+//! that are not. Whole copies of a key left in memory after it was dropped, as counted by
+//! `tests/it/memory.rs`: none of a sealed key, 3 by Secrets Manager (hyper and the SDK's body and
+//! parser), none seen by SSM, 2 by Vault (hyper and reqwest). No error and no log line has a piece of a key
+//! in it, whatever a server answers: see the tests.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Without its feature a cloud's module is not there to be linked to.
+#![cfg_attr(
+    not(all(feature = "aws-ssm", feature = "vault")),
+    allow(rustdoc::broken_intra_doc_links, reason = "a module that is not there")
+)]
+
+pub use crate::error::{Error, ErrorKind};
+pub use crate::seal::{
+    Decrypt, DirectLoader, Encrypt, EnvelopeLoader, Plaintext, SealContext, SealedKey,
+    seal_directly,
+};
+
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "vault")]
+pub mod vault;
+
+mod deadline;
+mod error;
+#[cfg(any(feature = "aws", feature = "vault"))]
+mod field;
+#[cfg(any(feature = "aws", feature = "vault"))]
+mod json;
+mod place;
+mod seal;

@@ -1,0 +1,17 @@
+//! The tests of the crate's public face, in one binary.
+
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests: a print tells the case that failed"
+)]
+
+#[cfg(feature = "aws")]
+mod aws;
+mod fixture;
+#[cfg(target_os = "linux")]
+mod memory;
+mod seal;
+#[cfg(feature = "vault")]
+mod vault;
