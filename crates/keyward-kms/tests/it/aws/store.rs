@@ -1,0 +1,196 @@
+//! The store of staging labels, against moto. It moves labels only from where they are known to
+//! be, which moto compares as AWS does.
+
+use keyward::store::conformance::{Subject, check};
+use keyward::store::{KeyNote, KeyStore as _, StoreErrorKind};
+use keyward::{KeyLoader as _, LoadErrorKind};
+use keyward_kms::aws::{SecretsManagerLoader, SecretsManagerStore};
+use keyward_testkit::{CANARY, assert_no_leak, leak};
+
+use super::{aws, settings};
+use crate::fixture::stores::{NOW, on_threads, place, race, run};
+use crate::fixture::{assert_fails, assert_loads, key, secret, server, unique};
+
+struct Moto(String);
+
+impl Subject for Moto {
+    type Store = SecretsManagerStore;
+
+    async fn fresh(&self) -> SecretsManagerStore {
+        SecretsManagerStore::new(&aws(&self.0), unique("prod/openai"))
+    }
+
+    async fn again(&self, store: &SecretsManagerStore) -> SecretsManagerStore {
+        SecretsManagerStore::new(&aws(&self.0), store.source().place())
+    }
+
+    async fn unreachable(&self) -> Option<SecretsManagerStore> {
+        Some(SecretsManagerStore::new(&aws("http://127.0.0.1:9"), "prod/openai"))
+    }
+}
+
+#[test]
+fn the_store_keeps_the_contract() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let report = on_threads(check(&Moto(url)));
+    println!("{report}");
+    assert!(report.is_held(), "{report}");
+    assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+#[test]
+fn of_processes_that_race_one_wins() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let name = unique("prod/openai");
+    race("aws::store::one_of_the_processes", &format!("{url} {name}"));
+    let store = SecretsManagerStore::new(&aws(&url), name);
+    let snapshot = on_threads(store.snapshot()).unwrap();
+    assert!(snapshot.current.is_some() && snapshot.pending.is_none());
+}
+
+#[test]
+#[ignore = "run by the race, in processes of its own"]
+fn one_of_the_processes() {
+    let place = place();
+    let (url, name) = place.split_once(' ').unwrap();
+    on_threads(run(&SecretsManagerStore::new(&aws(url), name)));
+}
+
+/// What another program reads, and what keyward reads that another program has written.
+#[test]
+fn other_programs_find_the_key_where_they_look_for_it() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let (first, second) = (secret(), secret());
+    let name = unique("prod/openai");
+    on_threads(async {
+        let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
+        // A secret that was there before, with the bare key in it.
+        client.create_secret().name(&name).secret_string(&first).send().await.unwrap();
+        let store = SecretsManagerStore::new(&aws(&url), &name);
+        assert_loads(store.load().await, &first, &format!("aws-sm:{name}"));
+        let note = KeyNote::new().key_id("key_abc").expires_at(NOW);
+        let version = store.stage(&key(&second), &note, NOW).await.unwrap();
+        store.promote(&version, NOW).await.unwrap();
+
+        let get = client.get_secret_value().secret_id(&name).version_stage("AWSCURRENT");
+        let text = get.send().await.unwrap().secret_string.unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(json["api_key"] == second);
+        assert_eq!(json["key_id"], "key_abc");
+        assert_eq!(json["expires_at"], NOW.to_string());
+        let loader = SecretsManagerLoader::new(&aws(&url), &name).with_field("api_key");
+        let loaded = assert_loads(loader.load().await, &second, &format!("aws-sm:{name}"));
+        assert_eq!(loaded.version.as_deref(), Some(version.as_str()));
+        let loaded = assert_loads(store.load().await, &second, &format!("aws-sm:{name}"));
+        assert_eq!(loaded.expires_at, Some(NOW));
+        assert!(store.previous().await.unwrap().unwrap().key == key(&first));
+    });
+}
+
+/// As Terraform leaves a secret: it is there, and has no version.
+#[test]
+fn a_secret_without_a_version_is_an_empty_store() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let text = secret();
+    let name = unique("prod/openai");
+    on_threads(async {
+        let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
+        client.create_secret().name(&name).send().await.unwrap();
+        let store = SecretsManagerStore::new(&aws(&url), &name);
+        let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
+        assert!(store.load().await.unwrap_err().is_not_found());
+        store.promote(&version, NOW).await.unwrap();
+        assert_loads(store.load().await, &text, &format!("aws-sm:{name}"));
+    });
+}
+
+/// A process that dies between the two moves of a promotion leaves the note of it behind.
+#[test]
+fn a_promotion_that_was_decided_is_carried_on() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    for next in ["promote", "stage", "discard"] {
+        println!("{next}");
+        let name = unique("prod/openai");
+        on_threads(async {
+            let store = SecretsManagerStore::new(&aws(&url), &name);
+            let old = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+            store.promote(&old, NOW).await.unwrap();
+            let text = secret();
+            let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
+
+            let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
+            let note = client
+                .put_secret_value()
+                .secret_id(&name)
+                .secret_string(format!(r#"{{"promoting":"{version}"}}"#))
+                .version_stages("test")
+                .send()
+                .await
+                .unwrap()
+                .version_id
+                .unwrap();
+            client
+                .update_secret_version_stage()
+                .secret_id(&name)
+                .version_stage("AWSPENDING")
+                .remove_from_version_id(version.as_str())
+                .move_to_version_id(note)
+                .send()
+                .await
+                .unwrap();
+
+            let snapshot = store.snapshot().await.unwrap();
+            assert_eq!(snapshot.current.unwrap().version, old);
+            assert_eq!(snapshot.pending.unwrap().version, version);
+            match next {
+                "promote" => store.promote(&version, NOW).await.unwrap(),
+                "stage" => {
+                    let third = key(&secret());
+                    let third = store.stage(&third, &KeyNote::new(), NOW).await.unwrap();
+                    assert_eq!(store.pending().await.unwrap().unwrap().version, third);
+                }
+                _ => {
+                    let error = store.discard(&version).await.unwrap_err();
+                    assert_eq!(error.kind(), StoreErrorKind::Conflict);
+                    assert!(error.to_string().contains("is being promoted; promote it"));
+                    store.promote(&version, NOW).await.unwrap();
+                }
+            }
+            let loaded = assert_loads(store.load().await, &text, &format!("aws-sm:{name}"));
+            assert_eq!(loaded.version.as_deref(), Some(version.as_str()));
+            assert_eq!(store.previous().await.unwrap().unwrap().version, old);
+        });
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_secret_is_told() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let canary = CANARY.text();
+    on_threads(async {
+        let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
+        let name = unique("prod/openai");
+        let damaged = format!(r#"{{"api_key":"{canary}""#);
+        client.create_secret().name(&name).secret_string(damaged).send().await.unwrap();
+        let store = SecretsManagerStore::new(&aws(&url), &name);
+        let error = store.snapshot().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Damaged);
+        assert_no_leak!(canary, leak::error_surfaces(&error));
+        assert_fails(store.load().await, canary, LoadErrorKind::Invalid, "not well formed");
+
+        client.delete_secret().secret_id(&name).send().await.unwrap();
+        let error = store.snapshot().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+        let error = store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+        assert_fails(store.load().await, canary, LoadErrorKind::Unreadable, "restore");
+
+        for name in [canary, "arn:aws:secretsmanager:us-east-1:123456789012:secret:x-AbCdEf"] {
+            let store = SecretsManagerStore::new(&aws(&url), name);
+            assert_no_leak!(canary, format!("{store:?}"));
+            let error = store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Invalid, "{error}");
+            assert_no_leak!(canary, leak::error_surfaces(&error));
+        }
+    });
+}
