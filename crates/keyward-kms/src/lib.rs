@@ -60,8 +60,8 @@
 //!
 //! keyward's own buffers are wiped. The SDKs and HTTP stacks keep what they received in buffers
 //! that are not. Whole copies of a key left in memory after it was dropped, as counted by
-//! `tests/it/memory.rs`: none of a sealed key, 3 by Secrets Manager (hyper and the SDK's body and
-//! parser), none seen by SSM, 2 by Vault (hyper and reqwest). No error and no log line has a piece of a key
+//! `tests/it/memory.rs`: none of a sealed key, 0 to 3 by AWS (hyper and the SDK's body and
+//! parser), 0 to 2 by Vault (hyper and reqwest). No error and no log line has a piece of a key
 //! in it, whatever a server answers: see the tests.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
