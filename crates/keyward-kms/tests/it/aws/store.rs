@@ -183,7 +183,7 @@ fn what_is_wrong_with_the_secret_is_told() {
         assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
         let error = store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
-        assert_fails(store.load().await, canary, LoadErrorKind::Unreadable, "restore");
+        assert_fails(store.load().await, canary, LoadErrorKind::Denied, "restore");
 
         for name in [canary, "arn:aws:secretsmanager:us-east-1:123456789012:secret:x-AbCdEf"] {
             let store = SecretsManagerStore::new(&aws(&url), name);

@@ -81,7 +81,7 @@ fn what_is_wrong_with_the_secret_is_told() {
         bao.operate("DELETE", &format!("secret/data/{path}"), json!({})).await;
         // That the newest version was deleted does not make the store an empty one.
         assert_eq!(store.snapshot().await.unwrap_err().kind(), StoreErrorKind::Refused);
-        assert_fails(store.load().await, &text, LoadErrorKind::Unreadable, "was deleted");
+        assert_fails(store.load().await, &text, LoadErrorKind::Denied, "was deleted");
 
         let blind = bao.token("path \"secret/data/else\" { capabilities = [\"read\"] }", json!({}));
         let blind = vault(&bao.url, VaultAuth::token(given(&blind.await)));
