@@ -24,6 +24,8 @@ fn each_reference_is_the_loader_that_it_names() {
         (format!("file://{path}"), format!("file:{path}")),
         (format!("mount:{path}"), format!("file:{path}")),
         ("systemd:key".to_owned(), format!("file:{path}")),
+        #[cfg(unix)]
+        (format!("cmd:cat {path}"), "cmd:cat".to_owned()),
     ] {
         let loader = references.loader(&text).unwrap();
         assert_loads(load(&loader), &key, &source);
@@ -64,7 +66,8 @@ fn what_is_no_reference_is_refused_with_the_fix() {
         (refused(":NAME"), Malformed, "not a reference"),
         (refused("env:A\nB"), Malformed, "not a reference"),
         (refused("C:\\keys\\openai"), Malformed, "not a reference"),
-        (refused("http://example.com"), UnknownScheme, "no such scheme; use one of `env:`"),
+        (refused("http://example.com"), UnknownScheme, "no such scheme; use one of `cmd:`"),
+        (refused("cmd: "), Malformed, "not a reference"),
         (refused("aws-kms:alias/a"), Missing, "`aws-kms:` is not built in; add the crate"),
         (refused("vault:secret/a#b"), Missing, "with its feature `vault`"),
         (refused("gcp-sm:projects/a"), Missing, "with its feature `google`"),
@@ -80,6 +83,7 @@ fn what_is_no_reference_is_refused_with_the_fix() {
         (refused("sealed:#identity=env:A"), Malformed, "not a reference"),
         #[cfg(feature = "sealed")]
         (refused("sealed:/a#passphrase=b"), Malformed, "not a reference"),
+        (not_stored("cmd:pass openai"), NotAStore, "`cmd:` can be loaded"),
         (not_stored("env:NAME"), NotAStore, "`env:` can be loaded from and not stored to; name"),
         (not_stored("mount:/a"), NotAStore, "`mount:` can be loaded"),
         (not_stored("systemd:a"), NotAStore, "`systemd:` can be loaded"),
