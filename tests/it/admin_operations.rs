@@ -113,7 +113,7 @@ async fn a_listing_of_keys_hides_none() {
 async fn an_id_cannot_lead_elsewhere() {
     let org = Organization::start().await;
     let client = org.client();
-    for id in ["", ".", ".."] {
+    for id in ["", ".", "..", ".\t.", "\n"] {
         let error = client.project(id).archive().await.unwrap_err();
         assert_eq!(error.kind(), keyward_admin::ErrorKind::InvalidRequest, "{id}");
     }

@@ -97,6 +97,12 @@ async fn what_could_lead_elsewhere_is_not_sent() {
         ("too few arguments", get("/organization/users/{user_id}")),
         ("too many arguments", get("/organization/users").arg("a")),
         ("an argument that is up", get("/organization/users/{user_id}").arg("..")),
+        ("an argument that becomes up", get("/a/{b}").arg(".\t.")),
+        ("an argument that becomes nothing", get("/a/{b}").arg("\n")),
+        ("a key in two pieces", get("/a/{b}").arg(format!("{}\n{}", &key[..20], &key[20..]))),
+        ("a creation that is said to be none, by its arguments", {
+            client.raw(Method::Post, "/organization/{what}").arg("admin_api_keys").idempotent()
+        }),
         ("an empty argument", get("/organization/users/{user_id}").arg("")),
         ("a key in the path", get(&format!("/organization/{key}"))),
         ("a key for an argument", get("/organization/users/{user_id}").arg(key)),

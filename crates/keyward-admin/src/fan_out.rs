@@ -262,7 +262,11 @@ impl ProjectError {
 impl fmt::Display for ProjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.project {
-            Some(project) => write!(f, "{}: {}", crate::wire::plain(project.as_str()), self.error),
+            // An id that the server listed, whatever is in it: one line, and no key.
+            Some(project) => {
+                let id = project.as_str().replace(char::is_control, " ");
+                write!(f, "{}: {}", crate::wire::plain(&id), self.error)
+            }
             None => write!(f, "the list of the projects: {}", self.error),
         }
     }

@@ -213,6 +213,8 @@ impl<T: Listed> Pages<T> {
                 Cursor::After => "after",
                 Cursor::Page => "page",
             };
+            // Also where a raw call began at a cursor of its own.
+            call.query.retain(|(given, _)| given != name);
             call = call.query(name, after);
         }
         Box::pin(async move { client.transport().send(&call).await })

@@ -260,7 +260,8 @@ impl RawCall {
             None => None,
         };
         let method = self.method.as_str();
-        let (operation, args) = match operations::find(method, &path.segments) {
+        let segments = path.filled(&self.args);
+        let (operation, args) = match operations::find(method, &segments) {
             Some(row) => {
                 if row.effect == Effect::Create && self.repeat == Some(Repeat::Idempotent) {
                     return refused(
@@ -268,7 +269,7 @@ impl RawCall {
                     );
                 }
                 let operation = Operation { effect: self.effect(), ..row.clone() };
-                (operation, path.args_of(row, &self.args))
+                (operation, args_of(row, &segments))
             }
             None => (
                 Operation::made_up(method, self.path.to_string(), self.effect()),
@@ -484,19 +485,22 @@ impl<'a> Path<'a> {
         self.segments.iter().filter(|segment| is_parameter(segment)).count()
     }
 
-    /// What stands in the parameters of a row of the table, of what stood in the path itself and
-    /// what was given beside it.
-    fn args_of(&self, row: &Operation, given: &[String]) -> Vec<String> {
-        let mut given = given.iter().cloned();
-        let segments = self.segments.iter().zip(row.path.split('/').skip(1));
-        segments
-            .filter(|(_, of_row)| is_parameter(of_row))
-            .filter_map(|(segment, _)| match is_parameter(segment) {
-                true => given.next(),
-                false => Some((*segment).to_owned()),
-            })
-            .collect()
+    /// The segments with what was given in the place of parameters: what the server sees.
+    fn filled(&self, given: &'a [String]) -> Vec<&'a str> {
+        let mut given = given.iter().map(String::as_str);
+        let fill = |segment: &&'a str| match is_parameter(segment) {
+            true => given.next().unwrap_or_default(),
+            false => segment,
+        };
+        self.segments.iter().map(fill).collect()
     }
+}
+
+/// What stands in the parameters of a row of the table.
+fn args_of(row: &Operation, segments: &[&str]) -> Vec<String> {
+    let of_row = row.path.split('/').skip(1);
+    let both = segments.iter().zip(of_row);
+    both.filter(|(_, of_row)| is_parameter(of_row)).map(|(s, _)| (*s).to_owned()).collect()
 }
 
 fn is_parameter(segment: &str) -> bool {

@@ -238,7 +238,7 @@ impl Transport {
                 }
                 continue;
             }
-            let wait = error.retry_after().unwrap_or_else(|| backoff(attempt));
+            let wait = error.retry_after().unwrap_or_default().max(backoff(attempt));
             if attempt >= self.limits.max_attempts
                 || !error.is_retryable()
                 || wait > self.limits.max_wait
@@ -400,9 +400,15 @@ impl Transport {
                     let what = segment.trim_matches(['{', '}']);
                     return Err(Error::not_sent(format!("`{arg}` cannot be the {what}")));
                 }
+                let what = segment.trim_matches(['{', '}']);
+                // Some of them are taken out on the way into a URL, and then what is left is read
+                // anew: `.` and a tab and `.` would be `..`.
+                if arg.contains(char::is_control) {
+                    let refused = format!("a control character cannot stand in the {what}");
+                    return Err(Error::not_sent(refused));
+                }
                 // A URL is logged by whoever sees it.
                 if holds_key(arg) {
-                    let what = segment.trim_matches(['{', '}']);
                     return Err(Error::not_sent(format!("a key cannot be the {what}")));
                 }
                 path.push(arg);

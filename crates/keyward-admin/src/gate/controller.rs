@@ -372,7 +372,9 @@ impl Controller {
             None => FIRST_PAUSE * 2.0_f64.powi(self.failures.min(20)),
         };
         let own = own.min(LONGEST_PAUSE) * (0.9 + 0.2 * chance);
-        let pause = asked.unwrap_or(own).min(self.max_pause);
+        // What a caller allows is what the server may ask; where it does not say how long, whoever
+        // will not wait would ask again at once.
+        let pause = asked.map_or(own, |asked| asked.min(self.max_pause));
         self.until = now + pause;
         if pause >= PROBED_PAUSE || learned.is_none() {
             self.probe = Probe::Needed;
