@@ -121,9 +121,9 @@ impl<K: NarrowedKey> LiveKeyBuilder<K> {
             let (loaded, signature) = task::load(&*self.loader, &shared.settings).await;
             match shared.finish(loaded) {
                 Ok(_) => break signature,
-                Err(error) if error.kind() == LiveErrorKind::Unsettled && tries < FIRST_TRIES => {
+                Err(error) if error.kind() == LiveErrorKind::Unsettled && tries < task::TRIES => {
                     tries += 1;
-                    tokio::time::sleep(FIRST_WAIT).await;
+                    tokio::time::sleep(task::PAUSE).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -144,7 +144,3 @@ impl<K: NarrowedKey> fmt::Debug for LiveKeyBuilder<K> {
             .finish()
     }
 }
-
-/// How often a start finds the source being written before it gives up, and how long it waits.
-const FIRST_TRIES: u32 = 10;
-const FIRST_WAIT: Duration = Duration::from_millis(100);

@@ -313,6 +313,11 @@ impl Keeper {
         self.asked.as_ref().is_some_and(|asked| asked.load > self.loads)
     }
 
+    /// Whether somebody waits for the load that is under way.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.load > self.done && asked.load <= self.loads)
+    }
+
     /// Whether a key is in use that is another than this.
     pub(super) fn has_another(&self, fingerprint: &KeyFingerprint) -> bool {
         self.used.as_ref().is_ok_and(|used| used.fingerprint != *fingerprint)

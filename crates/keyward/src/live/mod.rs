@@ -145,10 +145,11 @@ impl<K: NarrowedKey> LiveKey<K> {
     /// is in use now, so that the request is worth another try.
     ///
     /// If the key is still the one in use, the source is asked once, for all who call, and for one
-    /// key at most once in [`reject_window`](LiveKeyBuilder::reject_window); after that it is asked again in
-    /// the background, less and less often. Where there is no other key, the rejected one stays in
-    /// use, because a 401 can be a mistake; once another has taken its place, it never comes back
-    /// in this process, whatever the source says.
+    /// key at most once in [`reject_window`](LiveKeyBuilder::reject_window); after that it is asked
+    /// again in the background, less and less often. A source that changes while it is read, as a
+    /// store does that forgets the old key, is read again for about a second. Where there is no
+    /// other key, the rejected one stays in use, because a 401 can be a mistake; once another has
+    /// taken its place, it never comes back in this process, whatever the source says.
     ///
     /// Dropping the future leaves the load to the others who wait for it.
     pub async fn rejected(&self, fingerprint: &KeyFingerprint) -> bool {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::keeper::Settings;
 use super::race::{Either, caught, race};
 use super::shared::{Shared, count};
-use super::{LiveError, NarrowedKey};
+use super::{LiveError, LiveErrorKind, NarrowedKey};
 use crate::loader::AnyLoader;
 use crate::{LoadError, LoadErrorKind, LoadedKey, SourceSignature};
 
@@ -20,6 +20,11 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// How long a source may go on changing before a load that is due is made all the same.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often a source is read that changes while it is read, where somebody waits for it, and how
+/// long it is left alone in between.
+pub(super) const TRIES: u32 = 10;
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often the wall clock is read at the least: it can be set, and it goes on while a machine
 /// sleeps.
@@ -97,9 +102,21 @@ impl<K: NarrowedKey> Task<K> {
 
     /// Loads, decides, and tells those who wait.
     async fn load(&mut self) -> Result<(), Abandoned> {
-        let number = self.shared.keeper().begin();
-        let load = load(&*self.loader, &self.shared.settings);
-        let (loaded, signature) = self.guarded(load).await?;
+        let mut tries = 1;
+        let (number, loaded, signature) = loop {
+            let number = self.shared.keeper().begin();
+            let load = load(&*self.loader, &self.shared.settings);
+            let (loaded, signature) = self.guarded(load).await?;
+            let is_unsettled =
+                matches!(&loaded, Err(error) if error.kind() == LiveErrorKind::Unsettled);
+            // "No" would hold for a whole window, and the key may be there a moment later: a store
+            // forgets the old key just after the new one has come.
+            if !is_unsettled || tries == TRIES || !self.shared.keeper().is_asked() {
+                break (number, loaded, signature);
+            }
+            tries += 1;
+            self.guarded(sleep(PAUSE)).await?;
+        };
         if signature.is_some() {
             self.seen = signature;
         }

@@ -1,5 +1,7 @@
 //! What a 401 leads to.
 
+use std::time::Duration;
+
 use keyward::{LiveErrorKind, LiveKey, LoadErrorKind};
 
 use super::fixture::{Source, in_use, pass, print_of, project, seconds, secret};
@@ -67,6 +69,40 @@ async fn who_comes_while_the_source_is_asked_waits_for_the_answer() {
         assert!(call.await.unwrap());
     }
     assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_changes_while_it_is_asked_is_asked_again() {
+    let (old, new) = (secret(), secret());
+    let source = Source::of(&old);
+    source.looks(0);
+    let live = started(&source).await;
+    source.takes(Duration::from_millis(100));
+    // The new key is there. While it is read, the store forgets the old one.
+    source.has(&new);
+    let call = tokio::spawn({
+        let (live, old) = (live.clone(), print_of(&old));
+        async move { live.rejected(&old).await }
+    });
+    pass(50).await;
+    assert_eq!((source.loads(), source.loads_ended()), (2, 1));
+    source.looks(1);
+    assert!(call.await.unwrap());
+    assert_eq!((source.loads(), in_use(&live)), (3, Some(print_of(&new))));
+
+    // One that is never quiet does not keep anybody waiting for ever.
+    let changes = tokio::spawn({
+        let source = source.clone();
+        async move {
+            for change in 2.. {
+                source.looks(change);
+                pass(20).await;
+            }
+        }
+    });
+    assert!(!live.rejected(&print_of(&new)).await);
+    assert!(source.loads() <= 3 + 10, "{}", source.loads());
+    changes.abort();
 }
 
 #[tokio::test(start_paused = true)]
