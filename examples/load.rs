@@ -4,26 +4,27 @@
 //! cargo run --example load -- --from env:OPENAI_API_KEY,mount:/run/secrets/openai
 //! ```
 //!
-//! With `--watch` it goes on, and tells when the key is replaced.
+//! A source is written down as a [reference](keyward::reference). With `--watch` the program goes
+//! on, and tells when the key is replaced.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
+use keyward::reference::References;
 use keyward::{
-    EnvLoader, FileLoader, KeyKind, KeyLoader, KeyPolicy, KeySource, LiveError, LiveKey,
-    LiveKeyBuilder, LoadError, LoadedKey, LoaderChain, NarrowedKey, SourceSignature,
+    KeyKind, KeyLoader as _, KeyPolicy, LiveError, LiveKey, LiveKeyBuilder, LoadedKey, NarrowedKey,
 };
 
 #[derive(Parser)]
 #[command(about = "Loads a key and tells where it came from. Never the key.")]
 struct Args {
     /// Where to look, in this order: `env:NAME`, `file:PATH` (its owner's alone), `mount:PATH` (a
-    /// secret of Kubernetes or Docker), `systemd:NAME` (a credential).
+    /// secret of Kubernetes or Docker), `systemd:NAME` (a credential), `cmd:PROGRAM ARGUMENT…`
+    /// (prints the key); with the feature `sealed`, `sealed:PATH#identity-file=PATH`.
     #[arg(long, required = true, value_delimiter = ',')]
     from: Vec<String>,
     /// Goes on, and tells when the key is replaced, until it is interrupted.
@@ -31,80 +32,17 @@ struct Args {
     watch: bool,
 }
 
-#[derive(Clone)]
-enum Source {
-    Env(EnvLoader),
-    File(FileLoader),
-}
-
-impl Source {
-    /// Not clap's to parse: it would repeat what it refuses, which may be a key.
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(EnvLoader::new(name))),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(FileLoader::new(path))),
-            Some(("mount", path)) if !path.is_empty() => {
-                Ok(Self::File(FileLoader::mounted_secret(path)))
-            }
-            Some(("systemd", name)) if !name.is_empty() => {
-                Ok(Self::File(FileLoader::systemd_credential(name)))
-            }
-            _ => Err("--from takes env:NAME, file:PATH, mount:PATH or systemd:NAME, with commas"),
-        }
-    }
-
-    fn name(&self) -> String {
-        self.source().scheme().to_owned()
-    }
-}
-
-impl KeyLoader for Source {
-    async fn load(&self) -> Result<LoadedKey, LoadError> {
-        match self {
-            Self::Env(loader) => loader.load().await,
-            Self::File(loader) => loader.load().await,
-        }
-    }
-
-    fn source(&self) -> KeySource {
-        match self {
-            Self::Env(loader) => loader.source(),
-            Self::File(loader) => loader.source(),
-        }
-    }
-
-    fn variables(&self) -> Vec<OsString> {
-        match self {
-            Self::Env(loader) => loader.variables(),
-            Self::File(loader) => loader.variables(),
-        }
-    }
-
-    async fn signature(&self) -> Option<SourceSignature> {
-        match self {
-            Self::Env(loader) => loader.signature().await,
-            Self::File(loader) => loader.signature().await,
-        }
-    }
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let parsed: Result<Vec<_>, _> = args.from.iter().map(|s| Source::parse(s)).collect();
-    let mut sources = match parsed {
-        Ok(sources) => sources.into_iter(),
-        Err(usage) => {
-            eprintln!("{usage}");
+    // Not clap's to parse: it would repeat what it refuses, which may be a key.
+    let chain = match References::new().chain(&args.from) {
+        Ok(chain) => Arc::new(chain),
+        Err(error) => {
+            eprintln!("--from: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let Some(first) = sources.next() else { return ExitCode::FAILURE };
-    let mut chain = LoaderChain::first(first.name(), first);
-    for source in sources {
-        chain = chain.then(source.name(), source);
-    }
-    let chain = Arc::new(chain);
     match chain.load().await {
         Ok(loaded) => {
             show(&loaded);

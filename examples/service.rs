@@ -2,7 +2,7 @@
 //! says whether it is ready, and goes on while the key is replaced under it.
 //!
 //! ```sh
-//! cargo run --example service -- --key-file /etc/billing/openai.key
+//! cargo run --example service -- --key file:/etc/billing/openai.key
 //! curl -X POST http://127.0.0.1:8080/ask
 //! curl http://127.0.0.1:8080/ready
 //! ```
@@ -13,7 +13,6 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,19 +21,17 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use clap::Parser;
 use keyward::authorize::Authorizer;
-use keyward::{EnvLoader, FileLoader, KeyPolicy, LiveKey, LoaderChain};
+use keyward::reference::References;
+use keyward::{KeyPolicy, LiveKey};
 use tokio::net::TcpListener;
 
 #[derive(Parser)]
 #[command(about = "A service that holds an OpenAI key, and goes on while it is replaced.")]
 struct Args {
-    /// The file with the key, its owner's alone.
-    #[arg(long, conflicts_with = "mount")]
-    key_file: Option<PathBuf>,
-    /// The file with the key in a mount of Kubernetes or Docker. Without a file, the variable
-    /// OPENAI_API_KEY has it.
-    #[arg(long)]
-    mount: Option<PathBuf>,
+    /// Where the key is, in this order: references such as `file:PATH`, `mount:PATH`, `env:NAME`;
+    /// with the feature `sealed`, `sealed:PATH#identity=systemd:NAME`.
+    #[arg(long, value_delimiter = ',', default_value = "env:OPENAI_API_KEY")]
+    key: Vec<String>,
     /// Where the model API is.
     #[arg(long, default_value = "https://api.openai.com/v1")]
     base_url: String,
@@ -54,14 +51,7 @@ async fn main() -> Outcome<()> {
     let args = Args::parse();
 
     // Where the key may be is written down, and so is what kind of key it may be.
-    let env = EnvLoader::new("OPENAI_API_KEY");
-    let chain = match (args.key_file, args.mount) {
-        (Some(path), _) => LoaderChain::first("file", FileLoader::new(path)).then("env", env),
-        (None, Some(path)) => {
-            LoaderChain::first("mount", FileLoader::mounted_secret(path)).then("env", env)
-        }
-        (None, None) => LoaderChain::first("env", env),
-    };
+    let chain = References::new().chain(&args.key)?;
     // This machine is one more host, for the fake organization.
     let policy = KeyPolicy::production().with_host("127.0.0.1")?;
 
@@ -97,13 +87,15 @@ struct Service {
 }
 
 impl Service {
-    /// One call; with another key once more, if OpenAI does not accept this one any longer.
+    /// One call; with another key once more, if OpenAI does not accept this one any longer and
+    /// there is another. A key that was rejected does not come back, so this ends.
     async fn call(&self) -> Outcome<u16> {
-        let (status, used) = self.attempt().await?;
-        if status == 401 && self.key.rejected(&used).await {
-            return Ok(self.attempt().await?.0);
+        loop {
+            let (status, used) = self.attempt().await?;
+            if status != 401 || !self.key.rejected(&used).await {
+                return Ok(status);
+            }
         }
-        Ok(status)
     }
 
     /// The status, and the fingerprint of the key that it was for.

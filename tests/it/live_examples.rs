@@ -4,8 +4,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keyward_core::{ApiKey, KeyFingerprint};
@@ -15,8 +13,7 @@ use keyward_testkit::{FakeOpenAi, assert_no_leak};
 
 use crate::examples::{Running, example, private, text};
 use crate::fixture::admin_key;
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::under_load::{Load, PATIENCE};
 
 fn print_of(key: &str) -> KeyFingerprint {
     ApiKey::parse(key.to_owned()).expect("a key").fingerprint()
@@ -61,60 +58,20 @@ fn line(stdout: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
-/// Requests without a pause, and what came of them.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
-    tasks: Vec<tokio::task::JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    /// About 200 requests a second.
-    fn on(url: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let tasks = (0..8)
-            .map(|_| {
-                let (http, url) = (http.clone(), format!("{url}/ask"));
-                let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-                tokio::spawn(async move {
-                    let mut failures = Vec::new();
-                    let mut pace = tokio::time::interval(Duration::from_millis(40));
-                    while !stop.load(Ordering::Relaxed) {
-                        pace.tick().await;
-                        match http.post(&url).send().await {
-                            Ok(answer) if answer.status() == 200 => {
-                                answered.fetch_add(1, Ordering::Relaxed);
-                            }
-                            Ok(answer) => failures.push(answer.text().await.expect("a text")),
-                            Err(error) => failures.push(error.to_string()),
-                        }
-                    }
-                    failures
-                })
-            })
-            .collect();
-        Self { stop, answered, tasks }
-    }
-
-    async fn answers(&self, more: u64) {
-        let goal = self.answered.load(Ordering::Relaxed) + more;
-        let reached = async {
-            while self.answered.load(Ordering::Relaxed) < goal {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+/// Requests to the service, and what came of them.
+fn load_on(url: &str) -> Load {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let url = format!("{url}/ask");
+    Load::of(move || {
+        let request = http.post(&url);
+        async move {
+            match request.send().await {
+                Ok(answer) if answer.status() == 200 => Ok(()),
+                Ok(answer) => Err(answer.text().await.expect("a text")),
+                Err(error) => Err(error.to_string()),
             }
-        };
-        tokio::time::timeout(PATIENCE, reached).await.expect("answers");
-    }
-
-    async fn end(self) -> (u64, Vec<String>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut failures = Vec::new();
-        for task in self.tasks {
-            failures.extend(task.await.expect("a task"));
         }
-        (self.answered.load(Ordering::Relaxed), failures)
-    }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,11 +107,12 @@ async fn service_survives_rotations_under_load() {
         place(0, secrets.last().expect("a key"));
         let mut command = example("service");
         command.args(["--port", "0", "--base-url", &org.base_url()]).env("RUST_LOG", "trace");
-        if is_mount {
-            command.arg("--mount").arg(mount.join("key"));
+        let key = if is_mount {
+            format!("mount:{},env:KEY_THAT_IS_NOT_SET", mount.join("key").display())
         } else {
-            command.arg("--key-file").arg(&file);
-        }
+            format!("file:{}", file.display())
+        };
+        command.args(["--key", &key]);
         let (mut service, mut stdout) = started(&mut command);
         let mut stderr = service.0.stderr.take().expect("stderr");
         let log = std::thread::spawn(move || {
@@ -169,7 +127,7 @@ async fn service_survives_rotations_under_load() {
             let answer = http.get(format!("{url}/ready")).send().await.expect("an answer");
             (answer.status().as_u16(), answer.text().await.expect("a text"))
         };
-        let load = Load::on(&url);
+        let load = load_on(&url);
         let mut pages = String::new();
         // The old key is deleted once the service has moved over; and at once, so that the service
         // learns of it by a 401.
@@ -223,7 +181,7 @@ fn service_without_a_key_does_not_start() {
             replace(&file, content);
         }
         let mut command = example("service");
-        let command = command.arg("--key-file").arg(&file).env_remove("OPENAI_API_KEY");
+        command.args(["--key", &format!("file:{}", file.display())]);
         let output = command.output().expect("a program");
         assert!(!output.status.success());
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));

@@ -12,4 +12,6 @@ mod admin_raw;
 mod examples;
 mod fixture;
 mod live_examples;
+mod live_stores;
 mod specification;
+mod under_load;
