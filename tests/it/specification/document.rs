@@ -171,7 +171,8 @@ fn of_delta(operation: &Value) -> Operation {
     } else {
         item
     };
-    let body = (!is_query && params.is_object()).then(|| Body { required: false, schema: params });
+    let body =
+        (!is_query && params.is_object()).then_some(Body { required: false, schema: params });
     Operation {
         method: method.to_owned(),
         path: path.to_owned(),

@@ -77,7 +77,7 @@ fn word(pointer: &str) -> String {
 /// values that can be put in the place of another every fourth, unless `all` are asked for.
 pub(crate) fn each(json: &Value, below: &str, all: bool) -> Vec<Mutant> {
     let is_tried = |n: usize, change: &Change| match change {
-        Change::Replaced(value) => all || value.is_null() || n % 4 == 0,
+        Change::Replaced(value) => all || value.is_null() || n.is_multiple_of(4),
         _ => true,
     };
     changes(json)
