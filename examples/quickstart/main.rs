@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
+use keyward::store::{FileStore, KeyNote, KeyStore, Version};
 use keyward::{
     ApiKey, EnvLoader, Environment, FileLoader, KeyLoader as _, KeyPolicy, LoaderChain, Timestamp,
 };
@@ -110,37 +111,42 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     let first = mint(&project, &account, "api-1").await?;
     steps.done("Key minted", describe(&first));
 
-    // 5. It is put where the service looks for it, and the service starts.
-    let stored = drawer.path().join("service-key");
-    service::store(&stored, &first.key)?;
-    let mut running = Service::start(&organization.base_url(), &stored).await?;
+    // 5. It is put into the store where the service looks for it, and the service starts.
+    let store = FileStore::new(drawer.path().join("service-key"));
+    let version = stage(&store, &first).await?;
+    store.promote(&version, now()).await?;
+    let mut running = Service::start(&organization.base_url(), store.clone()).await?;
     running.answered(20).await?;
-    steps.done("Service running", format!("on {}", running.fingerprint()));
+    steps.done("Service running", format!("on {} from {}", running.fingerprint()?, store.source()));
 
-    // 6. The key is replaced while the service runs: a second key on the same account,
+    // 6. The key is replaced while the service runs: a second key on the same account is staged,
     let second = mint(&project, &account, "api-2").await?;
-    steps.done("Second key minted", describe(&second));
+    let version = stage(&store, &second).await?;
+    steps.done("Second key staged", describe(&second));
     //    proved before anybody depends on it,
     let proof = service::prove(&organization.base_url(), &second.key).await?;
     if proof != 200 {
         return Err(format!("the second key is answered with {proof}").into());
     }
-    //    put in the first one's place,
-    service::store(&stored, &second.key)?;
-    running.reload().await?;
+    //    and made the current one. The service notices.
+    store.promote(&version, now()).await?;
+    running.moves_over().await?;
     running.answered(20).await?;
-    if running.fingerprint() != second.key.fingerprint() {
+    if running.fingerprint()? != second.key.fingerprint() {
         return Err("the service does not use the second key".into());
     }
-    steps.done("Service moved over", format!("to {}", running.fingerprint()));
+    steps.done("Service moved over", format!("to {}", running.fingerprint()?));
 
-    // 7. and the first one retired when nobody uses it any more.
+    // 7. The first one is retired when nobody uses it any more, and forgotten.
     drain(&project, &first, &mut steps).await?;
     let proof = service::prove(&organization.base_url(), &first.key).await?;
     if proof != 401 {
         return Err(format!("the first key is answered with {proof}, and should be dead").into());
     }
-    steps.done("First key retired", "silent, deleted, and no longer accepted");
+    if let Some(previous) = store.previous().await? {
+        store.discard(&previous.version).await?;
+    }
+    steps.done("First key retired", "silent, deleted, no longer accepted, and forgotten");
 
     // 8. Nobody noticed.
     let (requests, failures) = running.stop().await?;
@@ -177,6 +183,15 @@ async fn mint(
         }
         minted => Ok(minted?),
     }
+}
+
+/// Keeps a minted key as the next one, with what the issuer says of it. It is not in use yet.
+async fn stage(store: &impl KeyStore, minted: &Minted) -> Outcome<Version> {
+    let mut note = KeyNote::new().expires_at(minted.metadata.expires_at);
+    if let Some(id) = &minted.metadata.id {
+        note = note.key_id(id.to_string());
+    }
+    Ok(store.stage(&minted.key, &note, now()).await?)
 }
 
 /// Lets the old key die soon even if this program does first, waits until it has been silent, and

@@ -1,17 +1,15 @@
-//! A small service that holds a key as a real one would: loaded, admitted, put on requests to
-//! allowed hosts alone, and replaced without a restart.
+//! A small service that holds a key as a real one does, in a `LiveKey`: loaded, admitted, put on
+//! requests to allowed hosts alone, and replaced without a restart.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keyward::authorize::Authorizer;
-use keyward::{
-    AdmitContext, ApiKey, FileLoader, KeyFingerprint, KeyLoader as _, KeyPolicy, ProjectKey,
-};
-use tokio::sync::{mpsc, watch};
+use keyward::{AdmitContext, ApiKey, KeyFingerprint, KeyLoader, KeyPolicy, LiveKey, ProjectKey};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::Outcome;
@@ -19,8 +17,8 @@ use crate::Outcome;
 /// The service, and what an operator sees of it.
 pub(crate) struct Service {
     task: JoinHandle<()>,
-    reloads: mpsc::Sender<()>,
-    in_use: watch::Receiver<KeyFingerprint>,
+    stop: oneshot::Sender<()>,
+    key: LiveKey,
     counts: Arc<Counts>,
 }
 
@@ -31,46 +29,38 @@ struct Counts {
 }
 
 impl Service {
-    /// Starts it with the key in a file. It answers requests without end, about 50 a second.
-    pub(crate) async fn start(base_url: &str, key_file: &Path) -> Outcome<Self> {
+    /// Starts it with the key that is kept there. It makes requests without end, about 50 a second.
+    pub(crate) async fn start(base_url: &str, kept: impl KeyLoader + 'static) -> Outcome<Self> {
         let backend = Backend::new(base_url)?;
-        let mut key = load(key_file).await?;
+        // Loaded and admitted here; kept fresh from now on.
+        let key = LiveKey::project(kept, policy()?).start().await?;
         let counts = Arc::new(Counts::default());
-        let (reloads, mut asked) = mpsc::channel(1);
-        let (tell, in_use) = watch::channel(key.fingerprint());
-        let (counted, key_file) = (counts.clone(), key_file.to_owned());
+        let (stop, mut stopped) = oneshot::channel();
+        let (counted, live) = (counts.clone(), key.clone());
         let task = tokio::spawn(async move {
             loop {
-                let answered = backend.request(&key).await;
+                let answered = backend.request_with(&live).await;
                 counted.requests.fetch_add(1, Ordering::Relaxed);
                 if !matches!(answered, Ok(200)) {
                     counted.failures.fetch_add(1, Ordering::Relaxed);
                 }
                 tokio::select! {
-                    asked = asked.recv() => match asked {
-                        // A key that cannot be loaded or is refused leaves the old one in use.
-                        Some(()) => if let Ok(new) = load(&key_file).await {
-                            key = new;
-                            tell.send_replace(key.fingerprint());
-                        },
-                        None => return,
-                    },
+                    _ = &mut stopped => return,
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
             }
         });
-        Ok(Self { task, reloads, in_use, counts })
+        Ok(Self { task, stop, key, counts })
     }
 
     /// The key in use.
-    pub(crate) fn fingerprint(&self) -> KeyFingerprint {
-        *self.in_use.borrow()
+    pub(crate) fn fingerprint(&self) -> Outcome<KeyFingerprint> {
+        Ok(self.key.current()?.fingerprint())
     }
 
-    /// Tells it to look for a new key, and waits until it has one.
-    pub(crate) async fn reload(&mut self) -> Outcome<()> {
-        self.reloads.send(()).await?;
-        tokio::time::timeout(Duration::from_secs(5), self.in_use.changed()).await??;
+    /// Waits until it has moved over to another key. Nobody tells it to: it notices.
+    pub(crate) async fn moves_over(&mut self) -> Outcome<()> {
+        tokio::time::timeout(Duration::from_secs(20), self.key.changed()).await??;
         Ok(())
     }
 
@@ -88,7 +78,7 @@ impl Service {
 
     /// Stops it, and tells how many requests there were and how many failed.
     pub(crate) async fn stop(self) -> Outcome<(u64, u64)> {
-        drop(self.reloads);
+        drop(self.stop);
         self.task.await?;
         let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
         Ok((count(&self.counts.requests), count(&self.counts.failures)))
@@ -99,15 +89,6 @@ impl Service {
 pub(crate) async fn prove(base_url: &str, key: &ApiKey) -> Outcome<u16> {
     let key = policy()?.admit(key, &AdmitContext::at(crate::now()))?.into_project_key()?;
     Backend::new(base_url)?.request(&key).await
-}
-
-/// Puts a key in its file: written beside it, then moved over it in one step.
-pub(crate) fn store(path: &Path, key: &ApiKey) -> io::Result<()> {
-    let beside = PathBuf::from(format!("{}.new", path.display()));
-    // EXPOSE: a store write, into a file that its owner alone can read.
-    #[allow(clippy::disallowed_methods, reason = "the marked door")]
-    write_private(&beside, key.expose_secret().as_bytes())?;
-    std::fs::rename(beside, path)
 }
 
 /// Writes a file that its owner alone can read.
@@ -126,11 +107,6 @@ fn policy() -> Outcome<KeyPolicy> {
     Ok(KeyPolicy::production().with_host("127.0.0.1")?)
 }
 
-async fn load(key_file: &Path) -> Outcome<ProjectKey> {
-    let loaded = FileLoader::new(key_file).load().await?;
-    Ok(loaded.admit(&policy()?, crate::now())?.into_project_key()?)
-}
-
 /// The model API, as the service calls it.
 struct Backend {
     http: reqwest::Client,
@@ -146,6 +122,18 @@ impl Backend {
             .build()?;
         let url = format!("{base_url}/responses");
         Ok(Self { http, authorizer: Authorizer::new(policy()?), url })
+    }
+
+    /// One request with the key in use; with another one, if OpenAI does not accept it any longer
+    /// and there is another.
+    async fn request_with(&self, live: &LiveKey) -> Outcome<u16> {
+        loop {
+            let used = live.current()?.clone();
+            let status = self.request(&used).await?;
+            if status != 401 || !live.rejected(&used.fingerprint()).await {
+                return Ok(status);
+            }
+        }
     }
 
     /// One request; the status, whatever it is.
