@@ -1,35 +1,111 @@
 //! Work that may never end: on a thread of its own, which neither a runtime nor the end of the
 //! process waits for.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 /// Whether somebody still waits for the work.
-pub(super) struct Awaited<T>(oneshot::Sender<T>);
+pub(super) struct Awaited<T>(Arc<Mutex<Option<oneshot::Sender<T>>>>);
 
 impl<T> Awaited<T> {
     pub(super) fn is_given_up(&self) -> bool {
-        self.0.is_closed()
+        self.slot().as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn answer(&self, answer: T) {
+        // Whoever waited may be gone, or have another answer; then this is dropped, and a key in it
+        // wiped.
+        if let Some(waits) = self.slot().take() {
+            drop(waits.send(answer));
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<oneshot::Sender<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Does work on a thread of its own. `None` if no thread is to be had, or the work panics.
 ///
 /// tokio's threads for blocking work are not for this: a runtime waits for them when it ends.
+#[cfg(feature = "prompt")]
 pub(super) async fn detached<T: Send + 'static>(
     name: &str,
     work: impl FnOnce(&Awaited<T>) -> T + Send + 'static,
 ) -> Option<T> {
     let (done, result) = oneshot::channel();
-    let awaited = Awaited(done);
-    let thread = thread::Builder::new().name(name.into()).spawn(move || {
-        let result = work(&awaited);
-        // Whoever waited may be gone; then the result is dropped here, and a key in it wiped.
-        let _ = awaited.0.send(result);
-    });
-    if thread.is_err() {
-        return None;
-    }
+    let awaited = Awaited(Arc::new(Mutex::new(Some(done))));
+    start(name, move || awaited.answer(work(&awaited)))?;
     result.await.ok()
+}
+
+/// The same, and the answer is `late` when the work is not done within the limit, whatever it
+/// hangs in. It goes on then, and is given up. The limit is kept by another thread: a runtime may
+/// have no timer.
+pub(super) async fn detached_within<T: Send + 'static>(
+    name: &str,
+    limit: Duration,
+    late: T,
+    work: impl FnOnce(&Awaited<T>) -> T + Send + 'static,
+) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    let awaited = Awaited(Arc::new(Mutex::new(Some(done))));
+    let (goes_on, is_over) = mpsc::channel::<()>();
+    let watched = Awaited(Arc::clone(&awaited.0));
+    start(name, move || {
+        // Also when it panics.
+        let _goes_on = goes_on;
+        watched.answer(work(&watched));
+    })?;
+    start(name, move || match is_over.recv_timeout(limit) {
+        Err(mpsc::RecvTimeoutError::Timeout) => awaited.answer(late),
+        // It has answered. Without an answer, nobody has the sender any more.
+        _ => {}
+    })?;
+    result.await.ok()
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Option<()> {
+    thread::Builder::new().name(name.into()).spawn(work).ok().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn run(limit: Duration, work: impl FnOnce(&Awaited<u8>) -> u8 + Send + 'static) -> Option<u8> {
+        // A runtime without a timer.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(detached_within("a test", limit, 0, work))
+    }
+
+    #[test]
+    fn answers_and_survives_a_panic() {
+        for limit in [Duration::from_secs(60), Duration::MAX] {
+            assert_eq!(run(limit, |_| 7), Some(7));
+            assert_eq!(run(limit, |_| std::panic::resume_unwind(Box::new("by the test"))), None);
+        }
+    }
+
+    #[test]
+    fn work_that_hangs_is_answered_for_and_given_up() {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let tells = Arc::clone(&given_up);
+        let hangs = move |awaited: &Awaited<u8>| {
+            while !awaited.is_given_up() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            tells.store(true, Ordering::Release);
+            7
+        };
+        assert_eq!(run(Duration::from_millis(20), hangs), Some(0));
+        while !given_up.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use keyward_core::{ApiKey, KeySource};
 use zeroize::Zeroizing;
 
 use self::platform::Output;
-use super::detached::{Awaited, detached};
+use super::detached::{Awaited, detached_within};
 use super::place::Place;
 use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey};
 
@@ -61,6 +61,10 @@ mod platform;
 /// everything it has started that did not leave its process group (on Unix; elsewhere the program
 /// alone), and reaped. What it left running in the background when it ended by itself, such as an
 /// agent, is let alone. It is not in the terminal's foreground group, so it cannot ask there.
+///
+/// What cannot be killed, because it runs as another user (`sudo`) or sleeps on a dead mount, is
+/// waited for about a second more, and the load is over all the same
+/// ([`TimedOut`](LoadErrorKind::TimedOut)). Its output is closed, and it is reaped when it ends.
 #[derive(Clone, Debug)]
 pub struct CommandLoader {
     program: Place,
@@ -169,11 +173,25 @@ impl CommandLoader {
         command
     }
 
-    /// Runs the program to its end. It is killed and reaped whenever this returns before that.
-    fn run(&self, awaited: &Awaited<Ran>) -> Ran {
+    /// Runs the program on a thread of its own. The answer comes in time also when the thread
+    /// hangs: in starting a program that lies on a dead mount, for one.
+    async fn ran(&self, kill: fn(&mut Child)) -> Ran {
+        let this = self.clone();
+        let limit = self.limit.saturating_add(DIES_WITHIN + SLACK);
+        let late = Err(Problem::TimedOut);
+        detached_within("keyward-command", limit, late, move |awaited| this.run(awaited, kill))
+            .await
+            .unwrap_or(Err(Problem::Start(io::ErrorKind::OutOfMemory)))
+    }
+
+    /// Runs the program to its end. It is killed and reaped whenever this returns before that, if
+    /// it can be killed.
+    fn run(&self, awaited: &Awaited<Ran>, kill: fn(&mut Child)) -> Ran {
         let end = Instant::now().checked_add(self.limit);
-        let mut child = Running(self.command().spawn().map_err(|e| Problem::Start(e.kind()))?);
-        let output = child.0.stdout.take().ok_or(Problem::Start(io::ErrorKind::BrokenPipe))?;
+        let child = self.command().spawn().map_err(|e| Problem::Start(e.kind()))?;
+        let mut running = Running { child: Some(child), kill };
+        let child = running.child.as_mut().ok_or(Problem::Start(io::ErrorKind::NotFound))?;
+        let output = child.stdout.take().ok_or(Problem::Start(io::ErrorKind::BrokenPipe))?;
         let mut output = Output::new(output, MAX_OUTPUT_LEN + 1);
         loop {
             if awaited.is_given_up() || end.is_some_and(|end| end <= Instant::now()) {
@@ -183,7 +201,7 @@ impl CommandLoader {
             if output.text().len() > MAX_OUTPUT_LEN {
                 return Err(Problem::TooLarge);
             }
-            if let Some(status) = child.0.try_wait().map_err(|e| Problem::Read(e.kind()))? {
+            if let Some(status) = child.try_wait().map_err(|e| Problem::Read(e.kind()))? {
                 if !status.success() {
                     return Err(Problem::Status(status));
                 }
@@ -236,9 +254,7 @@ impl CommandLoader {
 
 impl KeyLoader for CommandLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
-        let this = self.clone();
-        let ran = detached("keyward-command", move |awaited| this.run(awaited)).await;
-        let ran = ran.unwrap_or(Err(Problem::Start(io::ErrorKind::OutOfMemory)));
+        let ran = self.ran(platform::kill).await;
         let mut text = ran.map_err(|problem| self.error(problem))?;
         if self.first_line
             && let Some(end) = text.iter().position(|byte| *byte == b'\n')
@@ -275,16 +291,40 @@ enum Problem {
     TooLarge,
 }
 
-/// A program that does not outlive this.
-struct Running(Child);
+/// How long a program that was killed is waited for.
+const DIES_WITHIN: Duration = Duration::from_secs(1);
+
+/// How much later than that the answer comes when the thread itself hangs.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// A program that does not outlive this, if it can be killed.
+struct Running {
+    /// There until this is dropped.
+    child: Option<Child>,
+    kill: fn(&mut Child),
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
         // Once it is reaped its id is free for another, so that is asked first.
-        if let Ok(None) = self.0.try_wait() {
-            platform::kill(&mut self.0);
-            let _ = self.0.wait();
+        let Ok(None) = child.try_wait() else {
+            return;
+        };
+        (self.kill)(&mut child);
+        let killed = Instant::now();
+        while killed.elapsed() < DIES_WITHIN {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(TURN);
         }
+        // It runs as another user, or sleeps where nothing wakes it. Nobody waits for that, but it
+        // is reaped when it ends.
+        let reaper = std::thread::Builder::new().name("keyward-reaper".into());
+        drop(reaper.spawn(move || child.wait()));
     }
 }
 
@@ -300,6 +340,39 @@ impl std::fmt::Debug for Change {
             Self::Clear => f.write_str("Clear"),
             Self::Remove(name) => f.debug_tuple("Remove").field(&Place::new(name)).finish(),
             Self::Set(name, _) => f.debug_tuple("Set").field(&Place::new(name)).finish(),
+        }
+    }
+}
+
+#[cfg(all(unix, test))]
+mod tests {
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+    use super::*;
+
+    /// Root kills whatever there is, so here nobody tries.
+    fn in_vain(child: &mut Child) {
+        SPARED.store(i32::try_from(child.id()).unwrap(), Ordering::Release);
+    }
+
+    static SPARED: AtomicI32 = AtomicI32::new(0);
+
+    #[test]
+    fn a_program_that_cannot_be_killed_is_not_waited_for_but_reaped() {
+        let begun = Instant::now();
+        let loader = CommandLoader::new("/bin/sleep").arg("600").within(TURN);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ran = runtime.block_on(loader.ran(in_vain));
+        assert!(matches!(ran, Err(Problem::TimedOut)));
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+        drop(runtime);
+        let spared = Pid::from_raw(SPARED.load(Ordering::Acquire)).unwrap();
+        kill_process(spared, Signal::KILL).expect("it lives on");
+        while test_kill_process(spared).is_ok() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "nobody reaps it");
+            std::thread::sleep(TURN);
         }
     }
 }
