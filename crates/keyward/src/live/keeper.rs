@@ -1,7 +1,7 @@
 //! [`Keeper`]: what a handle knows of its key, and what it decides on each load. It reads no clock
 //! and does no I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use keyward_core::{KeyFingerprint, KeyKind, KeyPolicy, KeySource, Timestamp};
@@ -60,8 +60,8 @@ pub(super) struct Keeper {
     used: Result<Used, KeyUnavailable>,
     /// Where in its chain the key stood that was taken last.
     place: Option<(Vec<usize>, KeySource)>,
-    /// Every key that was in use. Eight bytes for each rotation.
-    known: BTreeSet<KeyFingerprint>,
+    /// Every key that was in use, and its end: some sixty bytes for each rotation.
+    known: BTreeMap<KeyFingerprint, Option<End>>,
     /// Those of them that were rejected.
     rejected: BTreeSet<KeyFingerprint>,
     last_error: Option<(Timestamp, LiveError)>,
@@ -114,7 +114,7 @@ impl Keeper {
         Self {
             used: Err(KeyUnavailable::Stale),
             place: None,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             rejected: BTreeSet::new(),
             last_error: None,
             attempts: Vec::new(),
@@ -193,6 +193,7 @@ impl Keeper {
             }
             _ => is_same && self.used.as_ref().is_ok_and(|used| used.is_fall_back),
         };
+        let now = self.not_before(now, fingerprint, End::at(loaded, &settings.policy));
         let key = loaded
             // As it will be when a key that ends then goes out of use: one that has just gone out is
             // not taken again.
@@ -218,8 +219,28 @@ impl Keeper {
             is_fall_back,
         });
         self.place = place.map(|place| (place, source.clone()));
-        self.known.insert(fingerprint);
+        self.known.insert(fingerprint, end);
         Ok((key, if is_same { Verdict::Confirmed } else { Verdict::Taken }))
+    }
+
+    /// This moment, as it is told for a key that ends then: a wall clock that was set back since the
+    /// key was first in use gives it no second life.
+    fn not_before(
+        &self,
+        now: Now,
+        key: KeyFingerprint,
+        ends: Option<(SystemTime, KeyUnavailable)>,
+    ) -> Now {
+        let Some(Some(known)) = self.known.get(&key) else {
+            return now;
+        };
+        if !ends.is_some_and(|(at, _)| at.checked_sub(MARGIN) == Some(known.wall)) {
+            return now;
+        }
+        let left = known.instant.saturating_duration_since(now.instant);
+        let past = now.instant.saturating_duration_since(known.instant);
+        let wall = known.wall.checked_add(past).and_then(|wall| wall.checked_sub(left));
+        Now { wall: wall.map_or(now.wall, |wall| wall.max(now.wall)), ..now }
     }
 
     /// Takes the key out of use if it is over, and tells why.
@@ -281,7 +302,7 @@ impl Keeper {
 
     /// Notes a rejection, and tells whether it is the first of a key that was in use.
     pub(super) fn note_rejection(&mut self, fingerprint: &KeyFingerprint) -> bool {
-        self.known.contains(fingerprint) && self.rejected.insert(*fingerprint)
+        self.known.contains_key(fingerprint) && self.rejected.insert(*fingerprint)
     }
 
     /// What whoever reports a rejection has to wait for.
@@ -349,8 +370,15 @@ impl Keeper {
 }
 
 impl End {
-    /// The expiry, or the end of the exception that admits the key, whichever is first.
     fn of(loaded: &LoadedKey, policy: &KeyPolicy, now: Now) -> Option<Self> {
+        let (at, why) = Self::at(loaded, policy)?;
+        let left = at.duration_since(now.wall).unwrap_or_default();
+        let instant = now.instant.checked_add(left.saturating_sub(MARGIN))?;
+        Some(Self { instant, wall: at.checked_sub(MARGIN)?, why })
+    }
+
+    /// The expiry, or the end of the exception that admits the key, whichever is first.
+    fn at(loaded: &LoadedKey, policy: &KeyPolicy) -> Option<(SystemTime, KeyUnavailable)> {
         let exception = policy
             .legacy_user_key_exception()
             .filter(|_| loaded.key.kind() == KeyKind::LegacyUser)
@@ -358,10 +386,7 @@ impl End {
         let expiry = loaded.expires_at.map(|at| (at, KeyUnavailable::Expired));
         let (at, why) = [exception, expiry].into_iter().flatten().min_by_key(|(at, _)| *at)?;
         let seconds = u64::try_from(at.as_unix_seconds()).unwrap_or(0);
-        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
-        let left = at.duration_since(now.wall).unwrap_or_default();
-        let instant = now.instant.checked_add(left.saturating_sub(MARGIN))?;
-        Some(Self { instant, wall: at.checked_sub(MARGIN)?, why })
+        Some((SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?, why))
     }
 }
 

@@ -108,3 +108,40 @@ async fn a_clock_that_jumps_is_noticed_within_a_minute() {
     pass(1_000).await;
     assert_eq!(live.current().unwrap_err(), KeyUnavailable::Expired);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_gives_no_second_life_to_a_key_that_is_confirmed() {
+    let legacy = keys::legacy_user_key(&mut KeyRng::from_entropy());
+    let exception = danger::AllowLegacyUserKey::new("a test", after(1_000)).unwrap();
+    let allows = KeyPolicy::standard().allow_legacy_user_key(exception);
+    let expires = Source::of("");
+    expires.has_until(&secret(), 1_000);
+    for (source, policy, why) in [
+        (expires, KeyPolicy::standard(), KeyUnavailable::Expired),
+        (Source::of(&legacy), allows, KeyUnavailable::ExceptionClosed),
+    ] {
+        let clock = WallClock::new();
+        let live = LiveKey::project(source.clone(), policy).with_clock(clock.clock());
+        let live = live.refresh_every(seconds(10)).start().await.unwrap();
+        let first = in_use(&live);
+        pass(500_000).await;
+        clock.jump(-500_000);
+        pass(499_000).await;
+        assert_eq!(in_use(&live), first, "{why:?}");
+        pass(1_000).await;
+        assert_eq!(live.current().unwrap_err(), why);
+        // The source goes on saying that it has it.
+        let loads = source.loads();
+        pass(400_000).await;
+        assert!(source.loads() > loads);
+        assert_eq!(live.current().unwrap_err(), why);
+        // One that was prolonged is another matter.
+        let new = secret();
+        source.has_until(&new, 3_000);
+        pass(61_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&new)));
+        source.has_until(&new, 4_000);
+        pass(3_000_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&new)));
+    }
+}
