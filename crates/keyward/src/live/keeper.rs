@@ -183,6 +183,12 @@ impl Keeper {
         if !is_same && self.rejected.contains(&fingerprint) {
             return Err(LiveError::rejected(source.clone(), fingerprint));
         }
+        if let Ok(used) = &mut self.used
+            && is_same
+        {
+            // Also where the policy would not take it any more: it is used to its end then.
+            used.confirmed = now.instant;
+        }
         let place = position(loaded);
         let is_fall_back = match (&place, &self.place) {
             (Some(place), Some((before, first))) if !is_same && place > before => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyward::{KeyPolicy, KeyUnavailable, LiveKey, LoadErrorKind, danger};
+use keyward::{KeyPolicy, KeyUnavailable, LiveErrorKind, LiveKey, LoadErrorKind, danger};
 use keyward_testkit::keys::{self, KeyRng};
 
 use super::fixture::{Source, WallClock, after, in_use, pass, print_of, project, seconds, secret};
@@ -144,4 +144,23 @@ async fn a_clock_that_is_set_back_gives_no_second_life_to_a_key_that_is_confirme
         pass(3_000_000).await;
         assert_eq!(in_use(&live), Some(print_of(&new)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_confirmed_is_not_stale_though_the_policy_would_not_take_it_anew() {
+    let key = secret();
+    let source = Source::of("");
+    source.has_until(&key, 20_000);
+    let policy = KeyPolicy::standard().with_min_remaining_life(seconds(10_000));
+    let live = LiveKey::project(source.clone(), policy).with_clock(WallClock::new().clock());
+    let live = live.stale_for(seconds(600)).start().await.unwrap();
+    pass(19_000_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&key)));
+    let health = live.health();
+    assert_eq!(health.last_error.unwrap().1.kind(), LiveErrorKind::Refused);
+    assert!(health.in_use.unwrap().confirmed < seconds(600));
+    // Nobody confirms it any more.
+    source.fails(LoadErrorKind::Unreadable);
+    pass(661_000).await;
+    assert_eq!(live.current().unwrap_err(), KeyUnavailable::Stale);
 }
