@@ -58,7 +58,7 @@ pub(super) enum Rejection {
 /// What is known beside the key itself.
 pub(super) struct Keeper {
     used: Result<Used, KeyUnavailable>,
-    /// Where in its chain the key stood that was taken last.
+    /// The first place in its chain where the key stood that was taken last.
     place: Option<(Vec<usize>, KeySource)>,
     /// Every key that was in use, and its end: some sixty bytes for each rotation.
     known: BTreeMap<KeyFingerprint, Option<End>>,
@@ -224,7 +224,11 @@ impl Keeper {
             life,
             is_fall_back,
         });
-        self.place = place.map(|place| (place, source.clone()));
+        // The same key in a later source moves nothing: what comes to stand there next is older yet.
+        let is_later = matches!((&place, &self.place), (Some(p), Some((first, _))) if p > first);
+        if !(is_same && is_later) {
+            self.place = place.map(|place| (place, source.clone()));
+        }
         self.known.insert(fingerprint, end);
         Ok((key, if is_same { Verdict::Confirmed } else { Verdict::Taken }))
     }

@@ -87,7 +87,8 @@ mod telemetry;
 /// A key that the policy refuses, a key that was [rejected](Self::rejected), and the key of a later
 /// source of a [`LoaderChain`](crate::LoaderChain) than the one in use, which is most likely an
 /// old one ([`allow_fall_back`](LiveKeyBuilder::allow_fall_back)). The one in use stays, and
-/// [`health`](Self::health) tells why.
+/// [`health`](Self::health) tells why. A later source that has the same key confirms it, and does
+/// not come first by that: another key there is still an old one.
 pub struct LiveKey<K: NarrowedKey = ProjectKey> {
     shared: Arc<Shared<K>>,
     /// Counts what [`changed`](Self::changed) tells. The task ends when nobody listens.

@@ -120,19 +120,39 @@ async fn an_earlier_source_that_comes_to_have_a_key_wins_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_key_in_a_later_source_is_the_same_key() {
-    let key = secret();
-    let (first, second) = (Source::of(&key), Source::of(&key));
-    let chain = LoaderChain::first("env", first.clone()).then("vault", second.clone());
-    let live = over(chain).start().await.unwrap();
-    // It was moved: from now on the later source is the one.
-    first.fails(LoadErrorKind::NotFound);
-    pass(11_000).await;
-    assert!(live.health().last_error.is_none());
-    let new = secret();
-    second.has(&new);
-    pass(11_000).await;
-    assert_eq!(in_use(&live), Some(print_of(&new)));
+async fn the_same_key_in_a_later_source_is_confirmed_there_but_makes_it_no_first() {
+    for allowed in [false, true] {
+        let key = secret();
+        let (first, second) = (Source::of(&key), Source::of(&key));
+        let chain = LoaderChain::first("vault", first.clone()).then("env", second.clone());
+        let live = over(chain);
+        let live = if allowed { live.allow_fall_back() } else { live };
+        let live = live.start().await.unwrap();
+        first.fails(LoadErrorKind::NotFound);
+        pass(61_000).await;
+        let health = live.health();
+        assert!(health.last_error.is_none());
+        let in_use_now = health.in_use.unwrap();
+        assert!(in_use_now.confirmed <= seconds(10));
+        assert!(!in_use_now.is_fall_back);
+        // Another key there is a fall-back all the same.
+        let old = secret();
+        second.has(&old);
+        pass(61_000).await;
+        let health = live.health();
+        if allowed {
+            assert_eq!(in_use(&live), Some(print_of(&old)));
+            assert!(health.in_use.unwrap().is_fall_back);
+        } else {
+            assert_eq!(in_use(&live), Some(print_of(&key)));
+            assert_eq!(health.last_error.unwrap().1.kind(), LiveErrorKind::FallBack);
+        }
+        // The first source has one again.
+        let newest = secret();
+        first.has(&newest);
+        pass(61_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&newest)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
