@@ -88,9 +88,9 @@
 //!   requests of the crate `http`.
 //! - `metrics`: a [`LiveKey`] counts what it does with the crate `metrics`:
 //!   `keyward_live_key_loads_total` (by `outcome`), `keyward_live_key_rejections_total` (keys, by
-//!   `fingerprint`), `keyward_live_key_in_use` (1 or 0) and `keyward_live_key_expires_at_seconds` (by
-//!   `fingerprint` and `source`). Events of `tracing` are always there, at the target
-//!   `keyward::live`.
+//!   `fingerprint`), `keyward_live_key_in_use` (1 or 0) and `keyward_live_key_expires_at_seconds`
+//!   (infinite when nothing expires), all by `source`, which is that of the handle's loader. Events
+//!   of `tracing` are always there, at the target `keyward::live`.
 //! - `prompt`: `PromptLoader` asks the person at a terminal.
 //! - `keychain`: [`KeychainLoader`](https://docs.rs/keyward/latest/keyward/struct.KeychainLoader.html)
 //!   and, with `store`,

@@ -114,7 +114,7 @@ impl<K: NarrowedKey> LiveKeyBuilder<K> {
     /// If the runtime's timer is off (`enable_time`), as every timer of tokio does.
     pub async fn start(self) -> Result<LiveKey<K>, LiveError> {
         let runtime = Handle::try_current().map_err(|_| LiveError::no_runtime())?;
-        let shared = Arc::new(Shared::new(self.settings));
+        let shared = Arc::new(Shared::new(self.settings, self.loader.source_any()));
         let mut tries = 1;
         let signature = loop {
             shared.keeper().begin();

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use keyward_core::KeyFingerprint;
+use keyward_core::{KeyFingerprint, KeySource};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -25,15 +25,18 @@ pub(super) struct Shared<K> {
     /// Wakes the task for a rejection.
     pub(super) wake: Notify,
     keeper: Mutex<Keeper>,
+    /// What the loader is called: it tells handles apart.
+    source: KeySource,
 }
 
 impl<K: NarrowedKey> Shared<K> {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, source: KeySource) -> Self {
         Self {
             slot: ArcSwap::from_pointee(Slot::None(KeyUnavailable::Stale)),
             settings,
             wake: Notify::new(),
             keeper: Mutex::new(Keeper::new()),
+            source,
         }
     }
 
@@ -53,7 +56,7 @@ impl<K: NarrowedKey> Shared<K> {
         }
         let health = keeper.health(now.instant);
         drop(keeper);
-        telemetry::loaded(&health, &verdict);
+        telemetry::loaded(&self.source, &health, &verdict);
         verdict.map(|verdict| verdict == Verdict::Taken)
     }
 
@@ -65,7 +68,7 @@ impl<K: NarrowedKey> Shared<K> {
         };
         self.slot.store(Slot::None(why).into());
         drop(keeper);
-        telemetry::retired(why);
+        telemetry::retired(&self.source, why);
         true
     }
 
@@ -73,6 +76,7 @@ impl<K: NarrowedKey> Shared<K> {
     pub(super) fn end(&self) {
         self.keeper().end();
         self.slot.store(Slot::None(KeyUnavailable::Ended).into());
+        telemetry::ended(&self.source);
     }
 
     pub(super) fn reject(&self, fingerprint: &KeyFingerprint) -> Rejection {
@@ -82,7 +86,7 @@ impl<K: NarrowedKey> Shared<K> {
         drop(keeper);
         // One line, however many requests are answered with 401.
         if is_first {
-            telemetry::rejected(fingerprint);
+            telemetry::rejected(&self.source, fingerprint);
         }
         if matches!(rejection, Rejection::Awaits(_)) {
             self.wake.notify_one();
