@@ -47,7 +47,7 @@ impl Item {
         if self.service().is_empty() || self.user().is_empty() {
             return Err(Trouble::Invalid("the service or the user is empty"));
         }
-        let (item, until) = (self.clone(), Instant::now() + self.time_out);
+        let (item, until) = (self.clone(), Instant::now().checked_add(self.time_out));
         let question = move || question(&Session::new(item, until));
         match detached(self.time_out, &self.late, question).await {
             Ended::Crowded => Err(Trouble::Crowded),
@@ -110,13 +110,14 @@ impl fmt::Debug for Item {
 /// A thread's way to an [`Item`], for as long as its time-out.
 pub(crate) struct Session {
     item: Item,
-    until: Instant,
+    /// No limit if it is not there.
+    until: Option<Instant>,
     #[cfg(target_os = "linux")]
     has_keyring: bool,
 }
 
 impl Session {
-    fn new(item: Item, until: Instant) -> Self {
+    fn new(item: Item, until: Option<Instant>) -> Self {
         Self {
             item,
             until,
@@ -154,9 +155,8 @@ impl Session {
     }
 
     /// Whether the time-out is over.
-    #[cfg(all(feature = "store", unix))]
     pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Does it, and does it again while one message alone was not answered in its own short time,
@@ -164,7 +164,7 @@ impl Session {
     fn patiently<T>(&self, act: impl Fn(&Entry) -> Result<T, Trouble>) -> Result<T, Trouble> {
         loop {
             let done = self.entry().and_then(|entry| act(&entry));
-            if !matches!(done, Err(Trouble::Silent)) || Instant::now() >= self.until {
+            if !matches!(done, Err(Trouble::Silent)) || self.is_over() {
                 return done;
             }
             // A service that died answers for itself soon.
@@ -207,4 +207,18 @@ fn read(entry: &Entry) -> Result<Zeroizing<Vec<u8>>, Error> {
 #[cfg(not(windows))]
 fn read(entry: &Entry) -> Result<Zeroizing<Vec<u8>>, Error> {
     entry.get_secret().map(Zeroizing::new)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_without_an_end_is_none() {
+        let mut item = Item::new(Keychain::of_this_system(), "billing".into(), "openai".into());
+        item.time_out = Duration::MAX;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let asked = runtime.block_on(item.ask(|session| Ok(session.is_over())));
+        assert!(matches!(asked, Ok(false)));
+    }
 }
