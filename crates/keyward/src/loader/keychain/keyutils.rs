@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keyring_core::CredentialStore;
 #[cfg(feature = "store")]
-use keyring_core::Entry;
+use keyring_core::{Entry, Error as KeyringError};
 use linux_keyutils::{KeyError, KeyRing, KeyRingIdentifier};
 #[cfg(feature = "store")]
 use zeroize::Zeroizing;
@@ -30,11 +30,16 @@ pub(super) fn has_session() -> bool {
 /// user's, and leaves it in the one where the other fails: what was there before is put back.
 #[cfg(feature = "store")]
 pub(super) fn set(entry: &Entry, secret: &[u8]) -> Result<(), Trouble> {
-    let before = entry.get_secret().map(Zeroizing::new);
+    let before = match entry.get_secret().map(Zeroizing::new) {
+        Ok(before) => Some(before),
+        Err(KeyringError::NoEntry) => None,
+        // There may be one, and it could not be put back.
+        Err(error) => return Err(Trouble::of(error)),
+    };
     entry.set_secret(secret).map_err(|error| {
         let _ = match before {
-            Ok(before) => entry.set_secret(&before),
-            Err(_) => entry.delete_credential(),
+            Some(before) => entry.set_secret(&before),
+            None => entry.delete_credential(),
         };
         Trouble::of(error)
     })
@@ -67,7 +72,7 @@ mod tests {
 
     /// What the library does where the user's keyring takes no link: it writes, and then fails.
     #[derive(Debug, Default)]
-    struct WritesAndFails(Mutex<Option<Vec<u8>>>);
+    struct WritesAndFails(Mutex<Option<Vec<u8>>>, bool);
 
     impl CredentialApi for WritesAndFails {
         fn set_secret(&self, secret: &[u8]) -> Result<()> {
@@ -76,6 +81,9 @@ mod tests {
         }
 
         fn get_secret(&self) -> Result<Vec<u8>> {
+            if self.1 {
+                return Err(Error::NoStorageAccess(KeyError::AccessDenied.into()));
+            }
             self.0.lock().unwrap().clone().ok_or(Error::NoEntry)
         }
 
@@ -99,11 +107,21 @@ mod tests {
     #[test]
     fn a_write_that_failed_leaves_what_was_there() {
         for before in [None, Some(b"the old one".to_vec())] {
-            let credential = Arc::new(WritesAndFails(Mutex::new(before.clone())));
+            let credential = Arc::new(WritesAndFails(Mutex::new(before.clone()), false));
             let entry = Entry::new_with_credential(credential.clone());
             let trouble = set(&entry, b"the new one").expect_err("it fails");
             assert!(matches!(&trouble, Trouble::Failed(what) if what.contains("holds as much")));
             assert_eq!(*credential.0.lock().unwrap(), before);
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_deleted() {
+        let before = Some(b"the old one".to_vec());
+        let credential = Arc::new(WritesAndFails(Mutex::new(before.clone()), true));
+        let entry = Entry::new_with_credential(credential.clone());
+        let trouble = set(&entry, b"the new one").expect_err("it fails");
+        assert!(matches!(trouble, Trouble::Denied));
+        assert_eq!(*credential.0.lock().unwrap(), before);
     }
 }
