@@ -33,6 +33,11 @@ use crate::{Environment, Keychain};
 /// Time-outs, locked and absent keychains are as with [`KeychainLoader`](crate::KeychainLoader),
 /// which loads the current key of such an entry. An entry that holds a bare key is no store, and
 /// is refused: give the store another name, and stage the key.
+///
+/// In the kernel's keyring it lies in the user's persistent keyring, which all sessions of the user
+/// see, and which the kernel drops when nobody has asked for it for three days
+/// (`/proc/sys/kernel/keys/persistent_keyring_expiry`). Where there is none, a write is
+/// [`Unreachable`](StoreErrorKind::Unreachable): each session would have a store of its own.
 #[derive(Clone, Debug)]
 pub struct KeychainPlace {
     item: Item,

@@ -149,7 +149,7 @@ impl Session {
             #[cfg(target_os = "linux")]
             Keychain::Keyutils if !self.has_keyring => Err(super::keyutils::NO_SESSION),
             #[cfg(target_os = "linux")]
-            Keychain::Keyutils => super::keyutils::set(entry, secret),
+            Keychain::Keyutils => super::keyutils::set(entry, secret, super::keyutils::is_shared()),
             _ => entry.set_secret(secret).map_err(Trouble::of),
         })
     }

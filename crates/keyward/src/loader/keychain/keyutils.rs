@@ -26,10 +26,26 @@ pub(super) fn has_session() -> bool {
     id(KeyRingIdentifier::Session) != id(KeyRingIdentifier::UserSession)
 }
 
-/// Writes the entry. The library puts it into the session's keyring first and then links it to the
+/// Whether the kernel keeps a keyring for the user beside the sessions'. If not, the library writes
+/// to the session's alone and says nothing.
+#[cfg(feature = "store")]
+pub(super) fn is_shared() -> bool {
+    KeyRing::get_persistent(KeyRingIdentifier::Session).is_ok()
+}
+
+#[cfg(feature = "store")]
+const NOT_SHARED: Trouble = Trouble::Absent(
+    "there is no persistent keyring, so another session would not see what is written, and would \
+     write its own (`keyctl get_persistent @s` tells why; a container often has none)",
+);
+
+/// Writes the entry, if other sessions see it then. The library puts it into the session's keyring first and then links it to the
 /// user's, and leaves it in the one where the other fails: what was there before is put back.
 #[cfg(feature = "store")]
-pub(super) fn set(entry: &Entry, secret: &[u8]) -> Result<(), Trouble> {
+pub(super) fn set(entry: &Entry, secret: &[u8], is_shared: bool) -> Result<(), Trouble> {
+    if !is_shared {
+        return Err(NOT_SHARED);
+    }
     let before = match entry.get_secret().map(Zeroizing::new) {
         Ok(before) => Some(before),
         Err(KeyringError::NoEntry) => None,
@@ -109,7 +125,7 @@ mod tests {
         for before in [None, Some(b"the old one".to_vec())] {
             let credential = Arc::new(WritesAndFails(Mutex::new(before.clone()), false));
             let entry = Entry::new_with_credential(credential.clone());
-            let trouble = set(&entry, b"the new one").expect_err("it fails");
+            let trouble = set(&entry, b"the new one", true).expect_err("it fails");
             assert!(matches!(&trouble, Trouble::Failed(what) if what.contains("holds as much")));
             assert_eq!(*credential.0.lock().unwrap(), before);
         }
@@ -120,8 +136,17 @@ mod tests {
         let before = Some(b"the old one".to_vec());
         let credential = Arc::new(WritesAndFails(Mutex::new(before.clone()), true));
         let entry = Entry::new_with_credential(credential.clone());
-        let trouble = set(&entry, b"the new one").expect_err("it fails");
+        let trouble = set(&entry, b"the new one", true).expect_err("it fails");
         assert!(matches!(trouble, Trouble::Denied));
         assert_eq!(*credential.0.lock().unwrap(), before);
+    }
+
+    #[test]
+    fn what_no_other_session_would_see_is_not_written() {
+        let credential = Arc::new(WritesAndFails::default());
+        let entry = Entry::new_with_credential(credential.clone());
+        let trouble = set(&entry, b"the new one", false).expect_err("it fails");
+        assert!(matches!(trouble, Trouble::Absent(what) if what.contains("persistent")));
+        assert_eq!(*credential.0.lock().unwrap(), None);
     }
 }
