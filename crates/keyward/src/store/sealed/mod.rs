@@ -58,8 +58,13 @@ mod unlock;
 /// asks for what opens it anew, and wipes it afterwards.
 ///
 /// A passphrase costs about half a second of computing and 128 MiB of memory at each load, by
-/// design; for a service take an identity. age protects the content against change, but not
-/// against being replaced by an earlier version of the file.
+/// design; for a service take an identity.
+///
+/// Nobody changes what is in the file unnoticed, but it can be replaced: by an earlier version of
+/// it, and, where an identity opens it, by anything that somebody has sealed who can write the file
+/// and knows the public key. age does not tell who sealed, and the public key is no secret: it
+/// stands in the file that [`Unlock::create_identity_file`] makes. Only a passphrase keeps others
+/// from sealing too. With an identity, whoever can write the file chooses the key that is loaded.
 pub struct SealedFile {
     store: DocumentStore<Sealed>,
 }
