@@ -234,8 +234,10 @@ fn reconciled(
     }
     // A promotion writes the key first and the document then: this one was cut off in between,
     // or is under way.
-    let current = match contents.pending.take_if(|stored| is_it(stored)) {
-        Some(promoted) => promoted,
+    let known = contents.pending.take_if(|stored| is_it(stored));
+    // Or somebody has put the one before back.
+    let current = match known.or_else(|| contents.previous.take_if(|stored| is_it(stored))) {
+        Some(known) => known,
         None => {
             let key = ApiKey::parse(text.to_vec()).map_err(|error| {
                 let what = format!("it holds no key: {}", error.reason());

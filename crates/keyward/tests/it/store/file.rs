@@ -79,6 +79,26 @@ fn a_key_that_somebody_writes_is_current_and_the_one_before_is_previous() {
     });
 }
 
+#[test]
+fn a_previous_key_that_somebody_puts_back_keeps_what_was_noted() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let store = FileStore::new(&path);
+        let [first, second] = [secret(), secret()];
+        let note = KeyNote::new().key_id("key_1");
+        let version = store.stage(&key(&first), &note, NOW).await.unwrap();
+        store.promote(&version, NOW).await.unwrap();
+        put(&store, &second).await;
+        write(&path, &first);
+        let snapshot = store.snapshot().await.unwrap();
+        let current = snapshot.current.unwrap();
+        assert_eq!((current.key, current.version), (key(&first), version));
+        assert_eq!(current.note, note);
+        assert_eq!(snapshot.previous.unwrap().key, key(&second));
+    });
+}
+
 /// A promotion writes two files. Between them, and after a crash there, it has taken place.
 #[test]
 fn a_promotion_that_was_interrupted_has_taken_place() {
