@@ -349,6 +349,11 @@ impl Keeper {
         self.asked.as_ref().is_some_and(|asked| asked.load > self.done && asked.load <= self.loads)
     }
 
+    /// Whether a key is in use.
+    pub(super) fn has_one(&self) -> bool {
+        self.used.is_ok()
+    }
+
     /// Whether a key is in use that is another than this.
     pub(super) fn has_another(&self, fingerprint: &KeyFingerprint) -> bool {
         self.used.as_ref().is_ok_and(|used| used.fingerprint != *fingerprint)

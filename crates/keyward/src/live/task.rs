@@ -130,8 +130,13 @@ impl<K: NarrowedKey> Task<K> {
 
     /// Looks whether the source has changed, and has been quiet since the last look.
     async fn look(&mut self) -> Result<(), Abandoned> {
+        let had_one = self.shared.keeper().has_one();
         let look = timeout(self.shared.settings.load_within, self.loader.signature_any());
         let signature = self.guarded(caught(look)).await?.and_then(Result::ok).flatten();
+        if had_one && !self.shared.keeper().has_one() {
+            // It went out of use meanwhile.
+            self.next_load = Instant::now();
+        }
         self.next_look = Some(Instant::now() + LOOK);
         match (signature, self.unsettled) {
             (None, _) => self.unsettled = None,

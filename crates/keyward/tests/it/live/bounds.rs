@@ -164,3 +164,18 @@ async fn a_key_that_is_confirmed_is_not_stale_though_the_policy_would_not_take_i
     pass(661_000).await;
     assert_eq!(live.current().unwrap_err(), KeyUnavailable::Stale);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_ends_while_its_source_is_looked_at_is_asked_for_again() {
+    let key = secret();
+    let source = Source::of(&key);
+    source.looks(1);
+    let live = project(&source).refresh_every(Duration::MAX).stale_for(seconds(600));
+    let mut live = live.start().await.unwrap();
+    source.looks_for(seconds(20));
+    live.changed().await.unwrap();
+    assert_eq!(live.current().unwrap_err(), KeyUnavailable::Stale);
+    source.looks_for(Duration::ZERO);
+    pass(30_000).await;
+    assert_eq!(in_use(&live), Some(print_of(&key)));
+}

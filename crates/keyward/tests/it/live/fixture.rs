@@ -30,6 +30,7 @@ struct Inner {
     begun: AtomicU64,
     ended: AtomicU64,
     looks: Mutex<Option<u64>>,
+    look: Mutex<Duration>,
 }
 
 impl Source {
@@ -40,6 +41,7 @@ impl Source {
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             looks: Mutex::default(),
+            look: Mutex::default(),
         }))
     }
 
@@ -70,6 +72,11 @@ impl Source {
     /// Looks so from outside, from now on.
     pub(super) fn looks(&self, like: u64) {
         *self.0.looks.lock().unwrap() = Some(like);
+    }
+
+    /// How long a look takes, from now on.
+    pub(super) fn looks_for(&self, time: Duration) {
+        *self.0.look.lock().unwrap() = time;
     }
 
     pub(super) fn loads(&self) -> u64 {
@@ -111,6 +118,10 @@ impl KeyLoader for Source {
     }
 
     async fn signature(&self) -> Option<SourceSignature> {
+        let time = *self.0.look.lock().unwrap();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
         self.0.looks.lock().unwrap().map(SourceSignature::of)
     }
 }
