@@ -109,10 +109,15 @@ impl Disk {
     pub(super) fn create(&self, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.path.as_path();
         self.check_directory()?;
-        let written = platform::create(path).and_then(|mut file| {
+        let write = |mut file: File| {
             file.write_all(bytes)?;
             file.sync_all()?;
+            drop(file);
             platform::sync_directory(self.directory())
+        };
+        let written = platform::create(path).and_then(|file| {
+            // Ours, and of no use: half of it may be there, and would be in the way of the next.
+            write(file).inspect_err(|_| drop(fs::remove_file(path)))
         });
         written.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
