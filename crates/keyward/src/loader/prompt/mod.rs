@@ -38,6 +38,11 @@ mod platform;
 /// elsewhere; what was typed before it asks is dropped. The line is read into one buffer, which is
 /// wiped. The terminal's own buffer, its scroll-back and whoever watches the keyboard are beyond
 /// reach.
+///
+/// Ctrl-C is the terminal's own signal. Unless the program handles it, it ends the process in the
+/// middle of the question, and the terminal goes on showing nothing; most shells see to that, and
+/// `stty echo` does where they do not. A tool that handles the signal and drops the load leaves the
+/// terminal as it was.
 #[derive(Clone, Debug)]
 pub struct PromptLoader {
     prompt: String,
