@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use keyward_admin::{ErrorKind, Event, NewProject, Pacing};
-use keyward_testkit::{FakeOpenAi, FaultAction};
+use keyward_testkit::{FakeOpenAi, Fault, FaultAction};
 
-use crate::fixture::Organization;
+use crate::fixture::{Organization, runtime};
 
 const PROJECTS: &str = "/organization/projects";
 
@@ -116,6 +117,52 @@ async fn prefetching_is_one_page_ahead_and_no_more() {
         assert_eq!(org.fake.count("GET", PROJECTS), fetched, "after {read} items");
     }
     assert!(pages.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_page_fetched_ahead_holds_up_no_other() {
+    let org = with_projects(40, 10).await;
+    let pacing = Pacing::new().max_in_flight(1);
+    let client = org.builder().pacing(pacing).build().expect("a client");
+    let mut one = client.projects().list().prefetch();
+    let mut other = client.projects().list().prefetch();
+    let in_turn = async {
+        for _ in 0..40 {
+            one.next().await.expect("an item").expect("a project");
+            other.next().await.expect("an item").expect("a project");
+        }
+        assert!(one.next().await.is_none() && other.next().await.is_none());
+    };
+    tokio::time::timeout(Duration::from_secs(60), in_turn).await.expect("neither waits for ever");
+}
+
+#[tokio::test]
+async fn a_page_fetched_ahead_is_in_time_however_long_the_caller_works() {
+    let org = with_projects(20, 10).await;
+    let timeout = Duration::from_secs(2);
+    let client = org.builder().max_attempts(1).timeout(timeout).build().expect("a client");
+    let mut projects = client.projects().list().prefetch();
+    for _ in 0..2 {
+        projects.next().await.expect("an item").expect("a project");
+    }
+    tokio::time::sleep(timeout + Duration::from_millis(500)).await;
+    assert_eq!(projects.all().await.expect("the rest").len(), 18);
+}
+
+#[test]
+fn a_page_fetched_ahead_on_a_runtime_that_ended_is_an_error() {
+    let servers = runtime();
+    let org = servers.block_on(with_projects(20, 10));
+    let hang = FaultAction::Hang { duration: Duration::from_secs(60), after_effect: false };
+    org.fake.fault(Fault::on("GET", PROJECTS).after(1).then(hang));
+    let mut projects = org.client().projects().list().prefetch();
+    let first = runtime();
+    for _ in 0..2 {
+        first.block_on(projects.next()).expect("an item").expect("a project");
+    }
+    drop(first);
+    let rest = runtime().block_on(projects.all());
+    assert_eq!(rest.expect_err("half a listing").kind(), ErrorKind::Transport);
 }
 
 #[tokio::test]

@@ -58,6 +58,12 @@ impl Organization {
     }
 }
 
+/// A runtime of its own, for what shall outlive another or be outlived.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().expect("a runtime")
+}
+
 pub(crate) fn admin_key(text: String) -> AdminKey {
     let key = ApiKey::parse(text).expect("a key");
     let now = AdmitContext::at(Timestamp::from_unix_seconds(1_790_000_000));

@@ -157,6 +157,11 @@ impl Error {
         error
     }
 
+    /// The tokio runtime ended on which an answer was waited for.
+    pub(crate) fn runtime_gone() -> Self {
+        Self::new(ErrorKind::Transport, "the runtime that it was fetched on has ended")
+    }
+
     pub(crate) fn in_operation(mut self, operation: &Operation) -> Self {
         self.0.operation = Some(operation.clone());
         self

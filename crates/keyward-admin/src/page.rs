@@ -13,7 +13,10 @@ use futures_core::Stream;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
+use crate::operations::Operation;
 use crate::transport::{Body, Call};
 use crate::wire::lenient;
 use crate::{Client, Error, ErrorKind, Event, decode};
@@ -37,6 +40,8 @@ pub struct Pages<T> {
     call: Call,
     cursor: Cursor,
     state: State,
+    /// The cursor of the page that was asked for last.
+    asked_after: Option<String>,
     items: VecDeque<Result<T, Error>>,
     /// The cursors so far, as hashes with a random key: two of 10,000 are taken for one another
     /// with a chance below 10⁻¹¹, and the memory of a long listing stays flat.
@@ -104,6 +109,7 @@ impl<T: Listed> Pages<T> {
             call,
             cursor,
             state: State::Next(None),
+            asked_after: None,
             items: VecDeque::new(),
             seen: HashSet::new(),
             hasher: RandomState::new(),
@@ -141,7 +147,9 @@ impl<T: Listed> Pages<T> {
 
     /// Asks for the next page as soon as one is there, while the caller works on that.
     ///
-    /// It saves waiting where a listing is read to its end, and costs a request where it is not.
+    /// It saves waiting where a listing is read to its end, and costs a request where it is not. The
+    /// pages are fetched on tasks of the tokio runtime, which end with the listing, however long the
+    /// caller works.
     pub fn prefetch(mut self) -> Self {
         self.prefetch = true;
         self
@@ -200,6 +208,11 @@ impl<T: Listed> Pages<T> {
         }
     }
 
+    /// Asks once more for the page that could not be fetched, when that was told.
+    pub(crate) fn again(&mut self) {
+        self.state = State::Next(self.asked_after.clone());
+    }
+
     /// Whether nothing is left of it.
     pub(crate) fn is_at_its_end(&self) -> bool {
         self.items.is_empty() && matches!(self.state, State::Done)
@@ -217,7 +230,12 @@ impl<T: Listed> Pages<T> {
             call.query.retain(|(given, _)| given != name);
             call = call.query(name, after);
         }
-        Box::pin(async move { client.transport().send(&call).await })
+        let operation = self.prefetch.then(|| call.operation.clone());
+        let fetch = async move { client.transport().send(&call).await };
+        match operation {
+            Some(operation) => Box::pin(on_a_task(fetch, operation)),
+            None => Box::pin(fetch),
+        }
     }
 
     /// Ready when there are items at hand or none will come.
@@ -240,6 +258,7 @@ impl<T: Listed> Pages<T> {
                 }
                 State::Next(after) => {
                     let after = after.take();
+                    self.asked_after.clone_from(&after);
                     self.state = State::Fetching(self.fetch(after));
                 }
                 State::Fetching(fetch) => {
@@ -339,6 +358,23 @@ impl<T> fmt::Debug for Pages<T> {
             .field("operation", &self.call.operation.to_string())
             .field("pages", &self.seen.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Fetches on a task of its own, which ends when this is dropped.
+///
+/// Nobody polls a page that is fetched ahead while the caller works. It would hold its turn at the
+/// gate meanwhile, and would come too late by the time somebody looks.
+async fn on_a_task(
+    fetch: impl Future<Output = Result<Body, Error>> + Send + 'static,
+    operation: Operation,
+) -> Result<Body, Error> {
+    let mut task = JoinSet::new();
+    task.spawn(fetch.in_current_span());
+    match task.join_next().await {
+        Some(Ok(fetched)) => fetched,
+        Some(Err(e)) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Some(Err(_)) | None => Err(Error::runtime_gone().in_operation(&operation)),
     }
 }
 
