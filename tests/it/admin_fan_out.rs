@@ -1,11 +1,12 @@
 //! Listings of many projects at once: each project's items with the project, errors told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use keyward_admin::{ErrorKind, FanOut, ProjectApiKey, ProjectId};
 use keyward_testkit::{FakeOpenAi, Fault, FaultAction, assert_no_leak};
 
-use crate::fixture::{Organization, with_trace};
+use crate::fixture::{Organization, runtime, with_trace};
 
 const KEYS: &str = "/organization/projects/{project_id}/api_keys";
 
@@ -126,8 +127,54 @@ async fn nothing_is_sent_before_an_item_is_asked_for_and_little_ahead() {
     let mut keys = keys(&org).in_flight(4);
     assert!(org.fake.requests().is_empty());
     keys.next().await.expect("a key").expect("a key");
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(org.fake.count("GET", KEYS) < 20, "{}", org.fake.count("GET", KEYS));
+}
+
+#[tokio::test]
+async fn fewer_at_once_are_tried_where_many_come_too_late() {
+    // At 20 a second the last of 64 would have to wait for three.
+    let fake = FakeOpenAi::builder().throttle(20.0, 1, false).start().await.expect("a fake");
+    let org = Organization::of(fake);
+    let mut expected = BTreeMap::new();
+    for n in 0..90 {
+        let project = org.fake.seed_project(&format!("project {n}"));
+        let account = org.fake.seed_service_account(&project, "backend", "member");
+        org.fake.seed_service_account_key(&account);
+        expected.insert(ProjectId::from(project), 1);
+    }
+    let client = org.builder().deadline(Duration::from_secs(2)).build().expect("a client");
+    let ids: Vec<_> = expected.keys().cloned().collect();
+    let keys = client.projects().each_of(ids, |project| project.api_keys().list());
+    assert_eq!(count(&keys.in_flight(64).all().await.expect("keys")), expected);
+}
+
+#[tokio::test]
+async fn a_listing_that_is_alone_and_too_late_is_an_error() {
+    let (org, _) = with_keys(1, 3).await;
+    let code = "rate_limit_exceeded".to_owned();
+    let slow = FaultAction::Throttle { retry_after: Some(60), code };
+    org.fake.fault(Fault::on("GET", KEYS).always().then(slow));
+    let keys = org.client().projects().each_of([&org.project], |project| project.api_keys().list());
+    let error = keys.all().await.expect_err("too late").into_error();
+    assert_eq!((error.kind(), org.fake.count("GET", KEYS)), (ErrorKind::Throttled, 1));
+}
+
+#[test]
+fn a_project_asked_for_on_a_runtime_that_ended_is_an_error() {
+    let servers = runtime();
+    let (org, _) = servers.block_on(with_keys(1, 3));
+    let hang = FaultAction::Hang { duration: Duration::from_secs(60), after_effect: false };
+    org.fails("GET", KEYS, hang);
+    let client = org.client();
+    let mut keys = client.projects().each_of([&org.project], |project| project.api_keys().list());
+    let first = runtime();
+    let begun = async { tokio::time::timeout(Duration::from_millis(200), keys.next()).await };
+    assert!(first.block_on(begun).is_err(), "the server answers late");
+    drop(first);
+    let error = runtime().block_on(keys.all()).expect_err("no project is left out");
+    assert_eq!(error.project(), Some(&org.project));
+    assert_eq!(error.error().kind(), ErrorKind::Transport);
 }
 
 #[test]

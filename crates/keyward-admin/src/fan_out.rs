@@ -1,16 +1,16 @@
 //! [`FanOut`]: the same listing of each project, several at once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::page::Listed;
-use crate::{Client, Error, Page, Pages, Project, ProjectHandle, ProjectId};
+use crate::{Client, Error, ErrorKind, Page, Pages, Project, ProjectHandle, ProjectId};
 
 /// What is listed of each of several projects: a [`Stream`] of what is found, each with its
 /// project. It comes from [`Projects::each`](crate::Projects::each) and
@@ -33,6 +33,8 @@ pub struct FanOut<T> {
     source: Source,
     in_flight: usize,
     steps: JoinSet<Stepped<T>>,
+    /// What each of the steps is about.
+    begun: HashMap<Id, Begun>,
     /// Projects of which another page is to be fetched.
     waiting: VecDeque<(ProjectId, Pages<T>)>,
     ready: VecDeque<(ProjectId, Result<Page<T>, Error>)>,
@@ -47,7 +49,13 @@ enum Source {
     Listing(Box<Pages<Project>>),
 }
 
-type Stepped<T> = (ProjectId, Pages<T>, Option<Result<Page<T>, Error>>);
+type Stepped<T> = (Pages<T>, Option<Result<Page<T>, Error>>);
+
+struct Begun {
+    project: ProjectId,
+    /// How many steps were under way then.
+    among: usize,
+}
 
 const IN_FLIGHT: usize = 64;
 
@@ -80,6 +88,7 @@ impl<T: Listed> FanOut<T> {
             source,
             in_flight: IN_FLIGHT,
             steps: JoinSet::new(),
+            begun: HashMap::new(),
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
             items: Vec::new(),
@@ -89,6 +98,9 @@ impl<T: Listed> FanOut<T> {
 
     /// How many projects are listed at once: 64 unless said otherwise. The client's
     /// [`Pacing`](crate::Pacing) may let through fewer.
+    ///
+    /// Where a turn at the gate would come too late for so many, the listings go on with half of
+    /// them, down to one, before one fails.
     pub fn in_flight(mut self, projects: usize) -> Self {
         self.in_flight = projects.max(1);
         self
@@ -136,17 +148,14 @@ impl<T: Listed> FanOut<T> {
     /// Takes in what was fetched and asks for more. An error is one of the list of the projects.
     fn work(&mut self, cx: &mut Context<'_>) -> Option<Error> {
         loop {
-            while let Poll::Ready(Some(joined)) = self.steps.poll_join_next(cx) {
-                match joined {
-                    Ok((id, pages, Some(page))) => {
-                        if matches!(&page, Ok(page) if page.has_more) {
-                            self.waiting.push_back((id.clone(), pages));
-                        }
-                        self.ready.push_back((id, page));
-                    }
-                    Ok((_, _, None)) => {}
+            while let Poll::Ready(Some(joined)) = self.steps.poll_join_next_with_id(cx) {
+                let (step, stepped) = match joined {
+                    Ok((step, stepped)) => (step, Some(stepped)),
                     Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-                    Err(_) => {}
+                    Err(e) => (e.id(), None),
+                };
+                if let Some(begun) = self.begun.remove(&step) {
+                    self.take_in(begun, stepped);
                 }
             }
             let mut started = false;
@@ -163,16 +172,40 @@ impl<T: Listed> FanOut<T> {
                         Poll::Ready(None) | Poll::Pending => break,
                     },
                 };
-                let (id, mut pages) = next;
-                self.steps.spawn(async move {
+                let (project, mut pages) = next;
+                let step = self.steps.spawn(async move {
                     let page = pages.next_page().await;
-                    (id, pages, page)
+                    (pages, page)
                 });
+                self.begun.insert(step.id(), Begun { project, among: self.steps.len() });
                 started = true;
             }
             if !started {
                 return None;
             }
+        }
+    }
+
+    /// Takes in what a step has had, or that its runtime has ended.
+    fn take_in(&mut self, Begun { project, among }: Begun, stepped: Option<Stepped<T>>) {
+        let Some((mut pages, page)) = stepped else {
+            return self.ready.push_back((project, Err(Error::runtime_gone())));
+        };
+        let among = among.max(self.steps.len() + 1);
+        match page {
+            // So many at once are too many, if there were others.
+            Some(Err(e)) if e.kind() == ErrorKind::Throttled && among > 1 => {
+                self.in_flight = self.in_flight.min(among / 2);
+                pages.again();
+                self.waiting.push_back((project, pages));
+            }
+            Some(page) => {
+                if matches!(&page, Ok(page) if page.has_more) {
+                    self.waiting.push_back((project.clone(), pages));
+                }
+                self.ready.push_back((project, page));
+            }
+            None => {}
         }
     }
 }
