@@ -8,7 +8,7 @@ use keyward_admin::{
 use keyward_testkit::keys::KeyRng;
 use keyward_testkit::{FakeOpenAi, Fault, FaultAction, assert_no_leak};
 
-use crate::fixture::{Organization, with_trace};
+use crate::fixture::{Organization, runtime, with_trace};
 
 const LOGS: &str = "/organization/audit_logs";
 const START: i64 = 1_790_000_000;
@@ -216,6 +216,24 @@ async fn fewer_at_once_are_tried_where_many_come_too_late() {
     let client = org.builder().deadline(Duration::from_secs(2)).build().expect("a client");
     let exported = export(&client, START, END).in_flight(64).all().await.expect("an export");
     assert_eq!(exported.len(), 400);
+}
+
+#[test]
+fn an_export_begun_on_a_runtime_that_ended_is_an_error() {
+    let servers = runtime();
+    let org = servers.block_on(logging(5));
+    org.fake.seed_audit_events_at("login.succeeded", &[at(1); 23]);
+    let hang = FaultAction::Hang { duration: Duration::from_secs(60), after_effect: false };
+    org.fails("GET", LOGS, hang);
+    let mut export = export(&org.client(), START, END);
+    let first = runtime();
+    let begun = async { tokio::time::timeout(Duration::from_millis(200), export.next()).await };
+    assert!(first.block_on(begun).is_err(), "the server answers late");
+    drop(first);
+    let rest = async { tokio::time::timeout(Duration::from_secs(60), export.next()).await };
+    let error = runtime().block_on(rest).expect("it does not wait for ever").expect("an error");
+    assert_eq!(error.expect_err("it broke off").kind(), ErrorKind::Transport);
+    assert!(export.is_broken_off());
 }
 
 #[tokio::test]

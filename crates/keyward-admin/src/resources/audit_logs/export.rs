@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use keyward_core::Timestamp;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::cursor::{AuditCursor, Had};
 use super::windows::{Item, Oldest, Step, Windows, time_of};
@@ -175,8 +175,7 @@ impl AuditExport {
                 match joined {
                     Ok(stepped) => self.take_in(stepped),
                     Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-                    // What is no longer needed.
-                    Err(_) => {}
+                    Err(e) => self.cancelled(e.id()),
                 }
             }
             if !std::mem::take(&mut self.moved) {
@@ -210,19 +209,33 @@ impl AuditExport {
                 self.in_flight = self.in_flight.min(self.windows.fetching() / 2);
                 self.windows.again(window);
             }
-            Err(error) => {
-                self.windows.failed(window, error);
-                // Requests that nobody waits for any more would only take others' turns.
-                let windows = &self.windows;
-                self.handles.retain(|window, handle| {
-                    let is_needed = windows.has(*window);
-                    if !is_needed {
-                        handle.abort();
-                    }
-                    is_needed
-                });
-            }
+            Err(error) => self.failed(window, error),
         }
+    }
+
+    /// A step that was not aborted here ended because its runtime did.
+    fn cancelled(&mut self, step: Id) {
+        let mut needed = self.handles.iter();
+        let Some(window) = needed.find_map(|(w, handle)| (handle.id() == step).then_some(*w))
+        else {
+            return;
+        };
+        self.handles.remove(&window);
+        let error = Error::runtime_gone().in_operation(&operations::AUDIT_LOGS_LIST);
+        self.failed(window, error);
+    }
+
+    fn failed(&mut self, window: u64, error: Error) {
+        self.windows.failed(window, error);
+        // Requests that nobody waits for any more would only take others' turns.
+        let windows = &self.windows;
+        self.handles.retain(|window, handle| {
+            let is_needed = windows.has(*window);
+            if !is_needed {
+                handle.abort();
+            }
+            is_needed
+        });
     }
 }
 
