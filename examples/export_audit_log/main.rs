@@ -107,8 +107,11 @@ async fn export(args: Args) -> Result<u64, Box<dyn Error>> {
     // Also before the first event, so that what a killed run wrote is known to be of no run.
     sink.note(&export.cursor())?;
     let result = write(&mut export, &mut sink, &Progress::new(since, until)).await;
-    // What was written before an error counts.
-    sink.note(&export.cursor())?;
+    // What was written before an error of the export counts. After one of the sink, the cursor is
+    // past what the sink did not take.
+    if result.is_ok() || export.is_broken_off() {
+        sink.note(&export.cursor())?;
+    }
     result
 }
 
