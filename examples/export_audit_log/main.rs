@@ -14,6 +14,9 @@
 //! comes twice either: what was written after the last note is cut off again. On stdout that cannot
 //! be, so there the events of about the last second come again.
 //!
+//! An event that could not be read is the exception: it has no id by which it would be known, so
+//! each run tells it again that looks back to where it is (`--look-back`).
+//!
 //! The key comes from `OPENAI_ADMIN_KEY` or a file.
 
 #![allow(clippy::print_stderr, reason = "a program")]

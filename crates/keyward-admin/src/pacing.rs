@@ -126,6 +126,9 @@ pub enum Event {
         rate: f64,
     },
     /// A page of a listing was read.
+    ///
+    /// In an [`AuditExport`](crate::AuditExport) each page is a listing of its own, the first and
+    /// only page of it; how far an export is, its [`position`](crate::AuditExport::position) tells.
     #[non_exhaustive]
     Page {
         /// What is listed.

@@ -107,14 +107,16 @@ impl AuditExport {
     /// [`cursor`](Self::cursor) of this one: a second unless said otherwise.
     ///
     /// What is found there that was not there before came late, and is exported then, out of order.
-    /// The cursor has the id of each event in this time.
+    /// The cursor has the id of each event in this time. One that cannot be read has no id, so it
+    /// comes again, as an error, each time an export goes on from less than this after it.
     pub fn look_back(mut self, time: Duration) -> Self {
         self.had.set_look_back(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
         self
     }
 
     /// Goes on from where another export of the same query stopped; nothing that it yielded comes
-    /// again, and nothing that it did not is left out.
+    /// again, and nothing that it did not is left out. Only events that cannot be read come again, as
+    /// errors, while they are within the [`look_back`](Self::look_back).
     ///
     /// The span begins where the cursor says, and not where this export was told to begin.
     pub fn resume(mut self, cursor: &AuditCursor) -> Self {
