@@ -37,7 +37,9 @@ impl ReferenceError {
         )
     }
 
-    pub(super) fn holds_a_key() -> Self {
+    /// The error for a key that stands where a reference, or a part of one, belongs.
+    #[must_use]
+    pub fn holds_a_key() -> Self {
         Self::new(
             ReferenceErrorKind::HoldsAKey,
             "a key stands where a reference belongs",
@@ -46,16 +48,18 @@ impl ReferenceError {
         )
     }
 
+    /// The error for a scheme that is known and not there: its name, and what brings it.
+    #[must_use]
+    pub fn missing(scheme: &str, fix: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ReferenceErrorKind::Missing, format!("`{scheme}:` is not built in"), fix)
+    }
+
     pub(super) fn malformed() -> Self {
         Self::new(
             ReferenceErrorKind::Malformed,
             "not a reference",
             "write a scheme, a colon and a place, such as `env:OPENAI_API_KEY`",
         )
-    }
-
-    pub(super) fn missing(scheme: &str, fix: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(ReferenceErrorKind::Missing, format!("`{scheme}:` is not built in"), fix)
     }
 
     pub(super) fn unknown(known: &str) -> Self {

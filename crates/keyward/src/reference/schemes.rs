@@ -71,18 +71,23 @@ pub(super) fn store(
 const BROUGHT_BY: &[(&str, &str)] = &[
     ("aws-kms", KMS_AWS),
     ("aws-sm", KMS_AWS),
-    ("aws-ssm", KMS_AWS),
+    ("aws-ssm", "add the crate `keyward-kms` with its feature `aws-ssm`, and register its schemes"),
     ("azure-kv", "add the crate `keyward-kms` with its feature `azure`, and register its schemes"),
+    ("envelope", "add the crate `keyward-kms` with the feature of a KMS, and register its schemes"),
     ("gcp-sm", "add the crate `keyward-kms` with its feature `google`, and register its schemes"),
     ("keychain", "turn the feature `keychain` on"),
     ("keyutils", "turn the feature `keychain` on"),
     ("sealed", "turn the feature `sealed` on"),
-    ("vault", "add the crate `keyward-kms` with its feature `vault`, and register its schemes"),
+    ("vault", KMS_VAULT),
+    ("vault-transit", KMS_VAULT),
     ("wif", "register a scheme that exchanges the workload's identity"),
 ];
 
 const KMS_AWS: &str =
     "add the crate `keyward-kms` with its feature `aws`, and register its schemes";
+
+const KMS_VAULT: &str =
+    "add the crate `keyward-kms` with its feature `vault`, and register its schemes";
 
 fn absent(scheme: &str) -> ReferenceError {
     match BROUGHT_BY.iter().find(|(known, _)| *known == scheme) {

@@ -88,6 +88,9 @@ fn what_is_no_reference_is_refused_with_the_fix() {
         (not_stored("mount:/a"), NotAStore, "`mount:` can be loaded"),
         (not_stored("systemd:a"), NotAStore, "`systemd:` can be loaded"),
         (not_stored("aws-sm:a"), Missing, "with its feature `aws`"),
+        (not_stored("aws-ssm:/a"), Missing, "with its feature `aws-ssm`"),
+        (not_stored("envelope:a"), Missing, "the feature of a KMS"),
+        (not_stored("vault-transit:a"), Missing, "with its feature `vault`"),
     ] {
         let text = error.to_string();
         assert_eq!(error.kind(), kind, "{text}");
