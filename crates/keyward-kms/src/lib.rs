@@ -24,6 +24,9 @@
 //! # }
 //! ```
 //!
+//! Where a key is can also stand in a configuration, as a line such as `aws-sm:prod/openai` or
+//! `vault:secret/billing#openai`: see [`Schemes`].
+//!
 //! # What was tested against what
 //!
 //! | source | feature | server | what ran |
@@ -38,6 +41,7 @@
 //! | [`vault::Transit`], direct and in envelopes | `vault` | OpenBao 2.7 | real |
 //! | AppRole login, renewal, revocation, namespaces | `vault` | OpenBao 2.7 | real |
 //! | Kubernetes login | `vault` | a server of the tests' own | fake |
+//! | each reference of `Schemes` | as its source | as its source | a load through it |
 //!
 //! HashiCorp's Vault itself was not run: it cannot be had from a package registry. What servers
 //! cannot be made to answer (a throttled call, a disabled key, an answer cut off with a secret in
@@ -49,6 +53,14 @@
 //! [`NotFound`](keyward::LoadErrorKind::NotFound) only where nothing was ever stored: a secret
 //! that was deleted or waits for it, a mount or a KMS key that is not there, and a login that is
 //! refused all stop a chain, because to go on could bring back a key that was taken out of use.
+//!
+//! # How a replaced key is noticed
+//!
+//! A live handle looks at a file with a sealed key several times a second, and at what a cloud
+//! keeps never: each look would be a call that is paid for and counted against a quota. There a
+//! new key is found by the handle's interval, 5 minutes unless
+//! [set](keyward::LiveKeyBuilder::refresh_every), and at once when the old one is
+//! [rejected](keyward::LiveKey::rejected).
 //!
 //! # Features
 //!
@@ -72,6 +84,8 @@
 )]
 
 pub use crate::error::{Error, ErrorKind};
+#[cfg(any(feature = "aws", feature = "vault"))]
+pub use crate::reference::Schemes;
 pub use crate::seal::{
     Decrypt, DirectLoader, Encrypt, EnvelopeLoader, Plaintext, SealContext, SealedKey,
     seal_directly,
@@ -89,4 +103,6 @@ mod field;
 #[cfg(any(feature = "aws", feature = "vault"))]
 mod json;
 mod place;
+#[cfg(any(feature = "aws", feature = "vault"))]
+mod reference;
 mod seal;

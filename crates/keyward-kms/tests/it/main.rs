@@ -12,6 +12,8 @@ mod aws;
 mod fixture;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(any(feature = "aws", feature = "vault"))]
+mod references;
 mod seal;
 #[cfg(feature = "vault")]
 mod vault;

@@ -30,7 +30,7 @@ pub(crate) fn settings(url: &str) -> SdkConfig {
         .build()
 }
 
-fn aws(url: &str) -> Aws {
+pub(crate) fn aws(url: &str) -> Aws {
     Aws::new(settings(url))
 }
 

@@ -23,6 +23,11 @@ fn vault(url: &str, auth: VaultAuth) -> Vault {
     Vault::builder(url, auth).allow_loopback().build().unwrap()
 }
 
+/// A connection to where nobody listens.
+pub(crate) fn nowhere() -> Vault {
+    vault("http://127.0.0.1:9", VaultAuth::token(given(&token())))
+}
+
 fn context() -> SealContext {
     SealContext::new("billing/openai", "proj_abc")
 }
