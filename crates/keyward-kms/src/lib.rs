@@ -43,6 +43,11 @@
 //! | Kubernetes login | `vault` | a server of the tests' own | fake |
 //! | each reference of `Schemes` | as its source | as its source | a load through it |
 //!
+//! A service that holds a [`LiveKey`](keyward::LiveKey) over each of `aws-sm:NAME`,
+//! `aws-sm:NAME#api_key`, `vault:MOUNT/PATH` and `vault:MOUNT/PATH#FIELD` was asked 200 times a
+//! second while the key was replaced there and the old one deleted in a fake organization, once it
+//! had been given up and at once: no request failed (`tests/it/service.rs`).
+//!
 //! HashiCorp's Vault itself was not run: it cannot be had from a package registry. What servers
 //! cannot be made to answer (a throttled call, a disabled key, an answer cut off with a secret in
 //! it) comes from a server of the tests' own, for each of them.

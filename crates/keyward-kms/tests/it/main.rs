@@ -15,5 +15,7 @@ mod memory;
 #[cfg(any(feature = "aws", feature = "vault"))]
 mod references;
 mod seal;
+#[cfg(any(feature = "aws", feature = "vault"))]
+mod service;
 #[cfg(feature = "vault")]
 mod vault;
