@@ -56,7 +56,8 @@ pub(super) fn promoting(version: &Version) -> Zeroizing<Vec<u8>> {
 }
 
 /// Reads a version: one of ours, or one that another tool wrote, be it the bare key or JSON with
-/// the field `api_key`.
+/// the field `api_key`. What has no key in it and is not ours is damaged: a store that took it for
+/// empty would send a chain on to an older key, and write over it.
 pub(super) fn read(text: &[u8], id: &str, source: &KeySource) -> Result<Content, StoreError> {
     let damaged = |what: &'static str| {
         let fix = "put the key there as the field `api_key` of a JSON object";
@@ -71,10 +72,12 @@ pub(super) fn read(text: &[u8], id: &str, source: &KeySource) -> Result<Content,
         serde_json::from_slice(text).map_err(|_| damaged("what is stored is not well formed"))?;
     let text = match json::text_at(text, &["api_key"]) {
         Found::Text(text) => text,
+        Found::Nothing if text == NOTHING.as_bytes() => return Ok(Content::Nothing),
         Found::Nothing => {
-            return Ok(beside
-                .promoting
-                .map_or(Content::Nothing, |version| Content::Promoting(Version::from(version))));
+            return match serde_json::from_slice(text) {
+                Ok(Note { promoting }) => Ok(Content::Promoting(promoting.into())),
+                Err(_) => Err(damaged("there is no field `api_key` with a text")),
+            };
         }
         Found::NotJson => return Err(damaged("what is stored is not well formed")),
     };
@@ -102,5 +105,11 @@ struct Beside {
     expires_at: Option<String>,
     created_at: Option<String>,
     staged_at: Option<String>,
-    promoting: Option<String>,
+}
+
+/// The note of a promotion, and nothing beside it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    promoting: String,
 }

@@ -169,14 +169,32 @@ fn what_is_wrong_with_the_secret_is_told() {
     let canary = CANARY.text();
     on_threads(async {
         let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
-        let name = unique("prod/openai");
-        let damaged = format!(r#"{{"api_key":"{canary}""#);
-        client.create_secret().name(&name).secret_string(damaged).send().await.unwrap();
+        let mut name = String::new();
+        // None of them is taken for a store without a key: a chain would go on, and a change would
+        // write over it.
+        for (damaged, says) in [
+            (format!(r#"{{"api_key":"{canary}""#), "not well formed"),
+            (format!(r#"{{"OPENAI_API_KEY":"{canary}"}}"#), "no field `api_key` with a text"),
+            (format!(r#"{{"api_key":null,"tag":"{canary}"}}"#), "no field `api_key`"),
+            (format!(r#"{{"api_key":["{canary}"]}}"#), "no field `api_key`"),
+            (format!(r#"{{"api_kye":"{canary}","kind":"key"}}"#), "no field `api_key`"),
+            (format!(r#"{{"promoting":"v1","key":"{canary}"}}"#), "no field `api_key`"),
+            (r#"{"promoting":null}"#.to_owned(), "no field `api_key`"),
+            ("{ }".to_owned(), "no field `api_key`"),
+        ] {
+            println!("{}", damaged.replace(canary, "CANARY"));
+            name = unique("prod/openai");
+            client.create_secret().name(&name).secret_string(damaged).send().await.unwrap();
+            let store = SecretsManagerStore::new(&aws(&url), &name);
+            let staged = store.stage(&key(canary), &KeyNote::new(), NOW).await.map(drop);
+            for error in [store.snapshot().await.map(drop), staged] {
+                let error = error.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Damaged, "{error}");
+                assert_no_leak!(canary, leak::error_surfaces(&error));
+            }
+            assert_fails(store.load().await, canary, LoadErrorKind::Invalid, says);
+        }
         let store = SecretsManagerStore::new(&aws(&url), &name);
-        let error = store.snapshot().await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Damaged);
-        assert_no_leak!(canary, leak::error_surfaces(&error));
-        assert_fails(store.load().await, canary, LoadErrorKind::Invalid, "not well formed");
 
         client.delete_secret().secret_id(&name).send().await.unwrap();
         let error = store.snapshot().await.unwrap_err();
