@@ -46,11 +46,12 @@ mod version;
 /// | change | `AWSPENDING` moves | then |
 /// |---|---|---|
 /// | stage | from where it rests to the new version | |
-/// | discard | from the version to the current one, where it rests | |
-/// | promote | from the version to a note that says which one is promoted | `AWSCURRENT` moves there, and `AWSPENDING` comes to rest on it |
+/// | discard | from the version to one without a key, where it rests | |
+/// | promote | from the version to a note that says which one is promoted, and in place of which | `AWSCURRENT` moves there, and `AWSPENDING` rests on the note |
 ///
 /// A process that dies in the middle of a promotion leaves the note, and whoever comes next goes
-/// on from it.
+/// on from it, unless somebody else has moved `AWSCURRENT` meanwhile, as a `put-secret-value` does:
+/// then the promotion is over, and what they put there stays.
 ///
 /// # Lease and journal
 ///
@@ -108,7 +109,8 @@ impl SecretsManagerStore {
         self
     }
 
-    /// Sets how long one operation may take, which is up to seven calls; 30 seconds unless set.
+    /// Sets how long one operation may take, which is up to 16 calls where no other process is in
+    /// the way; 30 seconds unless set.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -150,20 +152,16 @@ impl SecretsManagerStore {
         // Versions never change, so it does not matter that they are read one after the other.
         let current = self.content(labels.current.as_deref()).await?.into_stored();
         let rests = labels.pending == labels.current || labels.pending == labels.previous;
-        let (pending, promoting) = match labels.pending.as_deref() {
-            Some(id) if !rests => match self.content(Some(id)).await? {
-                Content::Promoting(version)
-                    if Some(version.as_str()) != labels.current.as_deref() =>
-                {
-                    let content = self.content(Some(version.as_str())).await?;
-                    (content.into_stored(), true)
-                }
-                content => (content.into_stored(), false),
-            },
-            _ => (None, false),
+        let resting = labels.pending.as_deref().filter(|_| !rests);
+        let (pending, promoting, over) = match self.content(resting).await? {
+            Content::Promoting(note) if note.is_open(&labels) => {
+                (self.content(Some(&note.version)).await?.into_stored(), true, None)
+            }
+            Content::Promoting(note) => (None, false, Some(note.version)),
+            content => (content.into_stored(), false, None),
         };
         let previous = self.content(labels.previous.as_deref()).await?.into_stored();
-        Ok(Some(Holding { labels, current, pending, promoting, previous }))
+        Ok(Some(Holding { labels, current, pending, promoting, over, previous }))
     }
 
     /// The same, with `AWSPENDING` somewhere, so that it can be moved.
@@ -316,7 +314,7 @@ impl SecretsManagerStore {
                 ));
             }
             if !holding.promoting {
-                let note = version::promoting(version);
+                let note = version::promoting(version, holding.labels.current.as_deref());
                 let id = self.put(&note).await.map_err(|error| self.told(error))?;
                 let moved = self.move_label(PENDING, Some(version.as_str()), Some(&id)).await;
                 moved.map_err(|error| self.told(error))?;
@@ -327,17 +325,18 @@ impl SecretsManagerStore {
         Err(self.contended())
     }
 
-    /// Goes on with a promotion that was decided.
+    /// Goes on with a promotion that was decided. `AWSPENDING` stays on the note of it, which is
+    /// over by that.
     async fn finish(&self, holding: &Holding, version: &Version) -> Result<(), StoreError> {
-        let (to, Labels { current, pending, .. }) = (Some(version.as_str()), &holding.labels);
-        let moved = self.move_label(CURRENT, current.as_deref(), to).await;
-        if moved.map_err(|error| self.told(error))? {
-            // If this does not come to pass, the label rests where it is as well.
-            self.move_label(PENDING, pending.as_deref(), to)
-                .await
-                .map_err(|error| self.told(error))?;
-        }
-        Ok(())
+        let from = holding.labels.current.as_deref();
+        let moved = self.move_label(CURRENT, from, Some(version.as_str())).await;
+        moved.map(drop).map_err(|error| self.told(error))
+    }
+
+    /// Moves `AWSPENDING` from a version to one without a key.
+    async fn rest(&self, from: Option<&str>) -> Result<(), Error> {
+        let id = put(&self.aws, &self.id, version::NOTHING.as_bytes()).await?;
+        self.move_label(PENDING, from, Some(&id)).await.map(drop)
     }
 
     async fn discard_now(&self, version: &Version) -> Result<(), StoreError> {
@@ -353,9 +352,12 @@ impl SecretsManagerStore {
             } else if is(&holding.pending) && holding.promoting {
                 return Err(self.conflict("the version is being promoted", "promote it"));
             } else if is(&holding.pending) {
-                self.move_label(PENDING, id, holding.labels.current.as_deref()).await
+                self.rest(id).await
+            } else if id == holding.over.as_deref() {
+                // Its promotion must not be taken for an open one when labels move again.
+                self.rest(holding.labels.pending.as_deref()).await
             } else if is(&holding.previous) {
-                self.move_label(PREVIOUS, id, None).await
+                self.move_label(PREVIOUS, id, None).await.map(drop)
             } else {
                 return Ok(());
             };
@@ -501,5 +503,7 @@ struct Holding {
     pending: Option<StoredKey>,
     /// Whether it was decided that the pending one becomes current.
     promoting: bool,
+    /// The version whose promotion is over, if its note is still there.
+    over: Option<String>,
     previous: Option<StoredKey>,
 }

@@ -5,14 +5,14 @@ use keyward::{ApiKey, KeyKind, KeySource, Timestamp};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::labels::Labels;
 use crate::json::{self, Found};
 
 /// What a version holds.
 pub(super) enum Content {
     Key(Box<StoredKey>),
     Nothing,
-    /// The note that this version is promoted.
-    Promoting(Version),
+    Promoting(Promoting),
 }
 
 impl Content {
@@ -21,6 +21,25 @@ impl Content {
             Self::Key(stored) => Some(*stored),
             Self::Nothing | Self::Promoting(_) => None,
         }
+    }
+}
+
+/// The note that a version is promoted, and nothing beside it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Promoting {
+    #[serde(rename = "promoting")]
+    pub(super) version: String,
+    /// What was current when that was decided.
+    from: Option<String>,
+}
+
+impl Promoting {
+    /// Whether the promotion is still to be carried out. It is over when `AWSCURRENT` is anywhere
+    /// but where it was, be it that the promotion moved it or somebody who knows nothing of it; and
+    /// when it was moved back from the version, which had been current then.
+    pub(super) fn is_open(&self, labels: &Labels) -> bool {
+        self.from == labels.current && labels.previous.as_ref() != Some(&self.version)
     }
 }
 
@@ -50,9 +69,11 @@ pub(super) fn write(key: &ApiKey, note: &KeyNote, now: Timestamp) -> Zeroizing<V
     json::object(&fields)
 }
 
-/// The text of the note that a version is promoted.
-pub(super) fn promoting(version: &Version) -> Zeroizing<Vec<u8>> {
-    json::object(&[("promoting", version.as_str().as_bytes())])
+/// The text of the note that a version is promoted, in place of the one that is current.
+pub(super) fn promoting(version: &Version, from: Option<&str>) -> Zeroizing<Vec<u8>> {
+    let mut fields = vec![("promoting", version.as_str().as_bytes())];
+    fields.extend(from.map(|from| ("from", from.as_bytes())));
+    json::object(&fields)
 }
 
 /// Reads a version: one of ours, or one that another tool wrote, be it the bare key or JSON with
@@ -75,7 +96,7 @@ pub(super) fn read(text: &[u8], id: &str, source: &KeySource) -> Result<Content,
         Found::Nothing if text == NOTHING.as_bytes() => return Ok(Content::Nothing),
         Found::Nothing => {
             return match serde_json::from_slice(text) {
-                Ok(Note { promoting }) => Ok(Content::Promoting(promoting.into())),
+                Ok(note) => Ok(Content::Promoting(note)),
                 Err(_) => Err(damaged("there is no field `api_key` with a text")),
             };
         }
@@ -105,11 +126,4 @@ struct Beside {
     expires_at: Option<String>,
     created_at: Option<String>,
     staged_at: Option<String>,
-}
-
-/// The note of a promotion, and nothing beside it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Note {
-    promoting: String,
 }

@@ -2,7 +2,7 @@
 //! be, which moto compares as AWS does.
 
 use keyward::store::conformance::{Subject, check};
-use keyward::store::{KeyNote, KeyStore as _, StoreErrorKind};
+use keyward::store::{KeyNote, KeyStore as _, StoreErrorKind, Version};
 use keyward::{KeyLoader as _, LoadErrorKind};
 use keyward_kms::aws::{SecretsManagerLoader, SecretsManagerStore};
 use keyward_testkit::{CANARY, assert_no_leak, leak};
@@ -104,7 +104,35 @@ fn a_secret_without_a_version_is_an_empty_store() {
     });
 }
 
-/// A process that dies between the two moves of a promotion leaves the note of it behind.
+/// What a process leaves that dies between the two moves of a promotion: the note of it.
+async fn decide(url: &str, name: &str, version: &Version, from: &Version) {
+    let note = format!(r#"{{"promoting":"{version}","from":"{from}"}}"#);
+    put_at(url, name, "AWSPENDING", &note).await;
+}
+
+/// What `put-secret-value` leaves, in two steps: after a label was moved, moto's own would leave
+/// `AWSCURRENT` on two versions.
+async fn put_at(url: &str, name: &str, label: &str, text: &str) {
+    let client = aws_sdk_secretsmanager::Client::new(&settings(url));
+    let put = client.put_secret_value().secret_id(name).secret_string(text);
+    let to = put.version_stages("by-hand").send().await.unwrap().version_id.unwrap();
+    let labels = client.describe_secret().secret_id(name).send().await.unwrap();
+    let labels = labels.version_ids_to_stages.unwrap();
+    let from = labels.into_iter().find(|(_, labels)| labels.iter().any(|at| at == label));
+    move_label(&client, name, label, &from.unwrap().0, &to).await;
+}
+
+async fn move_label(
+    client: &aws_sdk_secretsmanager::Client,
+    name: &str,
+    label: &str,
+    from: &str,
+    to: &str,
+) {
+    let moved = client.update_secret_version_stage().secret_id(name).version_stage(label);
+    moved.remove_from_version_id(from).move_to_version_id(to).send().await.unwrap();
+}
+
 #[test]
 fn a_promotion_that_was_decided_is_carried_on() {
     let Some(url) = server("KEYWARD_MOTO_URL") else { return };
@@ -118,27 +146,7 @@ fn a_promotion_that_was_decided_is_carried_on() {
             let text = secret();
             let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
 
-            let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
-            let note = client
-                .put_secret_value()
-                .secret_id(&name)
-                .secret_string(format!(r#"{{"promoting":"{version}"}}"#))
-                .version_stages("test")
-                .send()
-                .await
-                .unwrap()
-                .version_id
-                .unwrap();
-            client
-                .update_secret_version_stage()
-                .secret_id(&name)
-                .version_stage("AWSPENDING")
-                .remove_from_version_id(version.as_str())
-                .move_to_version_id(note)
-                .send()
-                .await
-                .unwrap();
-
+            decide(&url, &name, &version, &old).await;
             let snapshot = store.snapshot().await.unwrap();
             assert_eq!(snapshot.current.unwrap().version, old);
             assert_eq!(snapshot.pending.unwrap().version, version);
@@ -163,6 +171,83 @@ fn a_promotion_that_was_decided_is_carried_on() {
     }
 }
 
+/// An operator replaces a key that leaked by hand, and nothing that keyward does afterwards brings
+/// it back: neither what was decided before, nor what is left of a promotion or a discard.
+#[test]
+fn a_key_that_was_replaced_by_hand_does_not_come_back() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    for (before, writes) in [
+        ("a promotion that is not done", 1),
+        ("a promotion that is not done", 2),
+        ("a promotion", 1),
+        ("a promotion", 2),
+        ("a discard", 2),
+    ] {
+        println!("{before}, then written {writes} times");
+        let name = unique("prod/openai");
+        on_threads(async {
+            let store = SecretsManagerStore::new(&aws(&url), &name);
+            let old = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+            store.promote(&old, NOW).await.unwrap();
+            let leaked = secret();
+            let version = store.stage(&key(&leaked), &KeyNote::new(), NOW).await.unwrap();
+            match before {
+                "a promotion" => store.promote(&version, NOW).await.unwrap(),
+                "a discard" => store.discard(&version).await.unwrap(),
+                _ => decide(&url, &name, &version, &old).await,
+            }
+
+            let mut by_hand = String::new();
+            for _ in 0..writes {
+                by_hand = secret();
+                put_at(&url, &name, "AWSCURRENT", &by_hand).await;
+            }
+            let source = format!("aws-sm:{name}");
+            assert!(store.pending().await.unwrap().is_none());
+            let error = store.promote(&version, NOW).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Conflict);
+            assert_loads(store.load().await, &by_hand, &source);
+
+            let next = secret();
+            let staged = store.stage(&key(&next), &KeyNote::new(), NOW).await.unwrap();
+            assert_loads(store.load().await, &by_hand, &source);
+            store.promote(&staged, NOW).await.unwrap();
+            assert_loads(store.load().await, &next, &source);
+            assert!(store.previous().await.unwrap().unwrap().key == key(&by_hand));
+        });
+    }
+}
+
+/// An operator goes back from a key that was promoted, by moving `AWSCURRENT`.
+#[test]
+fn a_promotion_that_was_taken_back_by_hand_is_not_made_again() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let (old, new) = (secret(), secret());
+    let name = unique("prod/openai");
+    on_threads(async {
+        let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
+        let store = SecretsManagerStore::new(&aws(&url), &name);
+        let mut versions = Vec::new();
+        for text in [&old, &new] {
+            let version = store.stage(&key(text), &KeyNote::new(), NOW).await.unwrap();
+            store.promote(&version, NOW).await.unwrap();
+            versions.push(version);
+        }
+        let [from, to] = [versions[1].as_str(), versions[0].as_str()];
+        move_label(&client, &name, "AWSCURRENT", from, to).await;
+
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!(snapshot.current.unwrap().version, versions[0]);
+        assert!(snapshot.pending.is_none());
+        assert_eq!(snapshot.previous.unwrap().version, versions[1]);
+        store.discard(&versions[1]).await.unwrap();
+        let snapshot = store.snapshot().await.unwrap();
+        assert!(snapshot.pending.is_none() && snapshot.previous.is_none());
+        store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+        assert_loads(store.load().await, &old, &format!("aws-sm:{name}"));
+    });
+}
+
 #[test]
 fn what_is_wrong_with_the_secret_is_told() {
     let Some(url) = server("KEYWARD_MOTO_URL") else { return };
@@ -178,7 +263,7 @@ fn what_is_wrong_with_the_secret_is_told() {
             (format!(r#"{{"api_key":null,"tag":"{canary}"}}"#), "no field `api_key`"),
             (format!(r#"{{"api_key":["{canary}"]}}"#), "no field `api_key`"),
             (format!(r#"{{"api_kye":"{canary}","kind":"key"}}"#), "no field `api_key`"),
-            (format!(r#"{{"promoting":"v1","key":"{canary}"}}"#), "no field `api_key`"),
+            (format!(r#"{{"promoting":"v1","from":"v0","key":"{canary}"}}"#), "no field `api_key`"),
             (r#"{"promoting":null}"#.to_owned(), "no field `api_key`"),
             ("{ }".to_owned(), "no field `api_key`"),
         ] {
