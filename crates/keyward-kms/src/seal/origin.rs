@@ -23,24 +23,7 @@ impl Origin {
         };
         // A deadline needs a runtime anyway.
         let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        read.unwrap_or_else(|_| Err(io::Error::other("stopped"))).map(Into::into).map_err(|error| {
-            let (kind, what, fix) = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    (ErrorKind::NotFound, "no such file".into(), "create it, or correct the path")
-                }
-                io::ErrorKind::FileTooLarge => (
-                    ErrorKind::TooLarge,
-                    format!("larger than {} KiB", SealedKey::MAX_LEN / 1024),
-                    "put the sealed key there, and nothing else",
-                ),
-                kind => (
-                    ErrorKind::Unexpected,
-                    format!("cannot be read: {kind}"),
-                    "check the path, and who may read it",
-                ),
-            };
-            Error::new(kind, what, fix)
-        })
+        read.unwrap_or_else(|_| Err(failed(&io::Error::other("stopped")))).map(Into::into)
     }
 
     /// How it is shown.
@@ -52,16 +35,50 @@ impl Origin {
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
     // Looked at first, because opening a pipe waits for its other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        // Not the same as no file: a chain must stop at a mount that has lost what it leads to.
+        let is_link = error.kind() == io::ErrorKind::NotFound && path.is_symlink();
+        if is_link { dangling() } else { failed(&error) }
+    })?;
+    if !metadata.is_file() {
+        return Err(failed(&io::ErrorKind::InvalidInput.into()));
     }
     let mut bytes = Vec::new();
     let most = SealedKey::MAX_LEN as u64;
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    File::open(path)
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .map_err(|error| failed(&error))?;
     if bytes.len() as u64 > most {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        return Err(failed(&io::ErrorKind::FileTooLarge.into()));
     }
     Ok(bytes)
+}
+
+fn dangling() -> Error {
+    Error::new(
+        ErrorKind::Unexpected,
+        "a link that leads to nothing",
+        "put the sealed key where it leads, or correct the link",
+    )
+}
+
+fn failed(error: &io::Error) -> Error {
+    let (kind, what, fix) = match error.kind() {
+        io::ErrorKind::NotFound => {
+            (ErrorKind::NotFound, "no such file".into(), "create it, or correct the path")
+        }
+        io::ErrorKind::FileTooLarge => (
+            ErrorKind::TooLarge,
+            format!("larger than {} KiB", SealedKey::MAX_LEN / 1024),
+            "put the sealed key there, and nothing else",
+        ),
+        kind => (
+            ErrorKind::Unexpected,
+            format!("cannot be read: {kind}"),
+            "check the path, and who may read it",
+        ),
+    };
+    Error::new(kind, what, fix)
 }

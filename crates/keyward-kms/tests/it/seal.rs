@@ -195,6 +195,21 @@ fn a_file_is_read_at_each_load() {
     assert_fails(load_logged(&loader, &[]), &never, LoadErrorKind::Unreadable, "cannot be read");
 }
 
+/// A mount that has lost what it leads to must not send a chain on to an older key.
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_to_nothing_is_not_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("openai.sealed");
+    std::os::unix::fs::symlink(directory.path().join("gone"), &path).unwrap();
+    let never = secret();
+    let envelope = EnvelopeLoader::from_file(&path, Turning, context());
+    let direct = DirectLoader::from_file(&path, Turning, context());
+    for result in [load_logged(&envelope, &[]), load_logged(&direct, &[])] {
+        assert_fails(result, &never, LoadErrorKind::Unreadable, "a link that leads to nothing");
+    }
+}
+
 #[test]
 fn a_key_is_sealed_directly_too() {
     let secret = secret();
