@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
-use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey};
+use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, SourceSignature};
 
 use super::origin::Origin;
 use super::{Decrypt, SealContext};
@@ -74,6 +74,11 @@ impl<D: Decrypt> KeyLoader for DirectLoader<D> {
     /// The KMS and the path: `aws-kms:PATH`.
     fn source(&self) -> KeySource {
         KeySource::new(self.kms.scheme(), self.origin.place())
+    }
+
+    /// That of the file. What the KMS does with its key is not seen in it.
+    async fn signature(&self) -> Option<SourceSignature> {
+        self.origin.signature().await
     }
 }
 

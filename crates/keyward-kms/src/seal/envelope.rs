@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey};
+use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, SourceSignature};
 
 use super::origin::Origin;
 use super::{Decrypt, SealContext, SealedKey};
@@ -74,6 +74,11 @@ impl<D: Decrypt> KeyLoader for EnvelopeLoader<D> {
     /// `envelope:PATH`.
     fn source(&self) -> KeySource {
         KeySource::new("envelope", self.origin.place())
+    }
+
+    /// That of the file. What the KMS does with its key is not seen in it.
+    async fn signature(&self) -> Option<SourceSignature> {
+        self.origin.signature().await
     }
 }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keyward::{FileLoader, KeyLoader as _, SourceSignature};
+
 use super::SealedKey;
 use crate::{Error, ErrorKind, place};
 
@@ -24,6 +26,14 @@ impl Origin {
         // A deadline needs a runtime anyway.
         let read = tokio::task::spawn_blocking(move || read(&path)).await;
         read.unwrap_or_else(|_| Err(failed(&io::Error::other("stopped")))).map(Into::into)
+    }
+
+    /// What the file looks like from outside; nothing for what lies in memory and cannot change.
+    pub(super) async fn signature(&self) -> Option<SourceSignature> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(path) => FileLoader::mounted_secret(path).signature().await,
+        }
     }
 
     /// How it is shown.

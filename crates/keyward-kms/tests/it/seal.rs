@@ -195,6 +195,32 @@ fn a_file_is_read_at_each_load() {
     assert_fails(load_logged(&loader, &[]), &never, LoadErrorKind::Unreadable, "cannot be read");
 }
 
+/// A live key looks at the file several times a second, and loads when it was replaced.
+#[test]
+fn a_file_that_was_replaced_looks_otherwise() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, next] = ["openai.sealed", "next"].map(|name| directory.path().join(name));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let signatures = || {
+        let envelope = EnvelopeLoader::from_file(&path, Turning, context());
+        let direct = DirectLoader::from_file(&path, Turning, context());
+        runtime.block_on(async { [envelope.signature().await, direct.signature().await] })
+    };
+    let mut seen = vec![signatures()];
+    for text in [secret(), secret()] {
+        std::fs::write(&next, sealed(&text).to_text()).unwrap();
+        std::fs::rename(&next, &path).unwrap();
+        assert!(signatures() == signatures());
+        seen.push(signatures());
+    }
+    for (n, now) in seen.iter().enumerate() {
+        assert!(now.iter().all(Option::is_some));
+        assert!(seen[..n].iter().all(|before| before[0] != now[0] && before[1] != now[1]));
+    }
+    let in_memory = EnvelopeLoader::from_bytes(*b"sealed", Turning, context());
+    assert!(runtime.block_on(in_memory.signature()).is_none());
+}
+
 /// A mount that has lost what it leads to must not send a chain on to an older key.
 #[cfg(unix)]
 #[test]
