@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::auth::{Method, VaultAuth};
 use super::client::{Answer, Call, Vault};
 use super::error::incomplete;
+use crate::deadline::within;
 use crate::json::{self, Found, object};
 use crate::{Error, ErrorKind};
 
@@ -46,13 +47,17 @@ impl Sessions {
         if let Some(session) = &mut *current {
             match session.lease.due(Instant::now()) {
                 Due::Nothing => return Ok(session.token.clone()),
-                Due::Renewal => match renew(vault, &session.token).await {
+                // Within a limit of its own: the rest of the caller's time is for the call.
+                Due::Renewal => match within(RENEWAL, renew(vault, &session.token)).await {
                     Ok(lease) => {
                         session.lease = lease;
                         return Ok(session.token.clone());
                     }
-                    // Vault cannot be asked just now, and the token is good for some time yet.
-                    Err(error) if error.is_retryable() => return Ok(session.token.clone()),
+                    // Vault cannot be asked just now, and the token is good for some time yet. Not
+                    // every call until then waits for the renewal.
+                    Err(error) if error.is_retryable() && session.lease.put_off(Instant::now()) => {
+                        return Ok(session.token.clone());
+                    }
                     Err(_) => {}
                 },
                 Due::Replacement => {}
@@ -203,6 +208,14 @@ impl Lease {
         }
     }
 
+    /// Lets a quarter of the time that is left pass before the next renewal. `false` if none is.
+    fn put_off(&mut self, now: Instant) -> bool {
+        let left = self.ends_at.map(|end| end.saturating_duration_since(now));
+        let is_left = left.is_none_or(|left| !left.is_zero());
+        self.renew_at = left.and_then(|left| now.checked_add(left / 4));
+        is_left
+    }
+
     fn due(&self, now: Instant) -> Due {
         let is_over = |at: Option<Instant>| at.is_some_and(|at| now >= at);
         match (is_over(self.renew_at), is_over(self.ends_at)) {
@@ -221,6 +234,9 @@ enum Due {
     Replacement,
 }
 
+/// How long a renewal may take.
+const RENEWAL: Duration = Duration::from_secs(2);
+
 fn is_refusal(status: u16) -> bool {
     matches!(status, 401 | 403)
 }
@@ -238,6 +254,50 @@ fn header(token: &[u8]) -> Result<HeaderValue, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A Vault that takes the connection and says nothing. Without a limit this would not end.
+    #[test]
+    fn a_renewal_that_is_not_answered_does_not_take_the_time_of_the_call() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", silent.local_addr().unwrap());
+        let auth = VaultAuth::token(keyward::FileLoader::new("/nowhere"));
+        let vault = Vault::builder(address, auth.clone()).allow_loopback().build().unwrap();
+        let token = HeaderValue::from_static("t");
+        let now = Instant::now();
+        let hour = Duration::from_secs(3600);
+        let lease = Lease { renew_at: Some(now), ends_at: Some(now + hour), renewable: true };
+        let mut sessions = Sessions::new(auth);
+        sessions.current = Mutex::new(Some(Session { token: token.clone(), lease }));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let limit = Duration::from_secs(60);
+            let first = tokio::time::timeout(limit, sessions.token(&vault)).await.unwrap();
+            assert!(first.unwrap() == token);
+            let due = sessions.current.lock().await.as_ref().map(|s| s.lease.due(Instant::now()));
+            assert_eq!(due, Some(Due::Nothing), "the next call would wait too");
+        });
+    }
+
+    #[test]
+    fn a_renewal_is_put_off_while_the_token_is_good() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        for (at, is_left, before, since) in [
+            (2400, true, 2699, 2700),
+            (3200, true, 3299, 3300),
+            // It ended while the renewal was waited for.
+            (3600, false, 3599, 3600),
+            (4000, false, 3999, 4000),
+        ] {
+            let mut lease = Lease::of(3600, true, now);
+            assert_eq!(lease.put_off(after(at)), is_left, "{at}");
+            assert_eq!(lease.due(after(before)), Due::Nothing, "{at}");
+            assert!(lease.due(after(since)) != Due::Nothing, "{at}");
+        }
+        let mut endless = Lease::of(0, true, now);
+        assert!(endless.put_off(now));
+        assert_eq!(endless.due(after(1 << 30)), Due::Nothing);
+    }
 
     #[test]
     fn a_token_is_renewed_in_its_last_third_and_replaced_after_its_end() {
