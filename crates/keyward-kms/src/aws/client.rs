@@ -105,7 +105,7 @@ impl Aws {
     }
 }
 
-/// Does a call that carries a secret, without the SDK's own log lines: at `TRACE` it prints requests
+/// Does a call to where secrets are, without the SDK's own log lines: at `TRACE` it prints requests
 /// whole, and answers that it cannot read. The SDK's futures are large, so it is boxed.
 pub(super) async fn quietly<F: Future>(call: F) -> F::Output {
     Box::pin(call).with_subscriber(Dispatch::none()).await

@@ -48,7 +48,7 @@ pub(super) async fn create(aws: &Aws, id: &Name, kms_key: Option<&Name>) -> Resu
         .set_kms_key_id(kms_key)
         .client_request_token(token()?)
         .secret_string(NOTHING);
-    match create.send().await.map_err(|error| of_sdk(&error)) {
+    match quietly(create.send()).await.map_err(|error| of_sdk(&error)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
         Err(error) => Err(error),
@@ -83,16 +83,13 @@ pub(super) async fn move_label(
     to: Option<&str>,
 ) -> Result<bool, Error> {
     let client = aws.secrets_manager().await?;
-    let moved = client
+    let update = client
         .update_secret_version_stage()
         .secret_id(id.checked()?)
         .version_stage(label)
         .set_remove_from_version_id(from.map(str::to_owned))
-        .set_move_to_version_id(to.map(str::to_owned))
-        .send()
-        .await
-        .map_err(|error| of_sdk(&error));
-    match moved {
+        .set_move_to_version_id(to.map(str::to_owned));
+    match quietly(update.send()).await.map_err(|error| of_sdk(&error)) {
         Ok(_) => Ok(true),
         // How AWS says that the label is not on that version, or that version is gone.
         Err(error)

@@ -204,7 +204,8 @@ impl SecretsManagerStore {
             ));
         }
         let client = self.aws.secrets_manager().await?;
-        let answer = match client.describe_secret().secret_id(self.id.checked()?).send().await {
+        let describe = client.describe_secret().secret_id(self.id.checked()?);
+        let answer = match quietly(describe.send()).await {
             Ok(answer) => answer,
             Err(error) => {
                 let error = of_sdk(&error);
@@ -236,7 +237,7 @@ impl SecretsManagerStore {
             .client_request_token(ANCHOR)
             .secret_string(version::NOTHING)
             .version_stages(PENDING);
-        let error = match put.send().await {
+        let error = match quietly(put.send()).await {
             Ok(_) => return Ok(()),
             Err(error) => of_sdk(&error),
         };

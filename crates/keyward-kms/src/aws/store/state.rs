@@ -9,7 +9,7 @@ use super::CURRENT;
 use super::labels::{create, move_label, put};
 use super::version::NOTHING;
 use crate::Error;
-use crate::aws::client::Aws;
+use crate::aws::client::{Aws, quietly};
 use crate::aws::error::{incomplete, of_sdk};
 use crate::place::Name;
 
@@ -33,7 +33,7 @@ impl State {
     async fn get(&self) -> Result<Option<(Zeroizing<Vec<u8>>, String)>, Error> {
         let client = self.aws.secrets_manager().await?;
         let get = client.get_secret_value().secret_id(self.id.checked()?).version_stage(CURRENT);
-        let answer = match get.send().await.map_err(|error| of_sdk(&error)) {
+        let answer = match quietly(get.send()).await.map_err(|error| of_sdk(&error)) {
             Ok(answer) => answer,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
