@@ -163,8 +163,11 @@ impl ErrorKind {
             Self::NotFound => StoreErrorKind::NotFound,
             Self::TimedOut => StoreErrorKind::TimedOut,
             Self::TooLarge => StoreErrorKind::TooLarge,
-            Self::Undecryptable | Self::Unexpected => StoreErrorKind::Damaged,
-            Self::Throttled | Self::Unreachable => StoreErrorKind::Unreachable,
+            Self::Throttled => StoreErrorKind::Throttled,
+            Self::Undecryptable => StoreErrorKind::Damaged,
+            // Of an answer that was cut off it is not known what is at the place, nor whether a
+            // write took place there.
+            Self::Unexpected | Self::Unreachable => StoreErrorKind::Unreachable,
         }
     }
 }

@@ -7,9 +7,10 @@ use keyward::{KeyLoader as _, LoadErrorKind};
 use keyward_kms::aws::{SecretsManagerLoader, SecretsManagerStore};
 use keyward_testkit::{CANARY, assert_no_leak, leak};
 
-use super::{aws, settings};
+use super::{aws, error, settings};
+use crate::fixture::server::{Answer, Server};
 use crate::fixture::stores::{NOW, on_threads, place, race, run};
-use crate::fixture::{assert_fails, assert_loads, key, secret, server, unique};
+use crate::fixture::{assert_fails, assert_loads, key, logged, secret, server, unique};
 
 struct Moto(String);
 
@@ -296,4 +297,34 @@ fn what_is_wrong_with_the_secret_is_told() {
             assert_no_leak!(canary, leak::error_surfaces(&error));
         }
     });
+}
+
+/// What came of a change is not known when its answer is cut off, and nothing is damaged by it.
+#[test]
+fn what_aws_answers_is_told_by_kind() {
+    use StoreErrorKind::{Refused, Throttled, Unreachable};
+    let canary = CANARY.text();
+    for (status, body, kind) in [
+        (400, error("ThrottlingException"), Throttled),
+        (400, error("AccessDeniedException"), Refused),
+        (503, canary.to_owned(), Unreachable),
+        (200, format!(r#"{{"Name":"{canary}"#), Unreachable),
+        (200, format!("<html>{canary}</html>"), Unreachable),
+    ] {
+        println!("{status} {}", body.replace(canary, "CANARY"));
+        let ((keys, lease), logs) = logged(async {
+            let server = Server::start(move |_| Answer::new(status, body.clone())).await;
+            let store = SecretsManagerStore::new(&aws(&server.url()), "prod/openai");
+            let staged = store.stage(&key(canary), &KeyNote::new(), NOW).await.map(drop);
+            let keys = [store.snapshot().await.map(drop), staged];
+            (keys, store.lease("replica", std::time::Duration::from_secs(60), NOW).await.map(drop))
+        });
+        for error in keys.into_iter().chain([lease]) {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.is_retryable(), kind != Refused);
+            assert_no_leak!(canary, leak::error_surfaces(&error));
+        }
+        assert_no_leak!(canary, logs.bytes());
+    }
 }
