@@ -244,7 +244,7 @@ impl Keeper {
         let Some(Some(known)) = self.known.get(&key) else {
             return now;
         };
-        if !ends.is_some_and(|(at, _)| at.checked_sub(MARGIN) == Some(known.wall)) {
+        if ends.is_none_or(|(at, _)| at.checked_sub(MARGIN) != Some(known.wall)) {
             return now;
         }
         let left = known.instant.saturating_duration_since(now.instant);

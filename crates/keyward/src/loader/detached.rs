@@ -60,10 +60,11 @@ pub(super) async fn detached_within<T: Send + 'static>(
         let _goes_on = goes_on;
         watched.answer(work(&watched));
     })?;
-    start(name, move || match is_over.recv_timeout(limit) {
-        Err(mpsc::RecvTimeoutError::Timeout) => awaited.answer(late),
-        // It has answered. Without an answer, nobody has the sender any more.
-        _ => {}
+    start(name, move || {
+        // Otherwise it has answered. Without an answer, nobody has the sender any more.
+        if let Err(mpsc::RecvTimeoutError::Timeout) = is_over.recv_timeout(limit) {
+            awaited.answer(late);
+        }
     })?;
     result.await.ok()
 }

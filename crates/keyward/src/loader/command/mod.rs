@@ -354,7 +354,7 @@ mod tests {
 
     /// Root kills whatever there is, so here nobody tries.
     fn in_vain(child: &mut Child) {
-        SPARED.store(i32::try_from(child.id()).unwrap(), Ordering::Release);
+        SPARED.store(i32::try_from(child.id()).expect("a process id"), Ordering::Release);
     }
 
     static SPARED: AtomicI32 = AtomicI32::new(0);
