@@ -120,6 +120,8 @@ pub use crate::live::{
     Health, KeyGuard, KeyInUse, KeyUnavailable, LiveError, LiveErrorKind, LiveKey, LiveKeyBuilder,
     NarrowedKey,
 };
+#[cfg(feature = "workload-identity")]
+pub use crate::loader::WorkloadIdentity;
 pub use crate::loader::{
     Attempt, AttemptOutcome, CommandLoader, DynKeyLoader, EnvLoader, FileLoader, FileRule,
     KeyLoader, LoadError, LoadErrorKind, LoadedKey, LoaderChain, SourceSignature,
@@ -134,6 +136,14 @@ pub mod store;
 
 #[cfg(feature = "prompt")]
 pub use crate::loader::PromptLoader;
+
+/// What [`WorkloadIdentity`] is made of: where the platform's token is had, and what it is.
+#[cfg(feature = "workload-identity")]
+pub mod workload_identity {
+    pub use crate::loader::workload_identity::{
+        AzureMetadata, GithubActions, GoogleMetadata, SubjectToken, SubjectTokenType,
+    };
+}
 
 mod clock;
 mod environment;

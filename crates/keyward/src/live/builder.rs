@@ -45,7 +45,9 @@ impl<K: NarrowedKey> LiveKeyBuilder<K> {
     }
 
     /// Loads the key anew after so long, up to a tenth sooner. 5 minutes unless set;
-    /// [`Duration::MAX`] for never.
+    /// [`Duration::MAX`] for never. A source that says when
+    /// ([`LoadedKey::refresh_at`](crate::LoadedKey::refresh_at)) goes before this and
+    /// [`refresh_ahead`](Self::refresh_ahead).
     pub fn refresh_every(mut self, interval: Duration) -> Self {
         self.settings.refresh_every = interval.max(Duration::from_millis(1));
         self

@@ -91,6 +91,8 @@ struct Used {
     end: Option<End>,
     /// How long it had to live when it was taken.
     life: Option<Duration>,
+    /// When its source would have it loaded anew.
+    refresh: Option<Instant>,
     is_fall_back: bool,
 }
 
@@ -222,6 +224,10 @@ impl Keeper {
             confirmed: now.instant,
             end,
             life,
+            refresh: loaded.refresh_at.and_then(|at| {
+                let wait = at.saturating_since(now.wall.into());
+                now.instant.checked_add(wait)
+            }),
             is_fall_back,
         });
         // The same key in a later source moves nothing: what comes to stand there next is older yet.
@@ -293,9 +299,20 @@ impl Keeper {
             if self.is_rejected() { wait.max(settings.reject_window) } else { wait }
         } else {
             let every = sooner(settings.refresh_every, 0.1);
-            self.until_refresh(settings, now).map_or(every, |wait| every.min(sooner(wait, 0.1)))
+            match (self.until_told(now), self.until_refresh(settings, now)) {
+                (Some(wait), _) => sooner(wait, 0.1),
+                (None, Some(wait)) => every.min(sooner(wait, 0.1)),
+                (None, None) => every,
+            }
         };
         now.instant.checked_add(wait).unwrap_or(now.instant + FAR)
+    }
+
+    /// How long until its source would have it loaded anew. Nothing once that is past: then the
+    /// source has answered the same again.
+    fn until_told(&self, now: Now) -> Option<Duration> {
+        let at = self.used.as_ref().ok()?.refresh?;
+        Some(at.saturating_duration_since(now.instant)).filter(|wait| *wait >= BACK_OFF.0)
     }
 
     /// How long until a key that expires is loaded anew.

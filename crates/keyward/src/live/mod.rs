@@ -21,7 +21,7 @@ mod error;
 mod health;
 mod keeper;
 mod narrowed;
-mod race;
+pub(crate) mod race;
 mod shared;
 mod task;
 mod telemetry;
@@ -58,7 +58,7 @@ mod telemetry;
 /// - Ahead of its expiry, if that is known
 ///   ([`refresh_ahead`](LiveKeyBuilder::refresh_ahead)), and at an interval
 ///   ([`refresh_every`](LiveKeyBuilder::refresh_every)), both earlier by a random part, so that a
-///   fleet does not ask at once.
+///   fleet does not ask at once; or when the source says so, which one that issues tokens does.
 /// - Within a second of a change, where the source can tell
 ///   ([`KeyLoader::signature`]): files and mounts do, also when the links of a Kubernetes mount are
 ///   swapped. Four times a second the file is looked at, which is one `stat`; a change counts once

@@ -6,13 +6,13 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// Which of two was ready first.
-pub(super) enum Either<A, B> {
+pub(crate) enum Either<A, B> {
     First(A),
     Second(B),
 }
 
 /// Waits for whichever is ready first, and drops the other.
-pub(super) async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
+pub(crate) async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
     let (mut a, mut b) = (pin!(a), pin!(b));
     poll_fn(|cx| match a.as_mut().poll(cx) {
         Poll::Ready(a) => Poll::Ready(Either::First(a)),
@@ -23,7 +23,7 @@ pub(super) async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, 
 
 /// What a future yields; `None` if it panics. What it panicked with may hold what it had read, and
 /// is dropped.
-pub(super) async fn caught<F: Future>(future: F) -> Option<F::Output> {
+pub(crate) async fn caught<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Some),

@@ -26,12 +26,22 @@ impl<T> Awaited<T> {
     fn slot(&self) -> MutexGuard<'_, Option<oneshot::Sender<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Waits until nobody does.
+    #[cfg(feature = "workload-identity")]
+    pub(super) async fn given_up(&self) {
+        std::future::poll_fn(|cx| match &mut *self.slot() {
+            Some(waits) => waits.poll_closed(cx),
+            None => std::task::Poll::Ready(()),
+        })
+        .await;
+    }
 }
 
 /// Does work on a thread of its own. `None` if no thread is to be had, or the work panics.
 ///
 /// tokio's threads for blocking work are not for this: a runtime waits for them when it ends.
-#[cfg(feature = "prompt")]
+#[cfg(any(feature = "prompt", feature = "workload-identity"))]
 pub(super) async fn detached<T: Send + 'static>(
     name: &str,
     work: impl FnOnce(&Awaited<T>) -> T + Send + 'static,

@@ -19,6 +19,9 @@ pub struct LoadedKey {
     pub version: Option<String>,
     /// When it expires, if the source knows.
     pub expires_at: Option<Timestamp>,
+    /// When the source would have it loaded anew, if it says. A [`LiveKey`](crate::LiveKey) goes by
+    /// that.
+    pub refresh_at: Option<Timestamp>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) variables: Vec<OsString>,
 }
@@ -32,6 +35,7 @@ impl LoadedKey {
             source,
             version: None,
             expires_at: None,
+            refresh_at: None,
             attempts: Vec::new(),
             variables: Vec::new(),
         }
@@ -48,6 +52,14 @@ impl LoadedKey {
     #[must_use]
     pub fn expires_at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
         self.expires_at = at.into();
+        self
+    }
+
+    /// Sets when the key is to be loaded anew, for a source whose keys differ with each load, such
+    /// as an issuer of tokens.
+    #[must_use]
+    pub fn refresh_at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
+        self.refresh_at = at.into();
         self
     }
 

@@ -26,6 +26,8 @@ pub(crate) use self::place::Place as ShownPath;
 #[cfg(feature = "prompt")]
 pub use self::prompt::PromptLoader;
 pub use self::signature::SourceSignature;
+#[cfg(feature = "workload-identity")]
+pub use self::workload_identity::WorkloadIdentity;
 
 mod attempt;
 mod chain;
@@ -42,6 +44,8 @@ mod place;
 #[cfg(feature = "prompt")]
 mod prompt;
 mod signature;
+#[cfg(feature = "workload-identity")]
+pub(crate) mod workload_identity;
 
 /// Loads a key from where it is kept. Other libraries call this a credential provider.
 ///

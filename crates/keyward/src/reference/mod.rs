@@ -146,6 +146,10 @@ pub trait Scheme: Send + Sync {
 /// | `sealed:PATH#identity=REFERENCE` | `SealedFile` | `SealedFile` | `sealed` |
 /// | `sealed:PATH#identity-file=PATH` | the same | the same | `sealed` |
 /// | `sealed:PATH#passphrase=REFERENCE` | the same | the same | `sealed` |
+/// | `wif:PROVIDER/SERVICE_ACCOUNT#file=PATH` | `WorkloadIdentity`, with the token in a file | | `workload-identity` |
+/// | `wif:…#cmd=PROGRAM ARGUMENT…` | the same, with the token that a program prints | | `workload-identity` |
+/// | `wif:…#github=AUDIENCE`, `…#google=AUDIENCE`, `…#azure=RESOURCE` | the same, with that of the platform | | `workload-identity` |
+/// | `wif:env` | the same, with what the environment tells | | `workload-identity` |
 ///
 /// A scheme that is known and not there says which feature or which crate brings it.
 ///

@@ -33,6 +33,8 @@ pub(super) fn loader(
         }
         #[cfg(feature = "sealed")]
         "sealed" => DynKeyLoader::new(sealed::open(references, reference)?),
+        #[cfg(feature = "workload-identity")]
+        "wif" => DynKeyLoader::new(wif::identity(environment, reference)?),
         scheme => return Err(absent(scheme)),
     })
 }
@@ -59,6 +61,8 @@ pub(super) fn store(
         }
         #[cfg(feature = "sealed")]
         "sealed" => Ok(DynKeyStore::new(sealed::open(references, reference)?)),
+        #[cfg(feature = "workload-identity")]
+        "wif" => Err(ReferenceError::not_a_store(reference)),
         "cmd" | "env" | "mount" | "systemd" => Err(ReferenceError::not_a_store(reference)),
         scheme => {
             let _ = references;
@@ -80,7 +84,7 @@ const BROUGHT_BY: &[(&str, &str)] = &[
     ("sealed", "turn the feature `sealed` on"),
     ("vault", KMS_VAULT),
     ("vault-transit", KMS_VAULT),
-    ("wif", "register a scheme that exchanges the workload's identity"),
+    ("wif", "turn the feature `workload-identity` on"),
 ];
 
 const KMS_AWS: &str =
@@ -117,6 +121,49 @@ mod keychain {
             )
         })?;
         Ok((keychain, service, user))
+    }
+}
+
+#[cfg(feature = "workload-identity")]
+mod wif {
+    use super::{CommandLoader, FileLoader, Reference, ReferenceError};
+    use crate::workload_identity::{AzureMetadata, GithubActions, GoogleMetadata, SubjectToken};
+    use crate::{Environment, WorkloadIdentity};
+
+    /// `env`, or `PROVIDER/SERVICE_ACCOUNT#WAY=…`.
+    pub(super) fn identity(
+        environment: Environment,
+        reference: &Reference,
+    ) -> Result<WorkloadIdentity, ReferenceError> {
+        if reference.place() == "env" {
+            return Ok(WorkloadIdentity::from_environment(environment));
+        }
+        let unclear = || {
+            ReferenceError::invalid(
+                "nothing says who the workload is, and where its token is",
+                "write `wif:PROVIDER/SERVICE_ACCOUNT#file=PATH`, `…#cmd=PROGRAM ARGUMENT…`, \
+                 `…#github=AUDIENCE`, `…#google=AUDIENCE`, `…#azure=RESOURCE`, or `wif:env`",
+            )
+        };
+        let (ids, token) = reference.place().split_once('#').ok_or_else(unclear)?;
+        let (provider, account) = ids.split_once('/').ok_or_else(unclear)?;
+        let (way, place) = token.split_once('=').ok_or_else(unclear)?;
+        if provider.is_empty() || account.is_empty() || place.trim().is_empty() {
+            return Err(unclear());
+        }
+        let token: SubjectToken = match way {
+            "azure" => AzureMetadata::new(place).into(),
+            "cmd" => {
+                let mut words = place.split_ascii_whitespace();
+                let program = words.next().ok_or_else(unclear)?;
+                CommandLoader::new(program).args(words).into()
+            }
+            "file" => FileLoader::mounted_secret(place).into(),
+            "github" => GithubActions::new(place).with_environment(environment).into(),
+            "google" => GoogleMetadata::new(place).into(),
+            _ => return Err(unclear()),
+        };
+        Ok(WorkloadIdentity::new(provider, account, token))
     }
 }
 

@@ -72,7 +72,20 @@ fn what_is_no_reference_is_refused_with_the_fix() {
         (refused("vault:secret/a#b"), Missing, "with its feature `vault`"),
         (refused("gcp-sm:projects/a"), Missing, "with its feature `google`"),
         (refused("azure-kv:a"), Missing, "with its feature `azure`"),
-        (refused("wif:github"), Missing, "register a scheme"),
+        #[cfg(not(feature = "workload-identity"))]
+        (refused("wif:env"), Missing, "turn the feature `workload-identity` on"),
+        #[cfg(feature = "workload-identity")]
+        (refused("wif:github"), Invalid, "nothing says who the workload is, and where its token"),
+        #[cfg(feature = "workload-identity")]
+        (refused("wif:a/b"), Invalid, "write `wif:PROVIDER/SERVICE_ACCOUNT#file=PATH`"),
+        #[cfg(feature = "workload-identity")]
+        (refused("wif:a#file=/b"), Invalid, "nothing says who"),
+        #[cfg(feature = "workload-identity")]
+        (refused("wif:a/b#file="), Invalid, "nothing says who"),
+        #[cfg(feature = "workload-identity")]
+        (refused("wif:a/b#carrier-pigeon=c"), Invalid, "nothing says who"),
+        #[cfg(feature = "workload-identity")]
+        (not_stored("wif:env"), NotAStore, "`wif:` can be loaded"),
         #[cfg(not(feature = "sealed"))]
         (refused("sealed:/a"), Missing, "turn the feature `sealed` on"),
         #[cfg(feature = "sealed")]
