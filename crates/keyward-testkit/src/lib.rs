@@ -7,6 +7,7 @@
 //!
 //! - [`Fault`]: what goes wrong, from a lost answer to a minted key whose `value` has moved;
 //! - [`FakeClock`]: the time, which a test moves;
+//! - [`FakeIssuer`]: a platform whose tokens are exchanged for access tokens;
 //! - [`keys`]: synthetic keys of every known shape, made at run time, so that no key-like text
 //!   stands in a source tree;
 //! - [`CANARY`]: a synthetic secret that is the same in every process, to plant and look for;
@@ -93,8 +94,8 @@ mod rng;
 pub use canary::{CANARY, Canary};
 #[cfg(feature = "server")]
 pub use fake::{
-    EchoPlace, FakeClock, FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction, FaultListError,
-    FaultPoint, RecordedRequest,
+    EchoPlace, FakeClock, FakeIssuer, FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction,
+    FaultListError, FaultPoint, RecordedRequest,
 };
 
 #[cfg(all(doctest, feature = "server"))]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::operations::NAMES;
+use super::token_exchange;
 
 /// Something that goes wrong with requests to one operation of a
 /// [`FakeOpenAi`](crate::FakeOpenAi).
@@ -86,7 +87,8 @@ impl Fault {
 
     /// Whether it can befall a request at all: a fault that never happens proves nothing.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.path == "*" || NAMES.iter().any(|(m, path)| self.matches(m, path)) {
+        let exchanges = self.matches("POST", token_exchange::PATH);
+        if self.path == "*" || exchanges || NAMES.iter().any(|(m, path)| self.matches(m, path)) {
             return Ok(());
         }
         Err(format!("the fake has no operation {} {} for a fault", self.method, self.path))

@@ -26,6 +26,7 @@ mod groups;
 mod inference;
 mod inject;
 mod invites;
+mod issuer;
 mod operations;
 mod page;
 mod project_api_keys;
@@ -44,12 +45,14 @@ mod spend_alerts;
 mod spend_limits;
 mod state;
 mod throttle;
+mod token_exchange;
 mod usage;
 mod users;
 mod workload_identity;
 
 pub use clock::FakeClock;
 pub use fault::{EchoPlace, Fault, FaultAction, FaultListError, FaultPoint};
+pub use issuer::FakeIssuer;
 pub use record::RecordedRequest;
 
 use serde_json::json;
@@ -86,6 +89,9 @@ use usage::Use;
 /// - What names disagree about, they disagree about here: `role_name` goes in and `name` comes out,
 ///   `retention_type` goes in and `type` comes out, some deletions tell no id.
 /// - What is changed over the API is in the audit log, if OpenAI has a type of event for it.
+/// - The token of a workload is exchanged at [`token_url`](Self::token_url) for an access token of
+///   an hour, if its signature (by uploaded keys), issuer, audience and times are right and a
+///   federation rule matches its claims. Models can be asked with the access token until it expires.
 ///
 /// # What it only guesses
 ///
@@ -94,6 +100,8 @@ use usage::Use;
 ///   keys.
 /// - That an unknown parameter of a query is refused.
 /// - The limits of lists for which no range is told: 1 to 100.
+/// - The errors of the exchange, and that a matcher names a claim. Attributes that a provider
+///   transforms match nothing.
 /// - The predefined roles' ids and permissions; that assigning a role twice changes nothing.
 /// - What there is before anything is set: no spend limit (404), no model denied, every hosted tool
 ///   permitted.
@@ -105,7 +113,7 @@ use usage::Use;
 /// # What it does not do
 ///
 /// Rate limits, spend limits, permissions, roles, retention and certificates are kept and told,
-/// and bind nobody. Nothing is asked of a cloud, and no token is exchanged.
+/// and bind nobody. Nothing is asked of a cloud, and no issuer for its keys.
 pub struct FakeOpenAi {
     shared: Arc<Shared>,
     server: Server,
@@ -136,6 +144,12 @@ impl FakeOpenAi {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.server.address())
+    }
+
+    /// Where the tokens of workloads are exchanged: `http://127.0.0.1:PORT/oauth/token`.
+    #[must_use]
+    pub fn token_url(&self) -> String {
+        format!("http://{}{}", self.server.address(), token_exchange::PATH)
     }
 
     /// The clock of the organization.
@@ -190,8 +204,8 @@ impl FakeOpenAi {
         self.shared.script().clear();
     }
 
-    /// The values of all keys that exist and have not expired, admin keys included, in order of
-    /// creation.
+    /// The values of all keys that exist and have not expired, admin keys included and access
+    /// tokens not, in order of creation.
     #[must_use]
     pub fn live_key_values(&self) -> Vec<String> {
         let organization = self.shared.organization();
@@ -199,7 +213,7 @@ impl FakeOpenAi {
         organization
             .keys
             .iter()
-            .filter(|key| organization.is_live(key, now))
+            .filter(|key| key.kind != KeyKind::AccessToken && organization.is_live(key, now))
             .map(|key| key.value.clone())
             .collect()
     }
@@ -264,6 +278,23 @@ impl FakeOpenAi {
         let project = account.project.clone();
         let owner = Owner::ServiceAccount(service_account.to_owned());
         organization.add_key(self.seed(KeyKind::ServiceAccount, owner, project)).value.clone()
+    }
+
+    /// Lets the tokens of an issuer for this audience that have the claim `sub` be a service account,
+    /// and tells the id of the identity provider.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such account.
+    pub fn seed_workload_identity(
+        &self,
+        issuer: &FakeIssuer,
+        audience: &str,
+        sub: &str,
+        service_account: &str,
+    ) -> String {
+        let mut organization = self.shared.organization();
+        workload_identity::seed(&mut organization, issuer, audience, sub, service_account)
     }
 
     /// Adds a person with access to a project and a key for it, and tells the key's value.

@@ -32,7 +32,7 @@ use super::{
     admin_api_keys, audit_logs, auth, certificates, costs, data_retention, external_keys,
     external_storage, groups, inference, invites, operations, project_api_keys, project_groups,
     project_settings, project_users, projects, rate_limits, role_assignments, roles,
-    service_accounts, spend_alerts, spend_limits, usage, users, workload_identity,
+    service_accounts, spend_alerts, spend_limits, token_exchange, usage, users, workload_identity,
 };
 
 /// A running server.
@@ -147,6 +147,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(service_accounts::routes())
         .merge(spend_alerts::routes())
         .merge(spend_limits::routes())
+        .merge(token_exchange::routes())
         .merge(usage::routes())
         .merge(users::routes())
         .merge(workload_identity::routes())
@@ -248,7 +249,8 @@ async fn operate(
 ) -> Response {
     // A path that does not exist is told before the key is looked at.
     let mut actor = String::new();
-    if !template.is_empty() {
+    // A workload has no key: its token is in the body.
+    if !template.is_empty() && template != token_exchange::PATH {
         match auth::admit(shared, request.method(), template, request.headers()) {
             Ok(key) => actor.clone_from(&key),
             Err(error) => return error.into_response(),

@@ -230,6 +230,8 @@ impl Organization {
         let rng = &mut self.rng;
         let id = format!("key_{}", rng.alphanumeric(16));
         let value = match new.kind {
+            // A token has no format of its own.
+            KeyKind::AccessToken => rng.alphanumeric(200),
             KeyKind::Admin => keys::admin_key(rng),
             KeyKind::LegacyUser => keys::legacy_user_key(rng),
             KeyKind::Project => keys::project_key(rng),
@@ -403,6 +405,7 @@ impl Key {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KeyKind {
+    AccessToken,
     Admin,
     LegacyUser,
     Project,

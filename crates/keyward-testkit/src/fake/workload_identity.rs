@@ -1,5 +1,5 @@
 //! `/organization/workload_identity_providers` and their `federation_rules`: whose tokens stand for
-//! which service account. No token is exchanged here.
+//! which service account. They are exchanged by `token_exchange`.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::answer::{ApiError, Fields, Json, Noted, invalid};
+use super::issuer::FakeIssuer;
 use super::page;
 use super::query::{Ids, Parameters};
 use super::state::{Organization, Shared};
@@ -221,6 +222,53 @@ async fn delete_rule(State(shared): State<Arc<Shared>>, ids: Ids) -> Result<Note
     });
     let kind = "workload_identity_provider_mapping.deleted";
     Ok(Json(answer).noting(kind, rule["project_id"].as_str(), event))
+}
+
+/// A provider with the issuer's key, and a rule for one subject.
+pub(super) fn seed(
+    organization: &mut Organization,
+    issuer: &FakeIssuer,
+    audience: &str,
+    sub: &str,
+    account: &str,
+) -> String {
+    let project = organization.service_accounts.iter().find(|known| known.id == account);
+    let project = project.map(|account| account.project.clone());
+    let Some(project) = project else { panic!("no such service account: {account}") };
+    let jwks: Value = serde_json::from_str(&issuer.jwks()).expect("written as JSON");
+    let provider = organization.new_id("wip_");
+    let value = json!({
+        "object": "organization.workload_identity_provider",
+        "id": provider,
+        "type": "oidc",
+        "name": issuer.name(),
+        "issuer": issuer.name(),
+        "audience": audience,
+        "description": null,
+        "enabled": true,
+        "attribute_transformations": [],
+        "verification": { "type": "uploaded_jwks", "jwks": jwks },
+        "created_at": 0,
+        "updated_at": 0,
+    });
+    organization.identity_providers.add(provider.clone(), value);
+    let rule = organization.new_id("wifr_");
+    let value = json!({
+        "object": "organization.workload_identity_federation_rule",
+        "id": rule,
+        "workload_identity_provider_id": provider,
+        "project_id": project,
+        "service_account_id": account,
+        "attribute_matchers": { "sub": sub },
+        "name": null,
+        "description": null,
+        "enabled": true,
+        "permissions": { "type": "service_account_default" },
+        "created_at": 0,
+        "updated_at": 0,
+    });
+    organization.federation_rules.add(rule, value);
+    provider
 }
 
 fn provider<'a>(organization: &'a Organization, ids: &Ids) -> Result<&'a Value, ApiError> {
