@@ -15,3 +15,4 @@ mod live_examples;
 mod live_stores;
 mod specification;
 mod under_load;
+mod workload_identity;

@@ -32,3 +32,5 @@ mod servers;
 mod shadowed;
 #[cfg(all(feature = "conformance", feature = "sealed"))]
 mod store;
+#[cfg(feature = "workload-identity")]
+mod workload_identity;

@@ -22,6 +22,8 @@ use crate::fixture::{load, ready};
 
 #[cfg(feature = "sealed")]
 mod store;
+#[cfg(feature = "workload-identity")]
+mod workload_identity;
 
 const MASK: u8 = 0xa5;
 
@@ -35,6 +37,14 @@ impl Masked {
         let mut rng = KeyRng::from_entropy();
         let mut masked: Vec<u8> = b"sk-svcacct-".iter().map(|b| b ^ MASK).collect();
         masked.extend((0..120).map(|_| rng.alphanumeric(1).as_bytes()[0] ^ MASK));
+        Self(masked)
+    }
+
+    /// The same, of another form: what stands before the random part is no secret.
+    #[cfg(feature = "workload-identity")]
+    pub(crate) fn with_prefix(prefix: &str) -> Self {
+        let Self(mut masked) = Self::new();
+        masked.splice(..b"sk-svcacct-".len(), prefix.bytes().map(|b| b ^ MASK));
         Self(masked)
     }
 

@@ -5,7 +5,7 @@ pub(crate) use self::fixture::print_of;
 
 mod bounds;
 mod files;
-mod fixture;
+pub(crate) mod fixture;
 mod leaks;
 #[cfg(feature = "metrics")]
 mod metrics;

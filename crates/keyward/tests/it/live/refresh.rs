@@ -1,9 +1,11 @@
 //! When a key is loaded anew, and what replaces what.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keyward::{
-    AdmitContext, ApiKey, KeyPolicy, KeyUnavailable, LiveErrorKind, LiveKey, LoadErrorKind, Refusal,
+    AdmitContext, ApiKey, KeyFingerprint, KeyLoader, KeyPolicy, KeySource, KeyUnavailable,
+    LiveErrorKind, LiveKey, LoadError, LoadErrorKind, LoadedKey, Refusal, Timestamp,
 };
 use keyward_testkit::keys::{self, KeyRng};
 use tokio::time::Instant;
@@ -248,4 +250,50 @@ async fn a_guard_outlives_the_key_s_use() {
     let admitted = ApiKey::parse(key).unwrap();
     let admitted = KeyPolicy::standard().admit(&admitted, &AdmitContext::at(NOW)).unwrap();
     assert_eq!(*guard, admitted.into_project_key().unwrap());
+}
+
+/// A source whose every load yields another token, or the same one for ever.
+struct Issuer {
+    tokens: Vec<String>,
+    loads: AtomicUsize,
+    clock: WallClock,
+}
+
+impl KeyLoader for &'static Issuer {
+    async fn load(&self) -> Result<LoadedKey, LoadError> {
+        let n = self.loads.fetch_add(1, Ordering::SeqCst).min(self.tokens.len() - 1);
+        let now = Timestamp::from(self.clock.now());
+        let key = ApiKey::access_token(self.tokens[n].clone()).unwrap();
+        Ok(LoadedKey::new(key, self.source())
+            .expires_at(now.saturating_add(seconds(3600)))
+            .refresh_at(now.saturating_add(seconds(2400))))
+    }
+
+    fn source(&self) -> KeySource {
+        KeySource::new("issuer", "tokens")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_says_when_is_asked_then() {
+    let mut rng = KeyRng::from_entropy();
+    let tokens = (0..3).map(|_| rng.alphanumeric(120)).collect();
+    let issuer = Issuer { tokens, loads: AtomicUsize::new(0), clock: WallClock::new() };
+    let issuer: &'static Issuer = Box::leak(Box::new(issuer));
+    let live = LiveKey::project(issuer, KeyPolicy::production()).with_clock(issuer.clock.clock());
+    let live = live.start().await.unwrap();
+    let loads = || issuer.loads.load(Ordering::SeqCst);
+    // Neither every five minutes nor five minutes ahead, and up to a tenth sooner.
+    pass(2_159_000).await;
+    assert_eq!((loads(), in_use(&live)), (1, Some(print_of_token(&issuer.tokens[0]))));
+    pass(242_000).await;
+    assert_eq!((loads(), in_use(&live)), (2, Some(print_of_token(&issuer.tokens[1]))));
+    // A 401 brings another at once.
+    assert!(live.rejected(&print_of_token(&issuer.tokens[1])).await);
+    assert_eq!((loads(), in_use(&live)), (3, Some(print_of_token(&issuer.tokens[2]))));
+    assert!(live.health().is_ready());
+}
+
+fn print_of_token(token: &str) -> KeyFingerprint {
+    ApiKey::access_token(token.to_owned()).unwrap().fingerprint()
 }
