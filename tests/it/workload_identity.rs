@@ -172,8 +172,7 @@ async fn a_provider_and_a_rule_made_over_the_api_are_enough() {
     let providers = admin.workload_identity_providers();
     let provider = providers.create(new.uploaded_jwks(keys)).await.expect("a provider");
     let handle = admin.workload_identity_provider(provider.id.clone());
-    let project = project.as_str().into();
-    let rule = NewFederationRule::new(&project, &account.as_str().into(), "sub", "checkout");
+    let rule = NewFederationRule::new(&*project, &*account, "sub", "checkout");
     let rule = handle.federation_rules().create(&rule).await.expect("a rule");
 
     // A handle holds the token, and gets another when OpenAI does not take it any more.

@@ -72,8 +72,8 @@
 //!
 //! # What it is not
 //!
-//! It knows the 143 operations of the Admin API, as of 2026-11, and two of the rest, in which keys
-//! are used. What OpenAI does not document, such as most error codes, is a guess, and named as one
+//! It knows the 143 operations of the Admin API, as of 2026-11, two of the rest, in which keys
+//! are used, and the exchange of workloads' tokens. What OpenAI does not document, such as most error codes, is a guess, and named as one
 //! in [`FakeOpenAi`]. Its keys come from a generator that is not
 //! cryptographic, and guard nothing.
 //!

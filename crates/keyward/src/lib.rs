@@ -54,6 +54,9 @@
 //! | `KeychainLoader`: Secret Service | a session with GNOME Keyring, KWallet or KeePassXC, unlocked | `NotFound`; no keychain at all is `Unreachable` | a real gnome-keyring: unlocked, locked, absent; and a service that never answers |
 //! | `KeychainLoader`: keyutils | a session that joined a keyring of the Linux kernel | `NotFound`; no session is `Unreachable` | the real kernel, in a session and in none |
 //! | `KeychainLoader`: macOS, Windows | a user who is logged in | `NotFound` | nothing: it is only compiled for them |
+//! | `WorkloadIdentity` (feature `workload-identity`) | an identity provider and a federation rule at OpenAI, and a token of the platform | as the token's source says; `from_env`: `NotConfigured` | the fake organization, which checks signature, issuer, audience, times and rule; a scripted server on loopback for what goes wrong. Not OpenAI's own endpoint |
+//! | its token from a file, a program | a Kubernetes projected token; `spire-agent` or the like | as `FileLoader`, `CommandLoader` | real files and programs |
+//! | its token from GitHub Actions, Google, Azure | a job with `id-token: write`; a machine with an identity | GitHub: `NotConfigured`; a metadata server that is not there is `Unreachable` | fakes of their documented protocols on loopback; none of the three itself |
 //! | [`LoaderChain`] | the loaders above, or your own | `AllNotFound` | all of these |
 //!
 //! Whatever else goes wrong is another [`LoadErrorKind`], and stops a chain. An error tells where,
@@ -103,6 +106,9 @@
 //!   the encrypted store.
 //! - `store`: [`FileStore`](https://docs.rs/keyward/latest/keyward/store/struct.FileStore.html),
 //!   and stores over a place of yours.
+//! - `workload-identity`:
+//!   [`WorkloadIdentity`](https://docs.rs/keyward/latest/keyward/struct.WorkloadIdentity.html), which
+//!   needs no key at all. It brings reqwest and rustls.
 //!
 //! No feature is on by default, and none changes what is refused or what is printed.
 
