@@ -51,7 +51,7 @@ pub(super) async fn send(call: Call) -> Result<Answer, Problem> {
     answer.unwrap_or(Err(Problem::Setup))
 }
 
-fn run(call: Call, awaited: &mut Awaited<Result<Answer, Problem>>) -> Result<Answer, Problem> {
+fn run(call: Call, awaited: &Awaited<Result<Answer, Problem>>) -> Result<Answer, Problem> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
