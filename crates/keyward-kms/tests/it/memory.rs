@@ -125,7 +125,7 @@ fn what_a_kms_sealed_leaves_nothing() {
 }
 
 /// What the HTTP stacks and the SDKs leave is not ours to wipe: it is counted and told. What is
-/// held to is that the search sees, and that it is no more than it was when this was written.
+/// held to is that the search sees, and that it is no more than the crate's documentation tells.
 #[cfg(all(feature = "aws-ssm", feature = "vault"))]
 #[test]
 fn what_clouds_leave_is_known() {
@@ -135,7 +135,7 @@ fn what_clouds_leave_is_known() {
 
     let Some((moto, bao)) = clouds::find() else { return };
     let name = crate::fixture::unique("memory");
-    for cloud in ["secrets-manager", "ssm", "vault"] {
+    for (cloud, most) in [("secrets-manager", 3), ("ssm", 3), ("vault", 2)] {
         let seed = random_seed();
         let masked = Masked::new(seed);
         clouds::write_elsewhere(cloud, &name, seed);
@@ -165,7 +165,7 @@ fn what_clouds_leave_is_known() {
         println!("{cloud}: {held} while it is held, {kept} after, {left} without the runtime");
         assert!(held > 0, "the search is blind");
         assert!(kept < held, "keyward's own copy was not wiped");
-        assert!(left <= 12, "{cloud} leaves {left}, more than is told in the documentation");
+        assert!(left <= most, "{cloud} leaves {left}, more than is told in the documentation");
     }
 }
 
