@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -30,7 +30,8 @@ use crate::{Client, Error, ErrorKind, Event, decode};
 ///
 /// A listing that would not end (a cursor that comes again, more than
 /// [`max_pages`](Self::max_pages) or [`max_bytes`](Self::max_bytes)) is an error of the kind
-/// [`ErrorKind::Paging`]. Each page has the client's own limits of bytes and of time.
+/// [`ErrorKind::Paging`]. Each page has the client's own limits of bytes and of time; one of more
+/// than 10,000 items is an error of the kind [`ErrorKind::TooLarge`].
 ///
 /// How far it is, whoever watches the client is told: see
 /// [`Pacing::observer`](crate::Pacing::observer).
@@ -383,7 +384,10 @@ fn one_by_one<T: Listed>(
     body: &[u8],
     in_operation: impl Fn(Error) -> Error,
 ) -> Result<Envelope<Items<T>>, Error> {
-    let page: Envelope<Vec<&RawValue>> = decode::decode(body)?;
+    let page: Envelope<RawItems> = decode::decode(body)?;
+    if page.data.has_too_many {
+        return Err(Error::new(ErrorKind::TooLarge, TOO_MANY));
+    }
     let item = |(n, raw): (usize, &&RawValue)| {
         decode::decode(raw.get().as_bytes()).map_err(|error| {
             // Both point into the same text.
@@ -391,7 +395,7 @@ fn one_by_one<T: Listed>(
             in_operation(error.within(&format!("data[{n}]"), at))
         })
     };
-    let items = page.data.iter().enumerate().map(item).collect();
+    let items = page.data.items.iter().enumerate().map(item).collect();
     Ok(page.with(Items(items)))
 }
 
@@ -415,6 +419,9 @@ impl<'de, T: Listed> Deserialize<'de> for Items<T> {
                     if items.is_empty() {
                         items.reserve(COMMON_PAGE);
                     }
+                    if items.len() == MOST_ITEMS {
+                        return Err(A::Error::custom(TOO_MANY));
+                    }
                     items.push_back(Ok(item));
                 }
                 Ok(Items(items))
@@ -425,8 +432,49 @@ impl<'de, T: Listed> Deserialize<'de> for Items<T> {
     }
 }
 
+/// Where each item is, whatever it is. What comes after too many is not kept.
+struct RawItems<'a> {
+    items: Vec<&'a RawValue>,
+    has_too_many: bool,
+}
+
+impl<'de> Deserialize<'de> for RawItems<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RawItemsVisitor;
+
+        impl<'de> Visitor<'de> for RawItemsVisitor {
+            type Value = RawItems<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawItems<'de>, A::Error> {
+                let mut items = Vec::new();
+                while items.len() < MOST_ITEMS {
+                    let Some(item) = seq.next_element()? else {
+                        return Ok(RawItems { items, has_too_many: false });
+                    };
+                    items.push(item);
+                }
+                let mut has_too_many = false;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    has_too_many = true;
+                }
+                Ok(RawItems { items, has_too_many })
+            }
+        }
+
+        deserializer.deserialize_seq(RawItemsVisitor)
+    }
+}
+
 /// So many items are on most pages that have any.
 const COMMON_PAGE: usize = 100;
+/// The most items that are read of a page: ten times as many as the API gives on its largest. Of
+/// the smallest items there would be many millions in an answer that is not too long.
+const MOST_ITEMS: usize = 10_000;
+const TOO_MANY: &str = "more than 10,000 items on one page";
 
 #[derive(Deserialize)]
 struct Envelope<D> {
@@ -464,6 +512,24 @@ mod tests {
             item.map_or_else(|error| error.to_string(), |user| user.id.as_str().to_owned())
         };
         (is_fast, page.data.0.into_iter().map(shown).collect())
+    }
+
+    #[test]
+    fn a_page_of_too_many_items_is_an_error_however_small_they_are() {
+        for item in ["0", "[]", r#"{"id":"user-1"}"#] {
+            let page = |items: usize| {
+                format!(r#"{{"data":[{}],"has_more":false}}"#, vec![item; items].join(","))
+            };
+            let (_, items) = read(page(MOST_ITEMS).as_bytes());
+            assert_eq!(items.len(), MOST_ITEMS, "{item}");
+            for items in [MOST_ITEMS + 1, 3 * MOST_ITEMS] {
+                let page = page(items);
+                assert!(decode::fast::<Envelope<Items<User>>>(page.as_bytes()).is_none());
+                let error = one_by_one::<User>(page.as_bytes(), |e| e).map(drop).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::TooLarge, "{item}: {error}");
+                assert!(error.to_string().contains(TOO_MANY), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -80,7 +80,9 @@ fn walk<'de, A: MapAccess<'de>>(mut map: A) -> Result<AuditEvent, A::Error> {
             "actor" => actor = map.next_value::<Tolerated<_>>()?.0,
             name if is_of_type(name, event_type.as_ref()) => payload = Some(map.next_value()?),
             "object" => drop(map.next_value::<IgnoredAny>()?),
-            _ if event_type.is_none() => candidates.push((name.into_owned(), map.next_value()?)),
+            _ if event_type.is_none() && candidates.len() < MOST_CANDIDATES => {
+                candidates.push((name.into_owned(), map.next_value()?));
+            }
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
@@ -88,6 +90,10 @@ fn walk<'de, A: MapAccess<'de>>(mut map: A) -> Result<AuditEvent, A::Error> {
     let payload = payload.filter(|json| json.get() != "null").map(AuditPayload);
     Ok(AuditEvent { id: id.into(), event_type, effective_at, project, actor, payload })
 }
+
+/// An event has a handful of fields. Of one with a million before its type, a payload that is not
+/// among the first is not looked for.
+const MOST_CANDIDATES: usize = 64;
 
 /// The name of a field, borrowed where it has no escapes.
 #[derive(Deserialize)]
