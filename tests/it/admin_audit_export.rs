@@ -281,6 +281,32 @@ async fn what_is_fetched_ahead_is_bounded() {
     assert_eq!(read(&mut export, usize::MAX).await.0.len(), 499);
 }
 
+#[tokio::test]
+async fn a_second_of_more_than_may_be_held_is_an_error_after_what_was_before_it() {
+    let org = logging(5).await;
+    org.fake.seed_audit_events_at("login.succeeded", &[at(1), at(2), at(3)]);
+    org.fake.seed_audit_events_at("login.failed", &[at(50_000); 60]);
+    let client = org.client();
+    let all = listed(&client, &AuditLogQuery::new(), START, END).await;
+    let one_at_a_time = || export(&client, START, END).in_flight(1);
+    for (mut export, is_enough) in [
+        (one_at_a_time().max_held_events(40), false),
+        (one_at_a_time().max_held_events(100), true),
+        (one_at_a_time().max_held_bytes(2_000), false),
+        (one_at_a_time().max_held_bytes(1 << 20), true),
+        // Limits stay where it goes on.
+        (one_at_a_time().max_held_events(40).resume(&one_at_a_time().cursor()), false),
+    ] {
+        let (ids, error) = read(&mut export, usize::MAX).await;
+        if is_enough {
+            assert_eq!((ids, error), (all.clone(), None));
+        } else {
+            assert!(all.starts_with(&ids) && ids.len() <= 3, "{}", ids.len());
+            assert_eq!(error, Some(ErrorKind::Paging));
+        }
+    }
+}
+
 #[test]
 fn an_export_shows_no_key() {
     let ((shown, secret), logs) = with_trace(async {

@@ -214,6 +214,11 @@ impl<T: Listed> Pages<T> {
         self.state = State::Next(self.asked_after.clone());
     }
 
+    /// How many bytes were read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether nothing is left of it.
     pub(crate) fn is_at_its_end(&self) -> bool {
         self.items.is_empty() && matches!(self.state, State::Done)

@@ -35,7 +35,9 @@ use crate::{AuditEvent, Client, Error, ErrorKind, Page, Pages, operations};
 ///   the last thing that comes.
 /// - **Memory** holds what was fetched ahead: three pages for each request that may be
 ///   [in flight](Self::in_flight), and a few more where the events lie close together. A second is
-///   never divided, so all events of one are held at once.
+///   never divided, so all events of one are held at once, up to
+///   [`max_held_events`](Self::max_held_events) and [`max_held_bytes`](Self::max_held_bytes); more
+///   is an error of the kind [`ErrorKind::Paging`].
 /// - **Events that come late**, with a time that has been exported, are not in the export. Export
 ///   up to a few minutes ago, or go on with a [`look_back`](Self::look_back).
 ///
@@ -62,7 +64,14 @@ pub struct AuditExport {
 /// A page that was fetched, and the cursor of the next.
 struct Stepped {
     window: u64,
-    fetched: Result<(Page<AuditEvent>, Option<String>), Error>,
+    fetched: Result<Fetched, Error>,
+}
+
+struct Fetched {
+    page: Page<AuditEvent>,
+    /// Of the answer.
+    bytes: u64,
+    next: Option<String>,
 }
 
 const IN_FLIGHT: usize = 32;
@@ -114,6 +123,22 @@ impl AuditExport {
         self
     }
 
+    /// The most events that are held at once: 1,000,000 unless said otherwise. One more is an
+    /// error of the kind [`ErrorKind::Paging`].
+    ///
+    /// What is at hand to be read, and was taken from there, does not count.
+    pub fn max_held_events(mut self, events: usize) -> Self {
+        self.windows.most.events = events;
+        self
+    }
+
+    /// The most bytes of answers whose events are held at once: 1 GiB unless said otherwise. One
+    /// more is an error of the kind [`ErrorKind::Paging`].
+    pub fn max_held_bytes(mut self, bytes: u64) -> Self {
+        self.windows.most.bytes = bytes;
+        self
+    }
+
     /// Goes on from where another export of the same query stopped; nothing that it yielded comes
     /// again, and nothing that it did not is left out. Only events that cannot be read come again, as
     /// errors, while they are within the [`look_back`](Self::look_back).
@@ -122,7 +147,9 @@ impl AuditExport {
     pub fn resume(mut self, cursor: &AuditCursor) -> Self {
         self.had = Had::as_of(cursor, self.had.look_back());
         let since = cursor.since().as_unix_seconds();
+        let most = self.windows.most;
         self.windows = Windows::new(since, self.until, PAGE as usize);
+        self.windows.most = most;
         self
     }
 
@@ -205,7 +232,10 @@ impl AuditExport {
         self.moved = true;
         self.handles.remove(&window);
         match fetched {
-            Ok((page, next)) => self.windows.page(window, page.items, next),
+            Ok(Fetched { page, bytes, next }) => {
+                self.windows.page(window, page.items, bytes, next);
+                self.forget_what_is_not_needed();
+            }
             // So many at once are too many, if there were others.
             Err(e) if e.kind() == ErrorKind::Throttled && self.windows.fetching() > 1 => {
                 self.in_flight = self.in_flight.min(self.windows.fetching() / 2);
@@ -229,7 +259,11 @@ impl AuditExport {
 
     fn failed(&mut self, window: u64, error: Error) {
         self.windows.failed(window, error);
-        // Requests that nobody waits for any more would only take others' turns.
+        self.forget_what_is_not_needed();
+    }
+
+    /// Requests that nobody waits for any more would only take others' turns.
+    fn forget_what_is_not_needed(&mut self) {
         let windows = &self.windows;
         self.handles.retain(|window, handle| {
             let is_needed = windows.has(*window);
@@ -287,11 +321,10 @@ impl fmt::Debug for AuditExport {
     }
 }
 
-async fn one_page(
-    mut pages: Pages<AuditEvent>,
-) -> Result<(Page<AuditEvent>, Option<String>), Error> {
+async fn one_page(mut pages: Pages<AuditEvent>) -> Result<Fetched, Error> {
     let Some(page) = pages.next_page().await.transpose()? else {
-        return Ok((Page { items: Vec::new(), has_more: false }, None));
+        let page = Page { items: Vec::new(), has_more: false };
+        return Ok(Fetched { page, bytes: pages.bytes(), next: None });
     };
     let next = pages.next_cursor().map(str::to_owned);
     if page.has_more && next.is_none() {
@@ -300,7 +333,7 @@ async fn one_page(
             return Err(error);
         }
     }
-    Ok((page, next))
+    Ok(Fetched { page, bytes: pages.bytes(), next })
 }
 
 /// What an export is to be of: everything but times.

@@ -7,6 +7,7 @@
 //! older part away, which costs no request: its cursor goes on, with a narrower filter.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 
 use crate::{AuditEvent, Error, ErrorKind, operations};
 
@@ -18,6 +19,16 @@ pub(super) struct Windows {
     windows: VecDeque<Window>,
     next_id: u64,
     page_len: usize,
+    pub(super) most: Most,
+    hasher: RandomState,
+}
+
+/// The most that all windows together hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) events: usize,
+    /// Of the answers that the events came in.
+    pub(super) bytes: u64,
 }
 
 /// A window. One that was not begun may be the rest of a span from which windows are still to be
@@ -30,10 +41,12 @@ struct Window {
     to: i64,
     /// The page that comes next is after this cursor.
     after: Option<String>,
-    cursors: HashSet<String>,
+    /// As hashes with a random key, which is all that it takes to know one again.
+    cursors: HashSet<u64>,
     /// The newest first.
     items: Vec<Item>,
     pages: usize,
+    bytes: u64,
     guess: Option<Guess>,
     state: State,
 }
@@ -91,7 +104,13 @@ const LAST_PAGE: usize = 100_000;
 
 impl Windows {
     pub(super) fn new(from: i64, to: i64, page_len: usize) -> Self {
-        let mut this = Self { windows: VecDeque::new(), next_id: 0, page_len: page_len.max(1) };
+        let mut this = Self {
+            windows: VecDeque::new(),
+            next_id: 0,
+            page_len: page_len.max(1),
+            most: Most::default(),
+            hasher: RandomState::new(),
+        };
         if from < to {
             let all = this.window(from, to, None);
             this.windows.push_back(all);
@@ -138,8 +157,9 @@ impl Windows {
         self.windows.front().map(|w| w.from)
     }
 
-    /// Takes in a page, and the cursor of the next one if there is one.
-    pub(super) fn page(&mut self, id: u64, items: Vec<Item>, next: Option<String>) {
+    /// Takes in a page that came in an answer of so many bytes, and the cursor of the next one if
+    /// there is one.
+    pub(super) fn page(&mut self, id: u64, items: Vec<Item>, bytes: u64, next: Option<String>) {
         let Some(n) = self.windows.iter().position(|w| w.id == id) else { return };
         let times = Times::of(&items);
         // The cursor's own event must stay within the filter.
@@ -154,18 +174,24 @@ impl Windows {
         }
         window.items.extend(items);
         window.pages += 1;
+        window.bytes += bytes;
+        let paging = |what: String| {
+            Error::new(ErrorKind::Paging, what).in_operation(&operations::AUDIT_LOGS_LIST)
+        };
+        if let Some(what) = self.too_much() {
+            return self.failed(id, paging(what));
+        }
+        let window = &mut self.windows[n];
         let Some(next) = next else {
             window.state = State::Whole;
             self.learn(n);
             return;
         };
-        let paging =
-            |what| Error::new(ErrorKind::Paging, what).in_operation(&operations::AUDIT_LOGS_LIST);
         if window.pages >= LAST_PAGE {
-            return self.failed(id, paging("too many pages in one window"));
+            return self.failed(id, paging("too many pages in one window".to_owned()));
         }
-        if !window.cursors.insert(next.clone()) {
-            return self.failed(id, paging("the server gave the same cursor again"));
+        if !window.cursors.insert(self.hasher.hash_one(&next)) {
+            return self.failed(id, paging("the server gave the same cursor again".to_owned()));
         }
         window.after = Some(next);
         window.state = State::Waiting;
@@ -188,7 +214,25 @@ impl Windows {
     pub(super) fn failed(&mut self, id: u64, error: Error) {
         let Some(n) = self.windows.iter().position(|w| w.id == id) else { return };
         self.windows[n].state = State::Failed(error);
+        self.windows[n].items = Vec::new();
         self.windows.truncate(n + 1);
+    }
+
+    /// What is held beyond what may be, and what to do.
+    fn too_much(&self) -> Option<String> {
+        let events: usize = self.windows.iter().map(|w| w.items.len()).sum();
+        let bytes: u64 = self.windows.iter().map(|w| w.bytes).sum();
+        let (held, setter) = if events > self.most.events {
+            (format!("{} events", self.most.events), "max_held_events")
+        } else if bytes > self.most.bytes {
+            (format!("{} bytes of events", self.most.bytes), "max_held_bytes")
+        } else {
+            return None;
+        };
+        Some(format!(
+            "more than {held} would be held at once, which lie too close together in time; raise \
+             `{setter}`, or read this span with `AuditLogs::list`, which holds one page"
+        ))
     }
 
     /// Takes the oldest window, when it is whole.
@@ -218,6 +262,7 @@ impl Windows {
             cursors: HashSet::new(),
             items: Vec::new(),
             pages: 0,
+            bytes: 0,
             guess,
             state: State::Waiting,
         }
@@ -303,6 +348,12 @@ impl Windows {
 
     fn wanted(&self) -> f64 {
         PAGES * self.page_len as f64
+    }
+}
+
+impl Default for Most {
+    fn default() -> Self {
+        Self { events: 1_000_000, bytes: 1 << 30 }
     }
 }
 

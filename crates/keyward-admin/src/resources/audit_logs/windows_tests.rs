@@ -1,13 +1,13 @@
 //! The windows against a likeness of the server: any events, answers in any order.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
-use super::windows::{Item, Oldest, Step, Windows, time_of};
-use crate::{AuditEvent, Error, ErrorKind, decode};
+use super::cursor::Had;
+use super::windows::{Item, Most, Oldest, Step, Windows, time_of};
+use crate::{AuditEvent, AuditEventId, Error, ErrorKind, decode};
 
 const PAGE: usize = 5;
+const EVENT_BYTES: u64 = 70;
 
 /// A log, and how its server is odd.
 #[derive(Debug)]
@@ -50,11 +50,23 @@ struct Run {
 }
 
 fn run(log: &Log, span: (i64, i64), limit: usize, seed: u64, fails: Option<usize>) -> Run {
+    run_within(Most::default(), log, span, limit, seed, fails)
+}
+
+fn run_within(
+    most: Most,
+    log: &Log,
+    span: (i64, i64),
+    limit: usize,
+    seed: u64,
+    fails: Option<usize>,
+) -> Run {
     let mut chance = keyward_testkit::keys::KeyRng::seeded(seed);
     let mut windows = Windows::new(span.0, span.1, PAGE);
+    windows.most = most;
     let mut run = Run { ids: Vec::new(), requests: 0, most_held: 0, error: None };
     let mut under_way: Vec<Step> = Vec::new();
-    let mut times = BTreeMap::new();
+    let mut had = Had::nothing(span.0);
     loop {
         while let Some(step) = windows.start(limit, 3 * limit) {
             run.requests += 1;
@@ -70,8 +82,8 @@ fn run(log: &Log, span: (i64, i64), limit: usize, seed: u64, fails: Option<usize
                 for item in items {
                     let at = time_of(&item).expect("a time");
                     let id = item.expect("an event").id.as_str().to_owned();
-                    // What comes twice at a border, `Had` leaves out.
-                    if times.insert(id.clone(), at).is_none() {
+                    // What comes twice at a border it leaves out, as the export does.
+                    if had.is_new(Some(at), &AuditEventId::from(id.as_str())) {
                         run.ids.push(id);
                     }
                 }
@@ -89,7 +101,9 @@ fn run(log: &Log, span: (i64, i64), limit: usize, seed: u64, fails: Option<usize
             continue;
         }
         let (items, next) = log.page(&step);
-        windows.page(step.window, items, next);
+        let bytes = EVENT_BYTES * items.len() as u64;
+        windows.page(step.window, items, bytes, next);
+        under_way.retain(|step| windows.has(step.window));
     }
 }
 
@@ -212,9 +226,59 @@ fn a_cursor_that_comes_again_ends_it() {
     let mut windows = Windows::new(0, 100, PAGE);
     for _ in 0..2 {
         let step = windows.start(4, 12).expect("a page to fetch");
-        windows.page(step.window, vec![Ok(event(0, "e"))], Some("e".to_owned()));
+        windows.page(step.window, vec![Ok(event(0, "e"))], EVENT_BYTES, Some("e".to_owned()));
     }
     let Oldest::Failed(error) = windows.take_oldest() else { panic!("no error") };
     assert_eq!(error.kind(), ErrorKind::Paging);
     assert!(matches!(windows.take_oldest(), Oldest::None));
+}
+
+#[test]
+fn what_lies_too_close_together_is_an_error_after_what_was_before_it() {
+    let times = [(0..50).map(|n| n * 100).collect(), vec![77_777; 300]].concat();
+    let log = Log::new(times);
+    let span = (0, 100_000);
+    let whole = expected(&log, span);
+    let events = |events| Most { events, ..Most::default() };
+    let bytes = |bytes| Most { bytes, ..Most::default() };
+    for (most, is_enough) in [
+        (events(100), false),
+        (events(299), false),
+        (events(350), true),
+        (bytes(100 * EVENT_BYTES), false),
+        (bytes(299 * EVENT_BYTES), false),
+        (bytes(350 * EVENT_BYTES), true),
+    ] {
+        for seed in 0..10 {
+            let run = run_within(most, &log, span, 4, seed, None);
+            assert!(whole.starts_with(&run.ids), "{most:?}");
+            if is_enough {
+                assert_eq!(run.ids, whole, "{most:?}");
+                continue;
+            }
+            let error = run.error.expect("too much");
+            assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
+            assert!(error.to_string().contains("`max_held_"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_second_without_end_comes_to_an_end() {
+    let mut windows = Windows::new(7, 100, PAGE);
+    windows.most.events = 1_000;
+    let mut pages = 0;
+    while let Some(step) = windows.start(1, 3) {
+        // Whatever is asked for, more of the same second, and another cursor.
+        let items = (0..PAGE).map(|n| Ok(event(7, &format!("e{pages}-{n}")))).collect();
+        windows.page(step.window, items, EVENT_BYTES, Some(format!("c{pages}")));
+        pages += 1;
+        assert!(windows.held() <= 201, "{} pages", windows.held());
+    }
+    assert_eq!(pages, 201);
+    let failed = std::iter::from_fn(|| match windows.take_oldest() {
+        Oldest::Failed(error) => Some(error),
+        _ => None,
+    });
+    assert_eq!(failed.map(|e| e.kind()).collect::<Vec<_>>(), [ErrorKind::Paging]);
 }
