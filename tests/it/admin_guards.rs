@@ -260,7 +260,11 @@ async fn gibibytes() {
     }
 
     let start = Instant::now();
-    let url = page_server(r#"{"data":[{"id":"a","#, r#""b":0,"#, r#""type":"c","c":[7]}]}"#);
+    let url = page_server(
+        r#"{"data":[{"id":"a","#,
+        r#""b":0,"#,
+        r#""type":"c","c":[7]}],"has_more":false}"#,
+    );
     let other = client_of(url).build().expect("a client");
     let events = other.audit_logs().list(&keyward_admin::AuditLogQuery::new()).all().await;
     let events = events.expect("an event with much beside it");

@@ -15,6 +15,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAcces
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
+use zeroize::Zeroizing;
 
 use crate::operations::Operation;
 use crate::transport::{Body, Call};
@@ -63,6 +64,9 @@ pub(crate) trait Listed: DeserializeOwned + Send + Unpin + 'static {
     fn id(&self) -> &str {
         ""
     }
+
+    /// Whether there may be a key in it, so that the page that it came on is wiped.
+    const MAY_HOLD_KEY: bool = false;
 }
 
 /// The parameter that asks for the page after a cursor.
@@ -284,17 +288,23 @@ impl<T: Listed> Pages<T> {
 
     /// Takes in a page, and tells the state after it.
     fn take_in(&mut self, mut body: Body) -> Result<State, Error> {
-        // A listing answers no key, and wiping what is no secret would take a tenth of all the time.
-        let body = std::mem::take(&mut *body);
+        let plain;
+        let body: &[u8] = if T::MAY_HOLD_KEY {
+            &body
+        } else {
+            // It answers no key, and wiping what is no secret would take a tenth of all the time.
+            plain = std::mem::take(&mut *body);
+            &plain
+        };
         let in_operation = |e: Error| e.in_operation(&self.call.operation);
         let paging = |text: String| in_operation(Error::new(ErrorKind::Paging, text));
         self.bytes += body.len() as u64;
         if self.bytes > self.max_bytes {
             return Err(paging(format!("more than {} bytes in all", self.max_bytes)));
         }
-        let page = match decode::fast::<Envelope<Items<T>>>(&body) {
+        let page = match decode::fast::<Envelope<Items<T>>>(body) {
             Some(page) => page,
-            None => one_by_one(&body, in_operation).map_err(in_operation)?,
+            None => one_by_one(body, in_operation).map_err(in_operation)?,
         };
         let Items(mut items) = page.data;
         let is_empty = items.is_empty();
@@ -389,19 +399,60 @@ fn one_by_one<T: Listed>(
     body: &[u8],
     in_operation: impl Fn(Error) -> Error,
 ) -> Result<Envelope<Items<T>>, Error> {
-    let page: Envelope<RawItems> = decode::decode(body)?;
+    // So that items can be told apart where one of them is not UTF-8, and places stay the same.
+    let marked = std::str::from_utf8(body).is_err().then(|| mark(body));
+    let text: &[u8] = marked.as_ref().map_or(body, |marked| marked);
+    let page: Envelope<RawItems> = decode::decode(text)?;
     if page.data.has_too_many {
         return Err(Error::new(ErrorKind::TooLarge, TOO_MANY));
     }
+    // Both point into the same text.
+    let place = |raw: &RawValue| raw.get().as_ptr().addr() - text.as_ptr().addr();
+    let in_items = page.data.items.iter().map(|raw| &body[place(raw)..][..raw.get().len()]);
+    if marked.is_some() && in_items.map(not_utf8).sum::<usize>() < not_utf8(body) {
+        // It may be in the cursor.
+        return Err(Error::new(ErrorKind::Drift, "not UTF-8 beside the items"));
+    }
     let item = |(n, raw): (usize, &&RawValue)| {
-        decode::decode(raw.get().as_bytes()).map_err(|error| {
-            // Both point into the same text.
-            let at = raw.get().as_ptr().addr() - body.as_ptr().addr();
-            in_operation(error.within(&format!("data[{n}]"), at))
-        })
+        let at = place(raw);
+        read_item(&body[at..][..raw.get().len()], raw)
+            .map_err(|error| in_operation(error.within(&format!("data[{n}]"), at)))
     };
     let items = page.data.items.iter().enumerate().map(item).collect();
     Ok(page.with(Items(items)))
+}
+
+/// Reads an item, with U+FFFD in the place of what is not UTF-8.
+fn read_item<T: Listed>(item: &[u8], marked: &RawValue) -> Result<T, Error> {
+    let marked = marked.get().as_bytes();
+    if std::str::from_utf8(item).is_ok() {
+        return decode::decode(item);
+    }
+    let len = item.utf8_chunks().map(|chunk| chunk.valid().len() + 3).sum();
+    let mut text = Zeroizing::new(String::with_capacity(len));
+    for chunk in item.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    // What is wrong is told of the text in which places are those of the answer.
+    decode::fast(text.as_bytes()).map_or_else(|| decode::decode(marked), Ok)
+}
+
+/// The same text with a `?` for each byte that is not UTF-8.
+fn mark(body: &[u8]) -> Body {
+    let mut marked = Body::new(Vec::with_capacity(body.len()));
+    for chunk in body.utf8_chunks() {
+        marked.extend_from_slice(chunk.valid().as_bytes());
+        marked.extend(chunk.invalid().iter().map(|_| b'?'));
+    }
+    marked
+}
+
+/// How many bytes are not UTF-8.
+fn not_utf8(bytes: &[u8]) -> usize {
+    bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum()
 }
 
 /// Items that are all as they should be.
@@ -535,6 +586,57 @@ mod tests {
                 assert!(error.to_string().contains(TOO_MANY), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_a_matter_of_its_item() {
+        // A row: the second of three items, and its name, or none where it cannot be read.
+        for (item, name) in [
+            (&b"{\"id\":\"user-2\",\"name\":\"a\xffb\"}"[..], Some("a\u{fffd}b")),
+            (b"{\"id\":\"user-2\",\"name\":\"\xe2\x82\"}", Some("\u{fffd}")),
+            (b"{\"id\":\"user-2\",\"name\":\"x\",\"new\":[\"\xc0\x80\"]}", Some("x")),
+            (b"{\"name\":\"hidden\xff\"}", None),
+            (b"\"\xff\"", None),
+        ] {
+            let body = [
+                b"{\"data\":[{\"id\":\"user-1\"},",
+                item,
+                b",{\"id\":\"user-3\"}],\"has_more\":false}",
+            ]
+            .concat();
+            let mut page = one_by_one::<User>(&body, |e| e).expect("a page");
+            let [first, second, third] = page.data.0.make_contiguous() else {
+                panic!("{} items", page.data.0.len())
+            };
+            for (beside, id) in [(first, "user-1"), (third, "user-3")] {
+                assert_eq!(beside.as_ref().expect("a user").id.as_str(), id);
+            }
+            match (second, name) {
+                (Ok(user), name) => assert_eq!(user.name.as_deref(), name),
+                (Err(error), None) => {
+                    assert_eq!(error.kind(), ErrorKind::Drift);
+                    assert!(error.to_string().contains("data[1]"), "{error}");
+                    let at = error.drift_offset().expect("an offset");
+                    let place = 26..26 + item.len() + 1;
+                    assert!(place.contains(&at), "{at} is not in {place:?}");
+                }
+                (Err(error), Some(_)) => panic!("{error}"),
+            }
+        }
+        // Beside the items, where the cursor is, and where it is not even JSON.
+        for body in [
+            &b"{\"data\":[{\"id\":\"user-1\"}],\"last_id\":\"user\xff\",\"has_more\":true}"[..],
+            b"{\"data\":[{\"id\":\"user-1\"}\xff],\"has_more\":true}",
+        ] {
+            let error = one_by_one::<User>(body, |e| e).map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Drift, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_what_may_hold_a_key_is_wiped() {
+        assert!(crate::RawItem::MAY_HOLD_KEY);
+        assert!(!User::MAY_HOLD_KEY && !crate::AdminApiKey::MAY_HOLD_KEY);
     }
 
     #[test]

@@ -434,6 +434,8 @@ impl<'de> Deserialize<'de> for RawItem {
 }
 
 impl Listed for RawItem {
+    const MAY_HOLD_KEY: bool = true;
+
     fn id(&self) -> &str {
         &self.id
     }
