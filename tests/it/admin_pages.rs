@@ -46,9 +46,7 @@ async fn a_listing_is_a_stream_that_fetches_as_it_is_read() {
 #[tokio::test]
 async fn a_cursor_that_comes_again_ends_the_listing_with_an_error() {
     let org = with_projects(50, 10).await;
-    org.fake.fault(
-        keyward_testkit::Fault::on("GET", PROJECTS).always().then(FaultAction::RepeatedCursor),
-    );
+    org.fake.fault(Fault::on("GET", PROJECTS).always().then(FaultAction::RepeatedCursor));
     let mut pages = org.client().projects().list();
     let mut items = 0;
     let error = loop {
@@ -67,11 +65,8 @@ async fn a_cursor_that_comes_again_ends_the_listing_with_an_error() {
 async fn half_a_listing_is_an_error() {
     let org = with_projects(30, 10).await;
     let client = org.builder().max_attempts(1).build().expect("a client");
-    org.fake.fault(
-        keyward_testkit::Fault::on("GET", PROJECTS)
-            .after(1)
-            .then(FaultAction::StatusBefore { code: 500 }),
-    );
+    org.fake
+        .fault(Fault::on("GET", PROJECTS).after(1).then(FaultAction::StatusBefore { code: 500 }));
     assert_eq!(client.projects().list().all().await.expect_err("half").kind(), ErrorKind::Server);
 }
 
@@ -112,7 +107,7 @@ async fn prefetching_is_one_page_ahead_and_no_more() {
             if org.fake.count("GET", PROJECTS) >= fetched {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(org.fake.count("GET", PROJECTS), fetched, "after {read} items");
     }
@@ -172,9 +167,7 @@ async fn an_error_comes_after_what_was_read_before_it() {
     for prefetch in [false, true] {
         org.fake.clear_faults();
         org.fake.fault(
-            keyward_testkit::Fault::on("GET", PROJECTS)
-                .after(1)
-                .then(FaultAction::StatusBefore { code: 500 }),
+            Fault::on("GET", PROJECTS).after(1).then(FaultAction::StatusBefore { code: 500 }),
         );
         let mut pages = client.projects().list();
         if prefetch {
@@ -210,7 +203,7 @@ async fn one_observer_is_told_the_pages_and_the_waits() {
     let client = org.builder().pacing(pacing).build().expect("a client");
     let code = "rate_limit_exceeded".to_owned();
     let throttle = FaultAction::Throttle { retry_after: Some(1), code };
-    org.fake.fault(keyward_testkit::Fault::on("GET", PROJECTS).after(1).then(throttle));
+    org.fake.fault(Fault::on("GET", PROJECTS).after(1).then(throttle));
     client.projects().list().all().await.expect("a listing");
     let keys = client.project(&org.project).api_keys().list();
     keys.all().await.expect("a listing");
