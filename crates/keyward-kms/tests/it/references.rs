@@ -6,7 +6,7 @@ use keyward_kms::Schemes;
 use keyward_testkit::assert_no_leak;
 use keyward_testkit::leak;
 
-use crate::fixture::{assert_fails, assert_loads, key, logged, secret, server, unique};
+use crate::fixture::{assert_fails, assert_loads, key, logged, secret, unique};
 
 /// With a connection to each cloud that is on. Nobody listens there.
 fn references() -> References {
@@ -165,7 +165,7 @@ fn a_reference_loads_from_aws_and_stores_there() {
 
     use crate::aws::{aws, settings};
 
-    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let Some(url) = crate::fixture::server("KEYWARD_MOTO_URL") else { return };
     let (first, second) = (secret(), secret());
     let (name, dir) = (unique("prod/openai"), tempfile::tempdir().unwrap());
     let place = |file: &str| dir.path().join(file).display().to_string();
@@ -227,7 +227,7 @@ fn a_reference_loads_a_parameter() {
 
     use crate::aws::{aws, settings};
 
-    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let Some(url) = crate::fixture::server("KEYWARD_MOTO_URL") else { return };
     let secret = secret();
     let name = unique("/prod/openai");
     let references = Schemes::new().with_aws(&aws(&url)).register(References::new());
