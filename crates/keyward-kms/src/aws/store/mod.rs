@@ -160,7 +160,11 @@ impl SecretsManagerStore {
             Content::Promoting(note) => (None, false, Some(note.version)),
             content => (content.into_stored(), false, None),
         };
-        let previous = self.content(labels.previous.as_deref()).await?.into_stored();
+        let previous = match self.content(labels.previous.as_deref()).await {
+            // What a hand has put right since is in nobody's way.
+            Err(error) if error.kind() == StoreErrorKind::Damaged => None,
+            content => content?.into_stored(),
+        };
         Ok(Some(Holding { labels, current, pending, promoting, over, previous }))
     }
 

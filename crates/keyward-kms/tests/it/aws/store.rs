@@ -328,3 +328,27 @@ fn what_aws_answers_is_told_by_kind() {
         assert_no_leak!(canary, logs.bytes());
     }
 }
+
+#[test]
+fn what_was_put_right_by_hand_is_in_nobodys_way() {
+    let Some(url) = server("KEYWARD_MOTO_URL") else { return };
+    let (theirs, first, second) = (secret(), secret(), secret());
+    let name = unique("prod/openai");
+    on_threads(async {
+        let client = aws_sdk_secretsmanager::Client::new(&settings(&url));
+        let text = format!(r#"{{"openai":"{theirs}"}}"#);
+        client.create_secret().name(&name).secret_string(text).send().await.unwrap();
+        let store = SecretsManagerStore::new(&aws(&url), &name);
+        let error = store.stage(&key(&first), &KeyNote::new(), NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Damaged, "{error}");
+        assert_no_leak!(theirs, leak::error_surfaces(&error));
+
+        let text = format!(r#"{{"api_key":"{first}"}}"#);
+        client.put_secret_value().secret_id(&name).secret_string(text).send().await.unwrap();
+        assert!(store.previous().await.unwrap().is_none());
+        let version = store.stage(&key(&second), &KeyNote::new(), NOW).await.unwrap();
+        store.promote(&version, NOW).await.unwrap();
+        assert_loads(store.load().await, &second, &format!("aws-sm:{name}"));
+        assert!(store.previous().await.unwrap().unwrap().key == key(&first));
+    });
+}
