@@ -64,6 +64,8 @@ pub struct AuditExport {
 /// A page that was fetched, and the cursor of the next.
 struct Stepped {
     window: u64,
+    /// How many pages were being fetched when this one was begun.
+    among: usize,
     fetched: Result<Fetched, Error>,
 }
 
@@ -225,11 +227,14 @@ impl AuditExport {
             call = call.query("after", after);
         }
         let pages = Pages::new(self.client.clone(), call);
-        async move { Stepped { window, fetched: one_page(pages).await } }
+        let among = self.windows.fetching();
+        async move { Stepped { window, among, fetched: one_page(pages).await } }
     }
 
-    fn take_in(&mut self, Stepped { window, fetched }: Stepped) {
+    fn take_in(&mut self, Stepped { window, among, fetched }: Stepped) {
         self.moved = true;
+        // Also those that came too late together with this one, and were taken in before it.
+        let among = among.max(self.windows.fetching());
         self.handles.remove(&window);
         match fetched {
             Ok(Fetched { page, bytes, next }) => {
@@ -237,8 +242,8 @@ impl AuditExport {
                 self.forget_what_is_not_needed();
             }
             // So many at once are too many, if there were others.
-            Err(e) if e.kind() == ErrorKind::Throttled && self.windows.fetching() > 1 => {
-                self.in_flight = self.in_flight.min(self.windows.fetching() / 2);
+            Err(e) if e.kind() == ErrorKind::Throttled && among > 1 => {
+                self.in_flight = self.in_flight.min(among / 2);
                 self.windows.again(window);
             }
             Err(error) => self.failed(window, error),
