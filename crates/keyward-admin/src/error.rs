@@ -162,6 +162,12 @@ impl Error {
         Self::new(ErrorKind::Transport, "the runtime that it was fetched on has ended")
     }
 
+    /// Whether its turn, or the answer, did not come before the deadline: for those who ask for many
+    /// things at once, and can ask for fewer.
+    pub(crate) fn came_too_late(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Throttled | ErrorKind::Timeout)
+    }
+
     pub(crate) fn in_operation(mut self, operation: &Operation) -> Self {
         self.0.operation = Some(operation.clone());
         self

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use tokio::task::{Id, JoinSet};
 
 use crate::page::Listed;
-use crate::{Client, Error, ErrorKind, Page, Pages, Project, ProjectHandle, ProjectId};
+use crate::{Client, Error, Page, Pages, Project, ProjectHandle, ProjectId};
 
 /// What is listed of each of several projects: a [`Stream`] of what is found, each with its
 /// project. It comes from [`Projects::each`](crate::Projects::each) and
@@ -194,7 +194,7 @@ impl<T: Listed> FanOut<T> {
         let among = among.max(self.steps.len() + 1);
         match page {
             // So many at once are too many, if there were others.
-            Some(Err(e)) if e.kind() == ErrorKind::Throttled && among > 1 => {
+            Some(Err(e)) if e.came_too_late() && among > 1 => {
                 self.in_flight = self.in_flight.min(among / 2);
                 pages.again();
                 self.waiting.push_back((project, pages));

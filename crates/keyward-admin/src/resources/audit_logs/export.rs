@@ -242,7 +242,7 @@ impl AuditExport {
                 self.forget_what_is_not_needed();
             }
             // So many at once are too many, if there were others.
-            Err(e) if e.kind() == ErrorKind::Throttled && among > 1 => {
+            Err(e) if e.came_too_late() && among > 1 => {
                 self.in_flight = self.in_flight.min(among / 2);
                 self.windows.again(window);
             }
