@@ -30,7 +30,8 @@ const SINCE: i64 = 1_780_000_000;
 const SPAN: i64 = 30 * 86_400;
 
 fn main() {
-    let short = std::env::args().any(|arg| arg == "--test");
+    let short = !std::env::args().any(|arg| arg == "--bench")
+        || std::env::args().any(|arg| arg == "--test");
     let (events, rounds) = if short { (1_000, 1) } else { (10_000, 5) };
     // The server has a thread of its own, so that the client's time is the client's.
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

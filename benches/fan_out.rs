@@ -29,7 +29,8 @@ const KEYS: usize = 20;
 const PAGE: usize = 100;
 
 fn main() {
-    let short = std::env::args().any(|arg| arg == "--test");
+    let short = !std::env::args().any(|arg| arg == "--bench")
+        || std::env::args().any(|arg| arg == "--test");
     let (projects, rounds) = if short { (128, 1) } else { (1_000, 5) };
     // The server has a thread of its own, so that the client's time is the client's.
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if args.next().as_deref() == Some("--serve") {
         return serve(args.next().ok_or("how many items?")?.parse()?);
     }
-    let short = std::env::args().any(|arg| arg == "--test");
+    let short = !std::env::args().any(|arg| arg == "--bench")
+        || std::env::args().any(|arg| arg == "--test");
     let (items, rounds) = if short { (1_000, 1) } else { (100_000, 7) };
     let server = Server::start(items)?;
     let bench = Bench { items, rounds, keyward: keyward(&server)?, server, runtime: runtime()? };

@@ -26,7 +26,8 @@ use tokio::runtime::Builder;
 use tokio::sync::RwLock;
 
 fn main() {
-    let short = std::env::args().any(|arg| arg == "--test");
+    let short = !std::env::args().any(|arg| arg == "--bench")
+        || std::env::args().any(|arg| arg == "--test");
     reads(short);
     stalls(short);
 }

@@ -27,7 +27,8 @@ use keyward_testkit::keys::{self, KeyRng};
 use tokio::net::TcpListener;
 
 fn main() {
-    let short = std::env::args().any(|arg| arg == "--test");
+    let short = !std::env::args().any(|arg| arg == "--bench")
+        || std::env::args().any(|arg| arg == "--test");
     // The server has a thread of its own, so that the client's pace is the client's.
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let client = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
