@@ -1,7 +1,8 @@
 //! Work that may never end: on a thread of its own, which neither a runtime nor the end of the
 //! process waits for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -52,12 +53,18 @@ pub(super) async fn detached<T: Send + 'static>(
     result.await.ok()
 }
 
+/// How long work may take, and what is counted of it when it takes longer.
+pub(super) struct Limit<'a> {
+    pub(super) time: Duration,
+    pub(super) overdue: &'a Overdue,
+}
+
 /// The same, and the answer is `late` when the work is not done within the limit, whatever it
-/// hangs in. It goes on then, and is given up. The limit is kept by another thread: a runtime may
-/// have no timer.
+/// hangs in. It goes on then, is given up, and counts as overdue until it ends. The limit is kept
+/// by another thread: a runtime may have no timer.
 pub(super) async fn detached_within<T: Send + 'static>(
     name: &str,
-    limit: Duration,
+    limit: Limit<'_>,
     late: T,
     work: impl FnOnce(&Awaited<T>) -> T + Send + 'static,
 ) -> Option<T> {
@@ -65,18 +72,54 @@ pub(super) async fn detached_within<T: Send + 'static>(
     let awaited = Awaited(Arc::new(Mutex::new(Some(done))));
     let (goes_on, is_over) = mpsc::channel::<()>();
     let watched = Awaited(Arc::clone(&awaited.0));
+    // Filled by the one thread, and dropped by whichever has it last.
+    let mark = Arc::new(OnceLock::new());
+    let marked = Arc::clone(&mark);
     start(name, move || {
         // Also when it panics.
-        let _goes_on = goes_on;
+        let _goes_on = (goes_on, marked);
         watched.answer(work(&watched));
     })?;
+    let Limit { time, overdue } = limit;
+    let overdue = overdue.clone();
     start(name, move || {
         // Otherwise it has answered. Without an answer, nobody has the sender any more.
-        if let Err(mpsc::RecvTimeoutError::Timeout) = is_over.recv_timeout(limit) {
+        if let Err(mpsc::RecvTimeoutError::Timeout) = is_over.recv_timeout(time) {
+            // Before the answer, after which somebody may ask again.
+            let _ = mark.set(overdue.one());
             awaited.answer(late);
         }
     })?;
     result.await.ok()
+}
+
+/// Counts what hangs of one loader and its clones, so that no more of it is begun for ever.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Overdue(Arc<AtomicUsize>);
+
+impl Overdue {
+    /// How much may hang at once.
+    pub(super) const MOST: usize = 4;
+
+    pub(super) fn is_full(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= Self::MOST
+    }
+
+    /// Counts one more, until it is dropped.
+    pub(super) fn one(&self) -> OneOverdue {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        OneOverdue(self.clone())
+    }
+}
+
+/// One of those that [`Overdue`] counts.
+#[derive(Debug)]
+pub(super) struct OneOverdue(Overdue);
+
+impl Drop for OneOverdue {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Option<()> {
@@ -85,22 +128,29 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
 
-    fn run(limit: Duration, work: impl FnOnce(&Awaited<u8>) -> u8 + Send + 'static) -> Option<u8> {
+    fn run(
+        time: Duration,
+        overdue: &Overdue,
+        work: impl FnOnce(&Awaited<u8>) -> u8 + Send + 'static,
+    ) -> Option<u8> {
         // A runtime without a timer.
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(detached_within("a test", limit, 0, work))
+        runtime.block_on(detached_within("a test", Limit { time, overdue }, 0, work))
     }
 
     #[test]
     fn answers_and_survives_a_panic() {
-        for limit in [Duration::from_secs(60), Duration::MAX] {
-            assert_eq!(run(limit, |_| 7), Some(7));
-            assert_eq!(run(limit, |_| std::panic::resume_unwind(Box::new("by the test"))), None);
+        let overdue = Overdue::default();
+        for time in [Duration::from_secs(60), Duration::MAX] {
+            assert_eq!(run(time, &overdue, |_| 7), Some(7));
+            let panics = |_: &Awaited<u8>| std::panic::resume_unwind(Box::new("by the test"));
+            assert_eq!(run(time, &overdue, panics), None);
         }
+        assert_eq!(overdue.0.load(Ordering::Acquire), 0);
     }
 
     #[test]
@@ -114,8 +164,29 @@ mod tests {
             tells.store(true, Ordering::Release);
             7
         };
-        assert_eq!(run(Duration::from_millis(20), hangs), Some(0));
+        assert_eq!(run(Duration::from_millis(20), &Overdue::default(), hangs), Some(0));
         while !given_up.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// It hangs in a lock, as in a dead mount: that it is given up does not end it.
+    #[test]
+    fn what_hangs_is_counted_until_it_ends() {
+        let (overdue, dead) = (Overdue::default(), Arc::new(Mutex::new(())));
+        let hangs = dead.lock().unwrap();
+        for n in 0..Overdue::MOST {
+            assert!(!overdue.is_full(), "{n}");
+            let dead = Arc::clone(&dead);
+            let work = move |_: &Awaited<u8>| {
+                drop(dead.lock());
+                7
+            };
+            assert_eq!(run(Duration::from_millis(20), &overdue, work), Some(0));
+        }
+        assert!(overdue.is_full());
+        drop(hangs);
+        while overdue.0.load(Ordering::Acquire) > 0 {
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -9,7 +9,7 @@ use keyward_core::{ApiKey, KeySource};
 use zeroize::Zeroizing;
 
 use self::platform::Output;
-use super::detached::{Awaited, detached_within};
+use super::detached::{Awaited, Limit, OneOverdue, Overdue, detached_within};
 use super::place::Place;
 use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey};
 
@@ -65,6 +65,8 @@ mod platform;
 /// What cannot be killed, because it runs as another user (`sudo`) or sleeps on a dead mount, is
 /// waited for about a second more, and the load is over all the same
 /// ([`TimedOut`](LoadErrorKind::TimedOut)). Its output is closed, and it is reaped when it ends.
+/// While four such programs of one loader and its clones are there, or four that hang in their
+/// start, no other is started: the load is [`TimedOut`](LoadErrorKind::TimedOut) at once.
 #[derive(Clone, Debug)]
 pub struct CommandLoader {
     program: Place,
@@ -73,6 +75,7 @@ pub struct CommandLoader {
     limit: Duration,
     not_found: Option<i32>,
     first_line: bool,
+    overdue: Overdue,
 }
 
 /// Shown by their number alone: some are a secret, though none should be.
@@ -98,6 +101,7 @@ impl CommandLoader {
             limit: Duration::from_secs(10),
             not_found: None,
             first_line: false,
+            overdue: Overdue::default(),
         }
     }
 
@@ -176,8 +180,12 @@ impl CommandLoader {
     /// Runs the program on a thread of its own. The answer comes in time also when the thread
     /// hangs: in starting a program that lies on a dead mount, for one.
     async fn ran(&self, kill: fn(&mut Child)) -> Ran {
+        if self.overdue.is_full() {
+            return Err(Problem::Crowded);
+        }
         let this = self.clone();
-        let limit = self.limit.saturating_add(DIES_WITHIN + SLACK);
+        let time = self.limit.saturating_add(DIES_WITHIN + SLACK);
+        let limit = Limit { time, overdue: &self.overdue };
         let late = Err(Problem::TimedOut);
         detached_within("keyward-command", limit, late, move |awaited| this.run(awaited, kill))
             .await
@@ -189,7 +197,7 @@ impl CommandLoader {
     fn run(&self, awaited: &Awaited<Ran>, kill: fn(&mut Child)) -> Ran {
         let end = Instant::now().checked_add(self.limit);
         let child = self.command().spawn().map_err(|e| Problem::Start(e.kind()))?;
-        let mut running = Running { child: Some(child), kill };
+        let mut running = Running { child: Some(child), kill, overdue: self.overdue.clone() };
         let child = running.child.as_mut().ok_or(Problem::Start(io::ErrorKind::NotFound))?;
         let output = child.stdout.take().ok_or(Problem::Start(io::ErrorKind::BrokenPipe))?;
         let mut output = Output::new(output, MAX_OUTPUT_LEN + 1);
@@ -222,6 +230,11 @@ impl CommandLoader {
     fn error(&self, problem: Problem) -> LoadError {
         let by_hand = "run it by hand to see what it says";
         let (kind, what, fix): (_, String, _) = match problem {
+            Problem::Crowded => (
+                LoadErrorKind::TimedOut,
+                format!("{} earlier runs of it hang, and cannot be killed", Overdue::MOST),
+                "find out what they wait for, and end them",
+            ),
             Problem::Start(io::ErrorKind::NotFound) => {
                 let fix = "install it, or give its whole path";
                 (LoadErrorKind::Unreadable, "no such program".into(), fix)
@@ -284,6 +297,8 @@ type Ran = Result<Zeroizing<Vec<u8>>, Problem>;
 /// What went wrong, before it is told of which program.
 #[derive(Clone, Copy)]
 enum Problem {
+    /// Too many earlier runs go on.
+    Crowded,
     Read(io::ErrorKind),
     Start(io::ErrorKind),
     Status(ExitStatus),
@@ -302,6 +317,7 @@ struct Running {
     /// There until this is dropped.
     child: Option<Child>,
     kill: fn(&mut Child),
+    overdue: Overdue,
 }
 
 impl Drop for Running {
@@ -324,8 +340,13 @@ impl Drop for Running {
         // It runs as another user, or sleeps where nothing wakes it. Nobody waits for that, but it
         // is reaped when it ends.
         let reaper = std::thread::Builder::new().name("keyward-reaper".into());
-        drop(reaper.spawn(move || child.wait()));
+        let overdue = self.overdue.one();
+        drop(reaper.spawn(move || reap(child, overdue)));
     }
+}
+
+fn reap(mut child: Child, _until_then: OneOverdue) {
+    let _ = child.wait();
 }
 
 impl std::fmt::Debug for Arguments {
@@ -346,6 +367,7 @@ impl std::fmt::Debug for Change {
 
 #[cfg(all(unix, test))]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicI32, Ordering};
 
     use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -358,6 +380,42 @@ mod tests {
     }
 
     static SPARED: AtomicI32 = AtomicI32::new(0);
+
+    fn also_in_vain(child: &mut Child) {
+        LEFT.lock()
+            .expect("nothing panics under it")
+            .push(i32::try_from(child.id()).expect("a process id"));
+    }
+
+    static LEFT: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+    #[test]
+    fn programs_that_cannot_be_killed_do_not_pile_up() {
+        let loader = CommandLoader::new("/bin/sleep").arg("600").within(TURN);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for _ in 0..Overdue::MOST {
+            let ran = runtime.block_on(loader.clone().ran(also_in_vain));
+            assert!(matches!(ran, Err(Problem::TimedOut)));
+        }
+        let error = runtime.block_on(loader.load()).unwrap_err();
+        assert_eq!(error.kind(), LoadErrorKind::TimedOut);
+        assert_eq!(
+            error.to_string(),
+            "cmd:/bin/sleep: 4 earlier runs of it hang, and cannot be killed; find out what they \
+             wait for, and end them"
+        );
+        let left = std::mem::take(&mut *LEFT.lock().expect("nothing panics under it"));
+        assert_eq!(left.len(), Overdue::MOST, "another was started");
+        for pid in left {
+            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).expect("it lives on");
+        }
+        let begun = Instant::now();
+        while loader.overdue.is_full() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "they stay counted");
+            std::thread::sleep(TURN);
+        }
+        assert!(matches!(runtime.block_on(loader.ran(platform::kill)), Err(Problem::TimedOut)));
+    }
 
     #[test]
     fn a_program_that_cannot_be_killed_is_not_waited_for_but_reaped() {
