@@ -1,5 +1,6 @@
 //! [`Item`]: one entry of a keychain, and how it is asked for within its time.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -112,6 +113,9 @@ pub(crate) struct Session {
     item: Item,
     /// No limit if it is not there.
     until: Option<Instant>,
+    /// What the entry is asked through: opened once, because a Secret Service that is opened for
+    /// each question of a busy store is known to give up (gnome-keyring aborts).
+    entry: RefCell<Option<Arc<Entry>>>,
     #[cfg(target_os = "linux")]
     has_keyring: bool,
 }
@@ -121,6 +125,7 @@ impl Session {
         Self {
             item,
             until,
+            entry: RefCell::default(),
             // Asked first: the library gives the thread a keyring that dies with it.
             #[cfg(target_os = "linux")]
             has_keyring: super::keyutils::has_session(),
@@ -167,13 +172,24 @@ impl Session {
             if !matches!(done, Err(Trouble::Silent)) || self.is_over() {
                 return done;
             }
+            // What was opened may lead to a service that is gone.
+            self.entry.take();
             // A service that died answers for itself soon.
             thread::sleep(Duration::from_millis(20));
         }
     }
 
+    fn entry(&self) -> Result<Arc<Entry>, Trouble> {
+        if let Some(entry) = &*self.entry.borrow() {
+            return Ok(Arc::clone(entry));
+        }
+        let entry = Arc::new(self.open()?);
+        self.entry.replace(Some(Arc::clone(&entry)));
+        Ok(entry)
+    }
+
     /// Opens the keychain, by its own handle: the library's global one is the application's.
-    fn entry(&self) -> Result<Entry, Trouble> {
+    fn open(&self) -> Result<Entry, Trouble> {
         let (service, user) = (self.item.service(), self.item.user());
         let store: Arc<CredentialStore> = match self.item.keychain {
             #[cfg(target_os = "macos")]

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use keyward::reference::References;
 use keyward::store::conformance::{Subject, check};
 use keyward::store::{
-    DocumentStore, KeyNote, KeyStore as _, KeychainPlace, StoreError, StoreErrorKind,
+    Document, DocumentStore, KeyNote, KeyStore as _, KeychainPlace, Place as _, StoreError,
+    StoreErrorKind,
 };
 use keyward::{ApiKey, Environment, Keychain, LoadErrorKind};
 use keyward_testkit::assert_no_leak;
@@ -72,6 +73,36 @@ fn keeps_the_contract(keychain: Keychain) {
     assert!(report.is_held(), "{report}");
     assert_eq!(report.skipped().collect::<Vec<_>>(), ["an_unreachable_place_is_told"]);
     subject.1.lock().unwrap().iter().for_each(|service| forget(keychain, service));
+}
+
+/// How many have joined the session's bus since it began, this look at it included.
+fn connections() -> u32 {
+    let bus = "--dest=org.freedesktop.DBus";
+    let said = ["--session", "--print-reply", bus, "/", "org.freedesktop.DBus.GetId"];
+    let said = tool("dbus-send", &said, []);
+    let (_, number) = said.split_once("destination=:1.").expect("who asked");
+    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap();
+    number[..end].parse().unwrap()
+}
+
+/// gnome-keyring aborts now and then when it is opened too often. That it is not locked is asked
+/// apart, because the library that keeps entries does not let others use what it has opened.
+#[test]
+fn an_operation_opens_the_secret_service_twice() {
+    let test = concat!(module_path!(), "::an_operation_opens_the_secret_service_twice");
+    if !secret_service::is_in("unlocked", test) {
+        return;
+    }
+    let (place, _) = place(Keychain::SecretService);
+    let before = connections();
+    run(async {
+        let (document, version) = (Document::from(b"{}".to_vec()), None);
+        place.write_if(version, &document).await.unwrap();
+    });
+    let written = connections();
+    assert_eq!(written - before - 1, 2, "a write reads, compares and writes");
+    assert!(run(place.read()).unwrap().is_some());
+    assert_eq!(connections() - written - 1, 2, "a read");
 }
 
 #[test]
