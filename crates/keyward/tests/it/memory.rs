@@ -1,118 +1,33 @@
 //! What is left of a key in the process's memory: the writable memory is read and searched.
-//!
-//! A freed block keeps what it held until it is used again, so a copy that somebody forgot to wipe
-//! is found here. The test itself never holds the key in one piece but where it says so.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use keyward::{
     CommandLoader, EnvLoader, Environment, FileLoader, KeyLoader, LiveKey, LoadErrorKind,
     LoaderChain,
 };
-use keyward_testkit::keys::KeyRng;
-use zeroize::Zeroizing;
 
+pub(crate) use self::search::Masked;
 use crate::fixture::{load, ready};
 
+mod freed;
+#[path = "../../../../tests/memory/search.rs"]
+mod search;
 #[cfg(feature = "sealed")]
 mod store;
 #[cfg(feature = "workload-identity")]
 mod workload_identity;
 
-const MASK: u8 = 0xa5;
-
-static SEARCHING: Mutex<()> = Mutex::new(());
-
-/// A key that is kept masked, so that the search does not find what it searches for.
-pub(crate) struct Masked(Vec<u8>);
-
-impl Masked {
-    pub(crate) fn new() -> Self {
-        let mut rng = KeyRng::from_entropy();
-        let mut masked: Vec<u8> = b"sk-svcacct-".iter().map(|b| b ^ MASK).collect();
-        masked.extend((0..120).map(|_| rng.alphanumeric(1).as_bytes()[0] ^ MASK));
-        Self(masked)
-    }
-
-    /// The same, of another form: what stands before the random part is no secret.
-    #[cfg(feature = "workload-identity")]
-    pub(crate) fn with_prefix(prefix: &str) -> Self {
-        let Self(mut masked) = Self::new();
-        masked.splice(..b"sk-svcacct-".len(), prefix.bytes().map(|b| b ^ MASK));
-        Self(masked)
-    }
-
-    /// The key, byte by byte.
-    pub(crate) fn bytes(&self) -> impl Iterator<Item = u8> {
-        self.0.iter().map(|byte| byte ^ MASK)
-    }
-
-    /// Writes the key, byte by byte.
-    fn write(&self, path: &Path, end: &[u8]) {
-        let mut file = File::create(path).unwrap();
-        crate::fixture::chmod(path, 0o600);
-        self.bytes().for_each(|byte| file.write_all(&[byte]).unwrap());
-        file.write_all(end).unwrap();
-    }
-
-    /// The key in one allocation of exactly its size.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.0.len());
-        bytes.extend(self.bytes());
-        bytes
-    }
-
-    /// Whether the random part, or a good piece of it, stands anywhere in writable memory.
-    pub(crate) fn is_in_memory(&self) -> bool {
-        let needle = &self.0[40..72];
-        let memory = File::open("/proc/self/mem").unwrap();
-        // A search copies what it finds: one at a time, and each wipes its copy.
-        let _alone = SEARCHING.lock();
-        let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
-        for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
-            let mut fields = line.split(' ');
-            let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-            if !rights.starts_with("rw") {
-                continue;
-            }
-            let (start, end) = range.split_once('-').unwrap();
-            let mut at = u64::from_str_radix(start, 16).unwrap();
-            let end = u64::from_str_radix(end, 16).unwrap();
-            while at < end {
-                let want = chunk.len().min((end - at) as usize);
-                let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
-                    break; // Another thread gave it back.
-                };
-                if contains(&chunk[..got], needle) {
-                    return true;
-                }
-                if got < needle.len() || at + got as u64 >= end {
-                    break;
-                }
-                at += (got - needle.len()) as u64;
-            }
-        }
-        false
-    }
-}
-
-fn contains(haystack: &[u8], masked: &[u8]) -> bool {
-    let first = masked[0] ^ MASK;
-    let mut rest = haystack;
-    while let Some(at) = rest.iter().position(|byte| *byte == first) {
-        rest = &rest[at..];
-        if rest.len() >= masked.len() && rest.iter().zip(masked).all(|(a, b)| *a == b ^ MASK) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
+/// Writes the key, byte by byte.
+fn write(key: &Masked, path: &Path, end: &[u8]) {
+    let mut file = File::create(path).unwrap();
+    crate::fixture::chmod(path, 0o600);
+    key.bytes().for_each(|byte| file.write_all(&[byte]).unwrap());
+    file.write_all(end).unwrap();
 }
 
 /// Loads, proves that the search sees the key while it is held, and that it is gone with it.
@@ -134,7 +49,7 @@ fn a_file_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     for end in ["", "\n"] {
-        key.write(&path, end.as_bytes());
+        write(&key, &path, end.as_bytes());
         assert_gone_after(&key, &FileLoader::new(&path));
         assert!(!key.is_in_memory(), "left behind, with the end {end:?}");
     }
@@ -149,7 +64,7 @@ fn a_file_that_is_refused_leaves_nothing() {
         ("\"".to_owned(), LoadErrorKind::Invalid),
         ("\n".repeat(64 * 1024 - 120), LoadErrorKind::TooLarge),
     ] {
-        key.write(&path, end.as_bytes());
+        write(&key, &path, end.as_bytes());
         for run in [load, ready_load] {
             assert_eq!(run(&FileLoader::new(&path)).unwrap_err().kind(), kind);
         }
@@ -174,7 +89,7 @@ fn a_program_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     for (end, first_line) in [("", false), ("\n", false), ("\nurl: x\n", true)] {
-        key.write(&path, end.as_bytes());
+        write(&key, &path, end.as_bytes());
         let loader = CommandLoader::new("cat").arg(&path).within(Duration::from_secs(60));
         let loader = if first_line { loader.first_line() } else { loader };
         let loaded = load(&loader).unwrap();
@@ -184,7 +99,7 @@ fn a_program_leaves_nothing() {
     }
     let failing = CommandLoader::new("sh").args(["-c", "cat \"$0\"; exit 1"]).arg(&path);
     assert_eq!(load(&failing).unwrap_err().kind(), LoadErrorKind::Unreadable);
-    key.write(&path, b"\"");
+    write(&key, &path, b"\"");
     let loader = CommandLoader::new("cat").arg(&path).within(Duration::from_secs(60));
     assert_eq!(load(&loader).unwrap_err().kind(), LoadErrorKind::Invalid);
     assert!(!key.is_in_memory(), "left behind by a program that is refused");
@@ -195,8 +110,8 @@ fn a_chain_leaves_nothing() {
     let (used, shadowed) = (Masked::new(), Masked::new());
     let directory = tempfile::tempdir().unwrap();
     let paths = ["used", "shadowed"].map(|name| directory.path().join(name));
-    used.write(&paths[0], b"\n");
-    shadowed.write(&paths[1], b"\n");
+    write(&used, &paths[0], b"\n");
+    write(&shadowed, &paths[1], b"\n");
     let [first, second] = paths.map(FileLoader::new);
     let chain = LoaderChain::first("first", first)
         .within(Duration::from_secs(60))
@@ -215,13 +130,13 @@ fn a_handle_leaves_nothing_of_a_key_that_was_replaced() {
     let (old, new) = (Masked::new(), Masked::new());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
-    old.write(&path, b"\n");
+    write(&old, &path, b"\n");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let live = LiveKey::project(FileLoader::new(&path), keyward::KeyPolicy::production());
     let mut live = runtime.block_on(live.start()).unwrap();
     assert!(old.is_in_memory() && live.current().is_ok(), "the search is blind");
     let beside = directory.path().join("new");
-    new.write(&beside, b"\n");
+    write(&new, &beside, b"\n");
     fs::rename(beside, &path).unwrap();
     runtime.block_on(live.changed()).unwrap();
     assert!(new.is_in_memory() && live.current().is_ok());
@@ -229,7 +144,7 @@ fn a_handle_leaves_nothing_of_a_key_that_was_replaced() {
 
     // One that is refused replaces none, and is gone at once.
     let refused = Masked::new();
-    refused.write(&path, b"\"");
+    write(&refused, &path, b"\"");
     runtime.block_on(async {
         while live.health().last_error.is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -272,8 +187,8 @@ fn the_search_finds_a_block_that_was_freed_unwiped() {
     assert!(!key.is_in_memory());
     let block = |_| {
         let mut block = vec![0; 9_000];
-        for (to, from) in block[4_000..].iter_mut().zip(&key.0) {
-            *to = from ^ MASK;
+        for (to, byte) in block[4_000..].iter_mut().zip(key.bytes()) {
+            *to = byte;
         }
         block
     };

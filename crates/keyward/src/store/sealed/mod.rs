@@ -55,7 +55,9 @@ mod unlock;
 ///
 /// Sealing keeps the keys from whoever gets the file alone: from backups, copied disks and other
 /// users. It keeps them from nobody who also has what opens it, so keep the two apart. Every load
-/// asks for what opens it anew, and wipes it afterwards.
+/// asks for what opens it anew, and wipes it afterwards. What was decrypted is wiped too; but age
+/// shrinks the buffer that it decrypts into, and an allocator that moves a block for that leaves a
+/// copy behind at each opening. glibc's allocator does not.
 ///
 /// A passphrase costs about half a second of computing and 128 MiB of memory at each load, by
 /// design; for a service take an identity.
@@ -135,16 +137,15 @@ struct Sealed {
 impl Place for Sealed {
     async fn read(&self) -> Result<Option<(Document, Version)>, StoreError> {
         let opener = self.unlock.opener(&self.disk.source()).await?;
-        let disk = self.disk.clone();
-        on_disk(self.source(), move || {
+        let read = move |disk: &Disk| {
             let Some(sealed) = disk.read("")? else {
                 return Ok(None);
             };
             let document =
                 open(&sealed, &opener).map_err(|trouble| trouble.at(disk.source(), &opener))?;
             Ok(Some((document, revision(&sealed))))
-        })
-        .await
+        };
+        self.disk.reading(read).await
     }
 
     async fn write_if(

@@ -93,7 +93,7 @@ fn a_document_that_is_refused_leaves_nothing() {
         ("{\"keyward_store\": 1, \"current\": {\"version\": [\"", "\"]}}"),
     ] {
         let key = Masked::new();
-        key.write(&document, b"");
+        super::write(&key, &document, b"");
         let text = fs::read(&document).unwrap();
         let whole = [before.as_bytes(), &text, after.as_bytes()].concat();
         drop(zeroize::Zeroizing::new(text));

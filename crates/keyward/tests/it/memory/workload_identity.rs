@@ -42,7 +42,7 @@ fn an_exchange_leaves_nothing_of_the_subject_token() {
         let subject = Masked::with_prefix("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
-        subject.write(&path, b"\n");
+        super::write(&subject, &path, b"\n");
         let identity = WorkloadIdentity::new("idp_1", "svc_acct_2", FileLoader::new(&path))
             .endpoint(server(status, Masked::with_prefix("")))
             .allow_loopback()
