@@ -7,7 +7,7 @@ use keyward_core::{ApiKey, KeySource};
 
 use super::file::{self, FileRule};
 use super::place::Place;
-use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature};
+use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature, Threads};
 use crate::Environment;
 
 /// Loads a key from an environment variable, or from the file that the variable with `_FILE`
@@ -43,6 +43,7 @@ pub struct EnvLoader {
     file_name: Place,
     rule: FileRule,
     environment: Environment,
+    threads: Threads,
 }
 
 impl EnvLoader {
@@ -57,6 +58,7 @@ impl EnvLoader {
             file_name: Place::new(file_name),
             rule: FileRule::Strict,
             environment: Environment::process(),
+            threads: Threads::default(),
         }
     }
 
@@ -91,7 +93,7 @@ impl EnvLoader {
                 format!("set it to the whole path of a file; a key belongs in {}", self.name),
             ));
         }
-        let error = match file::load(path, self.rule).await {
+        let error = match file::load(path, self.rule, &self.threads).await {
             Err(error) if error.kind() == LoadErrorKind::NotFound => error,
             loaded => return loaded,
         };
@@ -143,7 +145,7 @@ impl KeyLoader for EnvLoader {
     /// noticed at the next load.
     async fn signature(&self) -> Option<SourceSignature> {
         let path = self.environment.path(self.file_name.as_os_str())?;
-        file::signature(Place::new(path)).await
+        file::signature(Place::new(path), &self.threads).await
     }
 
     fn variables(&self) -> Vec<OsString> {

@@ -3,12 +3,10 @@
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::panic;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use keyward_core::KeySource;
-use tokio::runtime::Handle;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
 pub use self::chain::LoaderChain;
@@ -26,6 +24,9 @@ pub(crate) use self::place::Place as ShownPath;
 #[cfg(feature = "prompt")]
 pub use self::prompt::PromptLoader;
 pub use self::signature::SourceSignature;
+pub(crate) use self::threads::Threads;
+#[cfg(feature = "store")]
+pub(crate) use self::threads::blocking;
 #[cfg(feature = "workload-identity")]
 pub use self::workload_identity::WorkloadIdentity;
 
@@ -44,6 +45,7 @@ mod place;
 #[cfg(feature = "prompt")]
 mod prompt;
 mod signature;
+mod threads;
 #[cfg(feature = "workload-identity")]
 pub(crate) mod workload_identity;
 
@@ -153,23 +155,5 @@ impl<L: KeyLoader> AnyLoader for L {
 
     fn signature_any(&self) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>> {
         Box::pin(self.signature())
-    }
-}
-
-/// Does work that blocks: on the runtime's threads for that, or here if no runtime is there.
-///
-/// `None` when the runtime shut down before the work began.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let Ok(runtime) = Handle::try_current() else {
-        return Some(work());
-    };
-    match runtime.spawn_blocking(work).await {
-        Ok(done) => Some(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(payload) => panic::resume_unwind(payload),
-            Err(_) => None,
-        },
     }
 }

@@ -76,8 +76,7 @@ impl FileStore {
         &self,
         look: impl FnOnce(Contents) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let disk = self.disk.clone();
-        on_disk(self.source(), move || Ok(look(read(&disk)?))).await
+        self.disk.reading(|disk| Ok(look(read(disk)?))).await
     }
 
     async fn change<T: Send + 'static>(

@@ -17,6 +17,8 @@ mod compile_fail;
 mod env;
 mod file;
 mod fixture;
+#[cfg(target_os = "linux")]
+mod hung;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
 mod live;

@@ -9,7 +9,7 @@ use keyward_core::{ApiKey, KeySource};
 use zeroize::Zeroizing;
 
 use super::place::Place;
-use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature, blocking};
+use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature, Threads};
 use crate::Environment;
 
 #[cfg_attr(not(unix), path = "other.rs")]
@@ -39,6 +39,13 @@ mod platform;
 ///
 /// Every load reads the file anew.
 ///
+/// A file system that hangs, as a network's can, holds a load up for as long as it hangs:
+/// [`LiveKey`](crate::LiveKey) and [`LoaderChain`](crate::LoaderChain) give it a limit. What was
+/// given up still hangs on a thread of the runtime. Of one loader and its clones four such threads
+/// can be there; whatever is asked further waits until one of them comes back. A runtime that is
+/// dropped waits for them: end it with `shutdown_background`, or the process with
+/// [`exit`](std::process::exit).
+///
 /// ```
 /// use keyward::FileLoader;
 ///
@@ -61,6 +68,7 @@ pub struct FileLoader {
     location: Location,
     rule: FileRule,
     environment: Environment,
+    threads: Threads,
 }
 
 impl FileLoader {
@@ -93,7 +101,7 @@ impl FileLoader {
     }
 
     fn at(location: Location, rule: FileRule) -> Self {
-        Self { location, rule, environment: Environment::process() }
+        Self { location, rule, environment: Environment::process(), threads: Threads::default() }
     }
 
     fn path(&self) -> Result<Place, LoadError> {
@@ -135,7 +143,7 @@ impl FileLoader {
 
 impl KeyLoader for FileLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
-        load(self.path()?, self.rule).await
+        load(self.path()?, self.rule, &self.threads).await
     }
 
     /// `file:PATH`.
@@ -150,7 +158,7 @@ impl KeyLoader for FileLoader {
 
     /// Which file the path leads to, and when it was changed last. One `stat`.
     async fn signature(&self) -> Option<SourceSignature> {
-        signature(self.path().ok()?).await
+        signature(self.path().ok()?, &self.threads).await
     }
 }
 
@@ -183,9 +191,13 @@ enum Location {
 }
 
 /// Loads a key from a file without blocking the thread that polls.
-pub(super) async fn load(path: Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
+pub(super) async fn load(
+    path: Place,
+    rule: FileRule,
+    threads: &Threads,
+) -> Result<LoadedKey, LoadError> {
     let source = path.source("file");
-    blocking(move || read(&path, rule)).await.unwrap_or_else(|| {
+    threads.run(move || read(&path, rule)).await.unwrap_or_else(|| {
         Err(LoadError::new(
             LoadErrorKind::Unreadable,
             source,
@@ -196,12 +208,12 @@ pub(super) async fn load(path: Place, rule: FileRule) -> Result<LoadedKey, LoadE
 }
 
 /// What a file looks like from outside, through all links: a mount is replaced by replacing a link.
-pub(crate) async fn signature(path: Place) -> Option<SourceSignature> {
-    blocking(move || match fs::metadata(path.as_path()) {
+pub(crate) async fn signature(path: Place, threads: &Threads) -> Option<SourceSignature> {
+    let look = move || match fs::metadata(path.as_path()) {
         Ok(metadata) => SourceSignature::of((metadata.len(), platform::identity(&metadata))),
         Err(error) => SourceSignature::of(error.kind()),
-    })
-    .await
+    };
+    threads.run(look).await
 }
 
 fn read(path: &Place, rule: FileRule) -> Result<LoadedKey, LoadError> {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{StoreError, StoreErrorKind};
 use crate::SourceSignature;
-use crate::loader::{ShownPath, blocking, file_signature};
+use crate::loader::{ShownPath, Threads, blocking, file_signature};
 
 #[cfg_attr(not(unix), path = "other.rs")]
 #[cfg_attr(unix, path = "unix.rs")]
@@ -25,6 +25,7 @@ pub(super) struct Disk {
     scheme: &'static str,
     path: ShownPath,
     patience: Duration,
+    reads: Threads,
 }
 
 /// The right to write, until it is dropped.
@@ -32,7 +33,8 @@ pub(super) struct Lock(File);
 
 impl Disk {
     pub(super) fn new(scheme: &'static str, path: PathBuf) -> Self {
-        Self { scheme, path: ShownPath::new(path), patience: Duration::from_secs(10) }
+        let patience = Duration::from_secs(10);
+        Self { scheme, path: ShownPath::new(path), patience, reads: Threads::default() }
     }
 
     pub(super) fn source(&self) -> KeySource {
@@ -40,8 +42,19 @@ impl Disk {
     }
 
     /// What the file looks like from outside.
-    pub(super) fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send + use<> {
-        file_signature(self.path.clone())
+    pub(super) fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        file_signature(self.path.clone(), &self.reads)
+    }
+
+    /// Reads without blocking the thread that polls. A live handle does so again and again, so when
+    /// the file system hangs, only so many reads hang with it.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let disk = self.clone();
+        let done = self.reads.run(move || read(&disk)).await;
+        done.unwrap_or_else(|| Err(shutting_down(self.source())))
     }
 
     /// Waits so long for another process that writes.
@@ -235,10 +248,12 @@ pub(super) async fn on_disk<T: Send + 'static>(
     source: KeySource,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    blocking(work).await.unwrap_or_else(|| {
-        let (kind, what) = (StoreErrorKind::Unreachable, "the runtime is shutting down");
-        Err(StoreError::new(kind, source, what, "use stores before it does"))
-    })
+    blocking(work).await.unwrap_or_else(|| Err(shutting_down(source)))
+}
+
+fn shutting_down(source: KeySource) -> StoreError {
+    let (kind, what) = (StoreErrorKind::Unreachable, "the runtime is shutting down");
+    StoreError::new(kind, source, what, "use stores before it does")
 }
 
 /// What makes a file insecure, and the command that mends it, but for the path.

@@ -103,8 +103,8 @@ impl Unlock {
                 Ok(Opener::Identity(identity))
             }
             Where::IdentityFile(disk) => {
-                let (disk, sealed) = (disk.clone(), sealed.clone());
-                on_disk(sealed.clone(), move || read_identity(&disk, &sealed)).await
+                let sealed = sealed.clone();
+                disk.reading(move |disk| read_identity(disk, &sealed)).await
             }
             Where::Passphrase(passphrase) => {
                 // EXPOSE: the passphrase goes to age.
