@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 use super::Keychain;
 use super::detached::{Ended, detached};
+#[cfg(target_os = "linux")]
+use super::secret_service::Turn;
 use super::trouble::Trouble;
 use crate::loader::place::Place;
 
@@ -108,13 +110,18 @@ impl fmt::Debug for Item {
     }
 }
 
+/// The way to a keychain that is kept open between questions, where there is one.
+#[cfg(target_os = "linux")]
+type Way = Option<Turn>;
+#[cfg(not(target_os = "linux"))]
+type Way = ();
+
 /// A thread's way to an [`Item`], for as long as its time-out.
 pub(crate) struct Session {
     item: Item,
     /// No limit if it is not there.
     until: Option<Instant>,
-    /// What the entry is asked through: opened once, because a Secret Service that is opened for
-    /// each question of a busy store is known to give up (gnome-keyring aborts).
+    /// What the entry is asked through, opened once.
     entry: RefCell<Option<Arc<Entry>>>,
     #[cfg(target_os = "linux")]
     has_keyring: bool,
@@ -168,28 +175,54 @@ impl Session {
     /// which on a busy machine says little. Writing the same again is writing it once.
     fn patiently<T>(&self, act: impl Fn(&Entry) -> Result<T, Trouble>) -> Result<T, Trouble> {
         loop {
-            let done = self.entry().and_then(|entry| act(&entry));
-            if !matches!(done, Err(Trouble::Silent)) || self.is_over() {
+            #[cfg(target_os = "linux")]
+            let mut turn = self.turn()?;
+            #[cfg(not(target_os = "linux"))]
+            let mut turn = ();
+            let done = self.entry(&mut turn).and_then(|entry| act(&entry));
+            let Err(trouble) = &done else { return done };
+            let is_silent = matches!(trouble, Trouble::Silent);
+            let has_failed = matches!(trouble, Trouble::Absent(_) | Trouble::Failed(_));
+            if !is_silent && !has_failed {
                 return done;
             }
             // What was opened may lead to a service that is gone.
             self.entry.take();
+            #[cfg(target_os = "linux")]
+            let is_stale = turn.is_some_and(Turn::hang_up);
+            #[cfg(not(target_os = "linux"))]
+            let is_stale = false;
+            if !is_silent && !is_stale || self.is_over() {
+                return done;
+            }
             // A service that died answers for itself soon.
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn entry(&self) -> Result<Arc<Entry>, Trouble> {
+    /// Waits until no other thread of this process asks the Secret Service. Who may ask a person
+    /// does without: it would be in the way of the others for so long.
+    #[cfg(target_os = "linux")]
+    fn turn(&self) -> Result<Option<Turn>, Trouble> {
+        if self.item.keychain != Keychain::SecretService || self.item.may_prompt {
+            return Ok(None);
+        }
+        Turn::take(|| self.is_over()).map(Some).ok_or(Trouble::Silent)
+    }
+
+    fn entry(&self, way: &mut Way) -> Result<Arc<Entry>, Trouble> {
         if let Some(entry) = &*self.entry.borrow() {
             return Ok(Arc::clone(entry));
         }
-        let entry = Arc::new(self.open()?);
+        let entry = Arc::new(self.open(way)?);
         self.entry.replace(Some(Arc::clone(&entry)));
         Ok(entry)
     }
 
     /// Opens the keychain, by its own handle: the library's global one is the application's.
-    fn open(&self) -> Result<Entry, Trouble> {
+    fn open(&self, way: &mut Way) -> Result<Entry, Trouble> {
+        #[cfg(not(target_os = "linux"))]
+        let () = *way;
         let (service, user) = (self.item.service(), self.item.user());
         let store: Arc<CredentialStore> = match self.item.keychain {
             #[cfg(target_os = "macos")]
@@ -199,12 +232,10 @@ impl Session {
             #[cfg(target_os = "linux")]
             Keychain::Keyutils => super::keyutils::open()?,
             #[cfg(target_os = "linux")]
-            Keychain::SecretService => {
-                if !self.item.may_prompt && super::secret_service::is_locked(service, user)? {
-                    return Err(Trouble::Locked);
-                }
-                super::secret_service::open()?
-            }
+            Keychain::SecretService => match way {
+                Some(turn) => turn.unlocked(service, user)?,
+                None => super::secret_service::open()?,
+            },
             #[cfg(windows)]
             Keychain::Windows => windows_native_keyring_store::Store::new().map_err(Trouble::of)?,
             _ => return Err(Trouble::Unsupported),
