@@ -9,6 +9,7 @@ mod admin_mint;
 mod admin_operations;
 mod admin_pages;
 mod admin_raw;
+mod authorize;
 mod examples;
 mod fixture;
 mod live_examples;

@@ -89,6 +89,10 @@
 //! - `conformance`: the suite that holds a store to its contract.
 //! - `http`: [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/) puts a key on
 //!   requests of the crate `http`.
+//! - `tower`, `reqwest-middleware`: the same for every request of a client: with the key that a
+//!   [`LiveKey`] holds just then, once more with the next where one was rejected, and with the
+//!   [reason](https://docs.rs/keyward/latest/keyward/authorize/struct.Denied.html) where OpenAI
+//!   refuses. The second brings reqwest; TLS is the application's to choose.
 //! - `metrics`: a [`LiveKey`] counts what it does with the crate `metrics`:
 //!   `keyward_live_key_loads_total` (by `outcome`), `keyward_live_key_rejections_total` (keys, by
 //!   `fingerprint`), `keyward_live_key_in_use` (1 or 0) and `keyward_live_key_expires_at_seconds`

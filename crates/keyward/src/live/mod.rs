@@ -167,6 +167,12 @@ impl<K: NarrowedKey> LiveKey<K> {
         self.shared.has_another(fingerprint)
     }
 
+    /// Tells of a rejection, and waits for nothing.
+    #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+    pub(crate) fn note_rejected(&self, fingerprint: &KeyFingerprint) {
+        self.shared.reject(fingerprint);
+    }
+
     /// What is in use, since when, and what went wrong last: for a readiness endpoint.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -1,0 +1,118 @@
+//! What is refused before it is sent, what the guards do, and the reasons that answers tell.
+
+use keyward::authorize::{AuthorizeError, Authorizer, DeniedReason};
+use keyward_testkit::assert_no_leak;
+
+use super::hostile::Hostile;
+use super::{Place, clients, clients_of, header, policy, secret};
+
+#[tokio::test]
+async fn what_must_not_have_the_key_is_not_sent() {
+    let key = secret();
+    let other = secret();
+    let server = Hostile::with(200, "", "ok");
+    let url = server.url();
+    let address = url.trim_start_matches("http://");
+    let (no, id) = (&[][..], [("openai-organization", "org-other")]);
+    let cases: Vec<(String, &[(&str, &str)], &str)> = vec![
+        (format!("http://localhost:{}/", address.rsplit(':').next().expect("a port")), no, "host"),
+        ("https://evil.example/".into(), no, "host"),
+        ("http://api.openai.com/v1/models".into(), no, "insecure_transport"),
+        (format!("{url}/v1?key={other}"), no, "key in the URI"),
+        (format!("{url}/{other}/x"), no, "key in the URI"),
+        (format!("http://me@{address}/"), no, "user"),
+        (url.clone(), &[("authorization", "Bearer other")], "authorization"),
+        (url.clone(), &[("api-key", "x")], "api-key"),
+        (url.clone(), &[("x-goog-api-key", "x")], "x-goog-api-key"),
+        (url.clone(), &id, "other owner"),
+    ];
+    let authorizer = Authorizer::new(policy()).with_organization("org-mine").expect("an id");
+    let mut sent = 0;
+    for (name, client) in clients_of(&Place::new(&key), authorizer).await {
+        let protocol = format!("realtime, openai-insecure-api-key.{other}");
+        let in_protocol = [("sec-websocket-protocol", protocol.as_str())];
+        let more = [(url.clone(), &in_protocol[..], "sec-websocket-protocol")];
+        for (url, headers, expected) in cases.iter().cloned().chain(more) {
+            let failure = client.send("POST", &url, headers, "").await.err().expect(&url);
+            assert_no_leak!(key, failure.surfaces.clone());
+            assert_no_leak!(other, failure.surfaces.clone());
+            let seen = match failure.because() {
+                AuthorizeError::Refused(refusal) => refusal.rule().to_owned(),
+                AuthorizeError::AlreadyAuthorized { header, .. } => header,
+                AuthorizeError::KeyInUri => "key in the URI".to_owned(),
+                AuthorizeError::OtherOwner { .. } => "other owner".to_owned(),
+                // reqwest makes a header of what stands before the `@`.
+                AuthorizeError::UserInfo => "user".to_owned(),
+                error => panic!("{name}: {url}: {error}"),
+            };
+            assert_eq!(seen, expected, "{name}: {url}");
+        }
+        assert_eq!(server.heads().len(), sent, "{name}: it was sent");
+        // What only looks like it.
+        let task = format!("{url}/v1/files/task-1?after=disk-2026");
+        let answer = client.send("GET", &task, &[("x-request-id", "task-0123456789abcdef")], "");
+        assert_eq!(answer.await.expect("an answer").status, 200);
+        sent += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_the_key_and_says_whose_it_is() {
+    let key = secret();
+    let server = Hostile::with(200, "", "ok");
+    let authorizer = Authorizer::new(policy())
+        .with_organization("org-mine")
+        .and_then(|authorizer| authorizer.with_project("proj_mine"))
+        .expect("identifiers");
+    for (n, (name, client)) in
+        clients_of(&Place::new(&key), authorizer).await.into_iter().enumerate()
+    {
+        // To name what is set anyway is no contradiction.
+        let same = [("OpenAI-Organization", "org-mine")];
+        let answer = client.send("POST", &server.url(), &same, "{}").await.expect("an answer");
+        assert_eq!(answer.body.expect("a body"), "ok", "{name}");
+        let head = &server.heads()[n];
+        assert_eq!(header(head, "authorization"), Some(&*format!("Bearer {key}")), "{name}");
+        assert_eq!(header(head, "openai-organization"), Some("org-mine"), "{name}");
+        assert_eq!(header(head, "openai-project"), Some("proj_mine"), "{name}");
+        let failure = client.send("GET", &server.url(), &[("openai-project", "proj_x")], "").await;
+        let because = failure.err().expect("refused").because();
+        assert!(
+            matches!(because, AuthorizeError::OtherOwner { header, .. } if header == "openai-project")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_tells_its_reason_and_keeps_its_body() {
+    use DeniedReason::{Address, Budget, Owner};
+    let key = secret();
+    let json = "content-type: application/json\r\n";
+    let quota =
+        r#"{"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}"#;
+    let address =
+        r#"{"error": {"message": "IP 203.0.113.7 not authorized", "code": "ip_not_authorized"}}"#;
+    let owner = r#"{"error": {"message": "x", "code": "mismatched_organization"}}"#;
+    let long =
+        format!("{{\"error\": {{\"code\": \"x\", \"message\": \"{}\"}}}}", "y".repeat(70_000));
+    for (status, headers, body, expected) in [
+        (429, json, quota, Some(Budget)),
+        (401, json, address, Some(Address)),
+        (401, json, owner, Some(Owner)),
+        (429, "content-type: text/html\r\n", quota, None),
+        (429, "content-type: application/json\r\ncontent-encoding: gzip\r\n", quota, None),
+        (400, json, &*long, None),
+        (403, json, "{", None),
+        (404, json, "", None),
+    ] {
+        let server = Hostile::with(status, headers, body);
+        for (name, client) in clients(&Place::new(&key)).await {
+            let answer = client.get(&server.url()).await.expect("an answer");
+            assert_eq!(answer.status, status, "{name}");
+            assert_eq!(answer.denied.map(|denied| denied.reason()), expected, "{name}: {body:.60}");
+            assert_eq!(answer.body.expect("a body"), body, "{name}");
+        }
+        // None of these is the key's fault, so none was made twice.
+        assert_eq!(server.heads().len(), 2, "{body:.60}");
+    }
+}
