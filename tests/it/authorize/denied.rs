@@ -6,6 +6,9 @@ use keyward_testkit::assert_no_leak;
 use super::hostile::Hostile;
 use super::{Place, clients, clients_of, header, policy, secret};
 
+/// Where to, with which headers, and what is said against it.
+type Case<'a> = (String, &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn what_must_not_have_the_key_is_not_sent() {
     let key = secret();
@@ -14,7 +17,7 @@ async fn what_must_not_have_the_key_is_not_sent() {
     let url = server.url();
     let address = url.trim_start_matches("http://");
     let (no, id) = (&[][..], [("openai-organization", "org-other")]);
-    let cases: Vec<(String, &[(&str, &str)], &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (format!("http://localhost:{}/", address.rsplit(':').next().expect("a port")), no, "host"),
         ("https://evil.example/".into(), no, "host"),
         ("http://api.openai.com/v1/models".into(), no, "insecure_transport"),
@@ -27,8 +30,8 @@ async fn what_must_not_have_the_key_is_not_sent() {
         (url.clone(), &id, "other owner"),
     ];
     let authorizer = Authorizer::new(policy()).with_organization("org-mine").expect("an id");
-    let mut sent = 0;
-    for (name, client) in clients_of(&Place::new(&key), authorizer).await {
+    let clients = clients_of(&Place::new(&key), authorizer).await;
+    for (sent, (name, client)) in clients.into_iter().enumerate() {
         let protocol = format!("realtime, openai-insecure-api-key.{other}");
         let in_protocol = [("sec-websocket-protocol", protocol.as_str())];
         let more = [(url.clone(), &in_protocol[..], "sec-websocket-protocol")];
@@ -52,7 +55,6 @@ async fn what_must_not_have_the_key_is_not_sent() {
         let task = format!("{url}/v1/files/task-1?after=disk-2026");
         let answer = client.send("GET", &task, &[("x-request-id", "task-0123456789abcdef")], "");
         assert_eq!(answer.await.expect("an answer").status, 200);
-        sent += 1;
     }
 }
 

@@ -48,7 +48,9 @@ impl Hostile {
 /// An answer with these headers, each with the line's end behind it.
 pub(super) fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let len = body.len();
-    format!("HTTP/1.1 {status} X\r\ncontent-length: {len}\r\n{headers}\r\n{body}").into_bytes()
+    // Said, so that no client sends another request on what is about to be closed.
+    let said = format!("connection: close\r\ncontent-length: {len}\r\n{headers}");
+    format!("HTTP/1.1 {status} X\r\n{said}\r\n{body}").into_bytes()
 }
 
 /// The head of a request; its body is read too, so that closing does not reset.

@@ -70,7 +70,7 @@ fn secret() -> String {
 /// A client with either adapter.
 enum Client {
     Reqwest(ClientWithMiddleware),
-    Tower(AuthorizeService<Hyper<HttpConnector, Full<Bytes>>, Replayed>),
+    Tower(Box<AuthorizeService<Hyper<HttpConnector, Full<Bytes>>, Replayed>>),
 }
 
 struct Answer {
@@ -109,7 +109,7 @@ async fn clients_of(place: &Place, authorizer: Authorizer) -> [(&'static str, Cl
     let reqwest = middleware.client(reqwest::Client::builder()).expect("a client");
     let layer = AuthorizeLayer::new(live, authorizer).replaying();
     let tower = layer.layer(Hyper::builder(TokioExecutor::new()).build_http());
-    [("reqwest", Client::Reqwest(reqwest)), ("tower", Client::Tower(tower))]
+    [("reqwest", Client::Reqwest(reqwest)), ("tower", Client::Tower(Box::new(tower)))]
 }
 
 impl Client {
