@@ -58,6 +58,41 @@ fn line(stdout: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_hold_no_key_and_ask_all_the_same() {
+    let org = FakeOpenAi::start().await.expect("a fake");
+    let project = org.seed_project("checkout");
+    let account = org.seed_service_account(&project, "api", "member");
+    let key = org.seed_service_account_key(&account);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("key");
+    replace(&file, &key);
+    let run = || {
+        let output = example("clients")
+            .args(["--base-url", &org.base_url(), "--key", &format!("file:{}", file.display())])
+            // What async-openai would take for its own.
+            .env("OPENAI_API_KEY", "none")
+            .output()
+            .expect("a program");
+        let said = text(&output.stdout);
+        assert!(output.status.success(), "{said}{}", text(&output.stderr));
+        assert_no_leak!(key, [("stdout", said.clone()), ("stderr", text(&output.stderr))]);
+        said
+    };
+    assert_eq!(run(), "reqwest\t200\nasync-openai\t2 models\n");
+
+    let admin = keyward_admin::Client::builder(admin_key(org.admin_key()))
+        .base_url(org.base_url())
+        .allow_loopback()
+        .build()
+        .expect("a client");
+    let id = org.key_id(&key).expect("an id");
+    admin.project(project.as_str()).api_key(id.as_str()).delete().await.expect("deleted");
+    let said = run();
+    let refused = "reqwest\terror\tOpenAI does not accept the key (401); store one that has not";
+    assert!(said.starts_with(refused) && said.contains("async-openai\terror\t"), "{said}");
+}
+
 /// Requests to the service, and what came of them.
 fn load_on(url: &str) -> Load {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -6,8 +6,8 @@
 //! takers of the key each millisecond, while a load takes 50 ms and a key lives for 500 ms, for
 //! 2 s: 0 takes above 5 ms, no key older than it may be, and one load for each refresh.
 //!
-//! The caches of aws and google-cloud-auth are not in it: each would bring more crates than the whole
-//! workspace has.
+//! With the feature `clouds` the caches of the cloud SDKs run along: `IdentityCache::lazy` of
+//! aws-smithy-runtime, and the token cache of google-cloud-auth. Without it nobody has to build them.
 
 #![allow(clippy::print_stdout, reason = "a report")]
 
@@ -22,8 +22,11 @@ use keyward::{
     ProjectKey, Timestamp,
 };
 use keyward_testkit::keys::{self, KeyRng};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::RwLock;
+
+#[cfg(feature = "clouds")]
+mod clouds;
 
 fn main() {
     let short = !std::env::args().any(|arg| arg == "--bench")
@@ -70,70 +73,104 @@ fn project_key() -> ProjectKey {
     admitted.into_project_key().expect("a project key")
 }
 
+/// One way to come by the key that is in use.
+struct Contender {
+    name: &'static str,
+    allocations: u64,
+    /// Nanoseconds for one read, by so many tasks, so many reads in all.
+    time: Box<dyn Fn(&Runtime, usize, usize) -> f64>,
+}
+
+impl Contender {
+    /// The future makes [`BATCH`] reads.
+    fn new<F, T>(name: &'static str, allocations: u64, batch: impl Fn() -> F + 'static) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let time =
+            move |runtime: &Runtime, tasks, reads| runtime.block_on(spread(tasks, reads, &batch));
+        Self { name, allocations, time: Box::new(time) }
+    }
+}
+
 /// Nanoseconds for one read of each contender, and how often it allocates.
 fn reads(short: bool) {
     let (rounds, reads) = if short { (3, 64 * BATCH) } else { (31, 4 * 64 * BATCH) };
-    println!("{:<18} {:>6} {:>9} {:>9} {:>12}", "read", "tasks", "ns", "/ guard", "allocations");
-    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let source = Source::new(Duration::ZERO);
-    let live = LiveKey::project(source, KeyPolicy::standard()).start();
-    let live = runtime.block_on(live).expect("a key");
-    let guard = Arc::new(ArcSwap::from_pointee(project_key()));
-    let lock = Arc::new(RwLock::new(project_key()));
-    let allocations = [
-        allocations(|| {
-            black_box(guard.load().fingerprint());
-        }),
-        allocations(|| {
-            black_box(live.current().expect("a key").fingerprint());
-        }),
-        allocations(|| {
-            runtime.block_on(async { black_box(lock.read().await.fingerprint()) });
-        }),
-    ];
-    assert_eq!(allocations[1], 0, "current() allocates");
+    println!("{:<22} {:>6} {:>9} {:>9} {:>12}", "read", "tasks", "ns", "/ guard", "allocations");
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let contenders = contenders(&runtime);
+    assert_eq!(contenders[1].allocations, 0, "current() allocates");
     for tasks in [1, 4, 16, 64] {
-        let mut times = [const { Vec::new() }; 3];
+        let mut times = vec![Vec::new(); contenders.len()];
         for _ in 0..rounds {
-            let (guard, live, lock) = (&guard, &live, &lock);
             // Each in turn, so that what slows the machine down slows all of them.
-            times[0].push(runtime.block_on(spread(tasks, reads, || {
-                let guard = Arc::clone(guard);
-                async move {
-                    for _ in 0..BATCH {
-                        black_box(guard.load().fingerprint());
-                    }
-                    guard
-                }
-            })));
-            times[1].push(runtime.block_on(spread(tasks, reads, || {
-                let live = live.clone();
-                async move {
-                    for _ in 0..BATCH {
-                        black_box(live.current().expect("a key").fingerprint());
-                    }
-                    live
-                }
-            })));
-            times[2].push(runtime.block_on(spread(tasks, reads, || {
-                let lock = Arc::clone(lock);
-                async move {
-                    for _ in 0..BATCH {
-                        black_box(lock.read().await.fingerprint());
-                    }
-                    lock
-                }
-            })));
+            for (contender, times) in contenders.iter().zip(&mut times) {
+                times.push((contender.time)(&runtime, tasks, reads));
+            }
         }
-        let medians = times.map(|mut times| {
+        let median = |times: &mut Vec<f64>| {
             times.sort_by(f64::total_cmp);
             times[times.len() / 2]
-        });
-        for (n, name) in ["arc-swap guard", "LiveKey::current", "tokio RwLock"].iter().enumerate() {
-            let (ns, ratio) = (medians[n], medians[n] / medians[0]);
-            println!("{name:<18} {tasks:>6} {ns:>9.2} {ratio:>9.2} {:>12}", allocations[n]);
+        };
+        let medians: Vec<f64> = times.iter_mut().map(median).collect();
+        for (Contender { name, allocations, .. }, ns) in contenders.iter().zip(&medians) {
+            let ratio = ns / medians[0];
+            println!("{name:<22} {tasks:>6} {ns:>9.2} {ratio:>9.2} {allocations:>12}");
         }
     }
+}
+
+/// The first is what the others are measured by.
+fn contenders(runtime: &Runtime) -> Vec<Contender> {
+    let guard = Arc::new(ArcSwap::from_pointee(project_key()));
+    let counted = allocations(|| {
+        black_box(guard.load().fingerprint());
+    });
+    let guarded = Contender::new("arc-swap guard", counted, move || {
+        let guard = Arc::clone(&guard);
+        async move {
+            for _ in 0..BATCH {
+                black_box(guard.load().fingerprint());
+            }
+            guard
+        }
+    });
+
+    let live = LiveKey::project(Source::new(Duration::ZERO), KeyPolicy::standard()).start();
+    let live = runtime.block_on(live).expect("a key");
+    let counted = allocations(|| {
+        black_box(live.current().expect("a key").fingerprint());
+    });
+    let current = Contender::new("LiveKey::current", counted, move || {
+        let live = live.clone();
+        async move {
+            for _ in 0..BATCH {
+                black_box(live.current().expect("a key").fingerprint());
+            }
+            live
+        }
+    });
+
+    let lock = Arc::new(RwLock::new(project_key()));
+    let counted = allocations(|| {
+        runtime.block_on(async { black_box(lock.read().await.fingerprint()) });
+    });
+    let locked = Contender::new("tokio RwLock", counted, move || {
+        let lock = Arc::clone(&lock);
+        async move {
+            for _ in 0..BATCH {
+                black_box(lock.read().await.fingerprint());
+            }
+            lock
+        }
+    });
+
+    #[cfg_attr(not(feature = "clouds"), allow(unused_mut, reason = "there are no more"))]
+    let mut all = vec![guarded, current, locked];
+    #[cfg(feature = "clouds")]
+    all.extend([clouds::aws(runtime), clouds::google(runtime)]);
+    all
 }
 
 /// How many reads a task makes before others have their turn.
@@ -147,7 +184,7 @@ fn allocations(mut read: impl FnMut()) -> u64 {
 }
 
 /// Reads by tasks that take turns on one thread; nanoseconds for one.
-async fn spread<F, T>(tasks: usize, reads: usize, batch: impl Fn() -> F) -> f64
+async fn spread<F, T>(tasks: usize, reads: usize, batch: &impl Fn() -> F) -> f64
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
