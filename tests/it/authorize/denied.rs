@@ -113,6 +113,9 @@ async fn a_refusal_tells_its_reason_and_keeps_its_body() {
             assert_eq!(answer.status, status, "{name}");
             assert_eq!(answer.denied.map(|denied| denied.reason()), expected, "{name}: {body:.60}");
             assert_eq!(answer.body.expect("a body"), body, "{name}");
+            if let Some(url) = answer.url {
+                assert_eq!(url.trim_end_matches('/'), server.url(), "{name}");
+            }
         }
         // None of these is the key's fault, so none was made twice.
         assert_eq!(server.heads().len(), 2, "{body:.60}");

@@ -15,7 +15,7 @@ use keyward::authorize::{
 };
 use keyward::{ApiKey, KeyLoader, KeyPolicy, KeySource, LiveKey, LoadError, LoadedKey};
 use keyward_testkit::keys::{self, KeyRng};
-use keyward_testkit::leak;
+use keyward_testkit::{assert_no_leak, leak};
 use reqwest_middleware::ClientWithMiddleware;
 use tower_layer::Layer as _;
 use tower_service::Service as _;
@@ -76,6 +76,8 @@ enum Client {
 struct Answer {
     status: u16,
     denied: Option<Denied>,
+    /// Where the answer says that it is from; hyper does not say.
+    url: Option<String>,
     /// What `Debug` prints of the head, with the types that a caller has.
     printed: String,
     body: Result<String, Failure>,
@@ -106,9 +108,13 @@ async fn clients(place: &Place) -> [(&'static str, Client); 2] {
 async fn clients_of(place: &Place, authorizer: Authorizer) -> [(&'static str, Client); 2] {
     let live = place.live().await;
     let middleware = AuthorizeMiddleware::new(live.clone(), authorizer.clone());
+    let secret = place.0.lock().expect("a text").clone();
+    assert_no_leak!(secret, format!("{middleware:?} {middleware:#?}"));
     let reqwest = middleware.client(reqwest::Client::builder()).expect("a client");
     let layer = AuthorizeLayer::new(live, authorizer).replaying();
+    assert_no_leak!(secret, format!("{layer:?} {layer:#?}"));
     let tower = layer.layer(Hyper::builder(TokioExecutor::new()).build_http());
+    assert_no_leak!(secret, format!("{tower:?} {tower:#?}"));
     [("reqwest", Client::Reqwest(reqwest)), ("tower", Client::Tower(Box::new(tower)))]
 }
 
@@ -139,6 +145,7 @@ impl Client {
                 Ok(Answer {
                     status: answer.status().as_u16(),
                     denied: Denied::of(answer.extensions()).cloned(),
+                    url: Some(answer.url().to_string()),
                     printed: format!("{answer:?} {answer:#?}"),
                     body: answer.text().await.map_err(|error| Failure::of(&error)),
                 })
@@ -161,6 +168,7 @@ impl Client {
                 Ok(Answer {
                     status: parts.status.as_u16(),
                     denied: Denied::of(&parts.extensions).cloned(),
+                    url: None,
                     printed,
                     body: body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()),
                 })

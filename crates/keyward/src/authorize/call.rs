@@ -11,7 +11,7 @@ use super::{AuthorizeError, Authorizer, Denied, DeniedReason};
 use crate::LiveKey;
 
 /// Whoever makes requests: with which key, and to where.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Caller {
     pub(super) live: LiveKey,
     pub(super) authorizer: Authorizer,

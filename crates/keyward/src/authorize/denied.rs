@@ -10,6 +10,7 @@ use std::fmt;
 use http::{Extensions, StatusCode};
 use keyward_core::{ApiKey, find};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroizing;
 
 /// Why OpenAI refused a request, where it is the key's or the account's affair: an answer's 4xx,
 /// understood.
@@ -180,7 +181,7 @@ const WORDS: [(&[&str], DeniedReason); 6] = [
 ];
 
 fn by_words(message: &str) -> Option<DeniedReason> {
-    let words = message.to_ascii_lowercase();
+    let words = in_small_letters(message);
     let row = WORDS.iter().find(|(all, _)| all.iter().all(|word| words.contains(word)));
     row.map(|(_, reason)| *reason)
 }
@@ -190,7 +191,7 @@ fn by_words(message: &str) -> Option<DeniedReason> {
 fn scopes(message: &str, key: &ApiKey) -> Vec<String> {
     const MOST: usize = 32;
 
-    let words = message.to_ascii_lowercase();
+    let words = in_small_letters(message);
     let Some(at) = words.find("missing scopes:").or_else(|| words.find("missing scope:")) else {
         return Vec::new();
     };
@@ -209,6 +210,11 @@ fn scopes(message: &str, key: &ApiKey) -> Vec<String> {
         .take(MOST)
         .map(str::to_owned)
         .collect()
+}
+
+/// A copy that is wiped: the message can repeat the key.
+fn in_small_letters(message: &str) -> Zeroizing<String> {
+    Zeroizing::new(message.to_ascii_lowercase())
 }
 
 fn is_harmless(text: &str, key: &ApiKey) -> bool {

@@ -48,12 +48,12 @@ pub enum AuthorizeError {
     /// The request's URI does not tell the scheme and the host.
     #[error("the request's URI is not absolute; authorize it with its scheme and host in place")]
     RelativeUri,
-    /// The URI's host cannot be told from what stands behind it.
-    #[error("the request's URI has something behind its host that is no port; remove it")]
-    UnclearHost,
     /// There is no key to authorize with.
     #[error(transparent)]
     Unavailable(#[from] KeyUnavailable),
+    /// The URI's host cannot be told from what stands behind it.
+    #[error("the request's URI has something behind its host that is no port; remove it")]
+    UnclearHost,
     /// The URI has a user name or password in it, which also is how a URL pretends to lead to
     /// another host than it does.
     #[error(

@@ -1,7 +1,5 @@
 //! [`AuthorizeMiddleware`]: puts the key on the requests of a reqwest client, by reqwest-middleware.
 
-use std::fmt;
-
 use http::{Extensions, Uri};
 use keyward_core::{Endpoint, ProjectKey};
 use reqwest::{Body, ClientBuilder, Request, Response, redirect};
@@ -59,7 +57,7 @@ use crate::LiveKey;
 /// # Panics
 ///
 /// A request panics on a runtime of tokio whose timer is off (`enable_time`).
-#[derive(Clone)]
+#[derive(Debug)]
 pub struct AuthorizeMiddleware {
     caller: Caller,
 }
@@ -160,11 +158,5 @@ impl Middleware for AuthorizeMiddleware {
             self.caller.note(&key);
         }
         Ok(answer)
-    }
-}
-
-impl fmt::Debug for AuthorizeMiddleware {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizeMiddleware").field("caller", &self.caller).finish()
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -40,18 +41,18 @@ use crate::LiveKey;
 ///   [`Denied`](super::Denied) among its extensions. For that, up to 16 KiB of the body are read
 ///   ahead, for two seconds at most; the body that is handed on is whole.
 ///
-/// # Redirects
+/// # Security
 ///
-/// Put a layer that follows redirects around this one and not within it: then each hop is a request
-/// of its own, and one to another host gets no key but an error. Around, the request that is
-/// redirected has no header of this layer's.
+/// A service within this layer sees the header, and can print it or send it elsewhere. Put a layer that follows redirects around this one and not within it: then each hop is a request
+/// of its own, and one to another host gets no key but an error. (The request that such a layer
+/// makes once more is the one that came to it, without a header of this layer's.)
 ///
 /// # Panics
 ///
 /// A request panics on a runtime of tokio whose timer is off (`enable_time`).
 #[derive(Clone, Debug)]
 pub struct AuthorizeLayer<R = Once> {
-    caller: Caller,
+    caller: Arc<Caller>,
     replay: R,
 }
 
@@ -59,7 +60,7 @@ impl AuthorizeLayer {
     /// A layer that takes the handle's key and the authorizer's policy.
     #[must_use]
     pub fn new(key: LiveKey, authorizer: Authorizer) -> Self {
-        Self { caller: Caller { live: key, authorizer }, replay: Once }
+        Self { caller: Arc::new(Caller { live: key, authorizer }), replay: Once }
     }
 
     /// Makes a request once more after its key was rejected, if there is another. For bodies that
@@ -76,7 +77,7 @@ impl<S, R: Clone> Layer<S> for AuthorizeLayer<R> {
     type Service = AuthorizeService<S, R>;
 
     fn layer(&self, inner: S) -> AuthorizeService<S, R> {
-        AuthorizeService { inner, caller: self.caller.clone(), replay: self.replay.clone() }
+        AuthorizeService { inner, caller: Arc::clone(&self.caller), replay: self.replay.clone() }
     }
 }
 
@@ -84,7 +85,7 @@ impl<S, R: Clone> Layer<S> for AuthorizeLayer<R> {
 #[derive(Clone)]
 pub struct AuthorizeService<S, R = Once> {
     inner: S,
-    caller: Caller,
+    caller: Arc<Caller>,
     replay: R,
 }
 
@@ -112,13 +113,13 @@ where
         // The one that is ready is the one that is called; the clone need not be.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        Box::pin(call(inner, self.caller.clone(), request, again))
+        Box::pin(call(inner, Arc::clone(&self.caller), request, again))
     }
 }
 
 async fn call<S, B, A>(
     mut inner: S,
-    caller: Caller,
+    caller: Arc<Caller>,
     mut request: Request<B>,
     again: Option<Request<B>>,
 ) -> Result<Response<Peeked<A>>, CallError<S::Error>>
