@@ -1,6 +1,13 @@
 //! Where a client that follows redirects, or has a proxy, takes the key.
 
-use keyward::authorize::{AuthorizeError, AuthorizeMiddleware, Authorizer};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client as Hyper;
+use hyper_util::rt::TokioExecutor;
+use keyward::authorize::{
+    AuthorizeError, AuthorizeLayer, AuthorizeMiddleware, Authorizer, CallError,
+};
+use tower_layer::Layer as _;
 
 use super::hostile::{Hostile, answer};
 use super::{Place, because, clients, header, policy, secret};
@@ -54,6 +61,29 @@ async fn a_client_that_follows_one_leaves_the_key_behind_and_is_told() {
     assert_eq!((answer.status().as_u16(), answer.url().path()), (200, "/there"));
     let last = server.heads().pop().expect("a request");
     assert_eq!(header(&last, "authorization"), Some(&*format!("Bearer {key}")));
+}
+
+/// A layer that follows redirects, around ours: each hop is asked for anew.
+#[tokio::test]
+async fn each_hop_of_a_layer_around_is_authorized_by_itself() {
+    use tower_service::Service as _;
+
+    let key = secret();
+    let server = redirects_to("http://127.0.0.2:1/".to_owned());
+    let layer = AuthorizeLayer::new(Place::new(&key).live().await, Authorizer::new(policy()));
+    let client = layer.layer(Hyper::builder(TokioExecutor::new()).build_http());
+    let mut client = tower_http::follow_redirect::FollowRedirect::new(client);
+    let mut get = |path| {
+        let request = http::Request::get(format!("{}{path}", server.url()));
+        client.call(request.body(Full::<Bytes>::default()).expect("a request"))
+    };
+    assert_eq!(get("/here").await.expect("an answer").status(), 200);
+    for head in server.heads() {
+        assert_eq!(header(&head, "authorization"), Some(&*format!("Bearer {key}")), "{head}");
+    }
+    let error = get("/away").await.expect_err("the policy knows no such host");
+    let CallError::Authorize(AuthorizeError::Refused(refusal)) = error else { panic!("{error}") };
+    assert_eq!(refusal.rule(), "host");
 }
 
 /// What a proxy sees of a request over http is everything; so a client of ours takes none there.
