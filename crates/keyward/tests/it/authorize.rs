@@ -98,7 +98,16 @@ fn never_touches_a_request_that_carries_a_credential() {
     let secret = secret();
     let key = project_key(&secret);
     let authorizer = Authorizer::new(KeyPolicy::production());
-    for name in ["authorization", "Authorization", "api-key", "X-API-Key"] {
+    for name in [
+        "authorization",
+        "Authorization",
+        "api-key",
+        "X-API-Key",
+        "x-goog-api-key",
+        "apikey",
+        "X-Auth-Token",
+        "Ocp-Apim-Subscription-Key",
+    ] {
         let mut request = Request::get("https://api.openai.com/v1/models")
             .header(name, "another")
             .body(())
@@ -111,10 +120,88 @@ fn never_touches_a_request_that_carries_a_credential() {
         );
         assert_eq!(request.headers(), &before);
     }
+    // One that has a key where nobody would look for it.
+    let other = format!("realtime, openai-insecure-api-key.{}", crate::fixture::secret());
+    for (name, value, is_refused) in [
+        ("sec-websocket-protocol", other.as_str(), true),
+        ("cookie", &format!("k={secret}"), true),
+        ("x-request-id", "task-0123456789abcdef0123", false),
+        ("x-api-key-id", "key_abc", false),
+        ("idempotency-key", "b1946ac9-2ad6-4b0d-8f0c-5f2d3c4b5a69", false),
+    ] {
+        let request = Request::get("https://api.openai.com/v1/models").header(name, value);
+        let result = authorizer.authorize(&key, &mut request.body(()).unwrap());
+        assert_eq!(result.is_err(), is_refused, "{name}");
+    }
     // Nor twice: the second time it carries ours.
     let mut request = Request::get("https://api.openai.com/").body(()).unwrap();
     authorizer.authorize(&key, &mut request).unwrap();
     assert!(authorizer.authorize(&key, &mut request).is_err());
+}
+
+#[test]
+fn a_key_in_the_uri_is_refused_and_what_looks_like_one_is_not() {
+    let secret = secret();
+    let key = project_key(&secret);
+    let authorizer = Authorizer::new(KeyPolicy::production());
+    for (rest, is_refused) in [
+        (format!("/v1/models?key={secret}"), true),
+        (format!("/v1/{secret}/x"), true),
+        (format!("/v1/models?a=b&api_key={secret}#x"), true),
+        ("/v1/tasks/task-1?after=disk-2026".to_owned(), false),
+        ("/v1/models/ft:gpt-4o:org:task-0123456789abcdef0123".to_owned(), false),
+        ("/v1/files/file-0123456789abcdef0123".to_owned(), false),
+    ] {
+        let mut request = Request::get(format!("https://api.openai.com{rest}")).body(()).unwrap();
+        let result = authorizer.authorize(&key, &mut request);
+        assert_eq!(result == Err(AuthorizeError::KeyInUri), is_refused, "{rest:.30}");
+        assert_eq!(result.is_err(), is_refused);
+    }
+}
+
+#[test]
+fn a_request_is_of_the_authorizers_organization_and_project_or_is_not_authorized() {
+    let secret = secret();
+    let key = project_key(&secret);
+    let authorizer = Authorizer::new(KeyPolicy::production())
+        .with_organization("org-first")
+        .and_then(|authorizer| authorizer.with_organization("org-mine"))
+        .and_then(|authorizer| authorizer.with_project("proj_mine"))
+        .unwrap();
+    for (headers, expected) in [
+        (&[][..], None),
+        (&[("openai-organization", "org-mine")], None),
+        (&[("openai-organization", "org-first")], Some("openai-organization")),
+        (&[("OpenAI-Project", "proj_other")], Some("openai-project")),
+        (
+            &[("openai-project", "proj_mine"), ("openai-project", "proj_other")],
+            Some("openai-project"),
+        ),
+    ] {
+        let mut request = Request::get("https://api.openai.com/v1/models").body(()).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        let before = request.headers().clone();
+        match authorizer.authorize(&key, &mut request) {
+            Ok(()) => {
+                assert_eq!(expected, None);
+                assert_eq!(request.headers()["openai-organization"], "org-mine");
+                assert_eq!(request.headers()["openai-project"], "proj_mine");
+                assert_eq!(request.headers().len(), 3);
+            }
+            Err(AuthorizeError::OtherOwner { header, .. }) => {
+                assert_eq!(Some(header.as_str()), expected);
+                assert_eq!(request.headers(), &before, "it is left as it was");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    for id in ["", "org mine", "org\nmine", "org-mïne", &secret] {
+        let error = Authorizer::new(KeyPolicy::production()).with_project(id).unwrap_err();
+        assert!(matches!(&error, AuthorizeError::Identifier { .. }));
+        assert_no_leak!(secret, leak::error_surfaces(&error));
+    }
 }
 
 /// The secret stands in every part of the request that an error could quote.
