@@ -77,9 +77,11 @@ fn project_key() -> ProjectKey {
 struct Contender {
     name: &'static str,
     allocations: f64,
-    /// Nanoseconds for one read, by so many tasks, so many reads in all.
-    time: Box<dyn Fn(&Runtime, usize, usize) -> f64>,
+    time: Box<Time>,
 }
+
+/// Nanoseconds for one read, by so many tasks, so many reads in all.
+type Time = dyn Fn(&Runtime, usize, usize) -> f64;
 
 impl Contender {
     /// The future makes [`BATCH`] reads.
