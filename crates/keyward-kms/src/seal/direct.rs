@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
-use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, SourceSignature};
+use keyward::{KeyLoader, KeySource, LoadError, LoadedKey, SourceSignature};
 
-use super::origin::Origin;
+use super::opener::Opener;
 use super::{Decrypt, SealContext};
-use crate::{Error, deadline};
+use crate::Error;
 
 /// Loads a key that a KMS key has sealed directly, by [`seal_directly`](super::seal_directly) or
 /// the KMS's own tool.
@@ -21,74 +21,57 @@ use crate::{Error, deadline};
 ///
 /// The key's text stands in buffers that are wiped, but for those of the KMS's SDK.
 #[derive(Clone)]
-pub struct DirectLoader<D> {
-    origin: Origin,
-    kms: D,
-    context: SealContext,
-    deadline: Duration,
-}
+pub struct DirectLoader<D>(Opener<D>);
 
 impl<D: Decrypt> DirectLoader<D> {
     /// A sealed key in a file, which is read at each load.
     #[must_use]
     pub fn from_file(path: impl Into<PathBuf>, kms: D, context: SealContext) -> Self {
-        Self::at(Origin::File(path.into()), kms, context)
+        Self(Opener::of_file(path.into(), kms, context))
     }
 
     /// A sealed key as bytes or base64.
     #[must_use]
     pub fn from_bytes(sealed: impl Into<Vec<u8>>, kms: D, context: SealContext) -> Self {
-        Self::at(Origin::Bytes(sealed.into().into()), kms, context)
+        Self(Opener::of_bytes(sealed.into(), kms, context))
     }
 
     /// Sets how long a load may take; 10 seconds unless set.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.0.deadline = deadline;
         self
-    }
-
-    fn at(origin: Origin, kms: D, context: SealContext) -> Self {
-        Self { origin, kms, context, deadline: deadline::DEFAULT }
     }
 }
 
 impl<D: Decrypt> KeyLoader for DirectLoader<D> {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
-        let mut text = deadline::within(self.deadline, async {
-            self.context.check()?;
-            let sealed = self.origin.read().await?;
+        let Opener { origin, kms, context, .. } = &self.0;
+        let opened = async {
+            context.check()?;
+            let sealed = origin.read().await?;
             let decoded = decoded(&sealed);
             let sealed = decoded.as_deref().unwrap_or(&sealed);
-            let opened = self.kms.decrypt(sealed, &self.context).await;
+            let opened = kms.decrypt(sealed, context).await;
             Ok(opened.map_err(Error::of_opening)?.into_bytes())
-        })
-        .await
-        .map_err(|error| error.at(self.source()))?;
-        // EXPOSE: the door for keys that a KMS has sealed. The buffer goes into the key as it is.
-        let key = ApiKey::parse(std::mem::take(&mut *text))
-            .map_err(|error| LoadError::invalid(self.source(), error))?;
-        Ok(LoadedKey::new(key, self.source()))
+        };
+        self.0.load(self.source(), opened).await
     }
 
     /// The KMS and the path: `aws-kms:PATH`.
     fn source(&self) -> KeySource {
-        KeySource::new(self.kms.scheme(), self.origin.place())
+        KeySource::new(self.0.kms.scheme(), self.0.origin.place())
     }
 
     /// That of the file. What the KMS does with its key is not seen in it.
     async fn signature(&self) -> Option<SourceSignature> {
-        self.origin.signature().await
+        self.0.origin.signature().await
     }
 }
 
 impl<D> fmt::Debug for DirectLoader<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DirectLoader")
-            .field("origin", &self.origin.place())
-            .field("context", &self.context)
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
+        self.0.debug("DirectLoader", f)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{Error, ErrorKind};
 mod blob;
 mod direct;
 mod envelope;
+mod opener;
 mod origin;
 
 /// Opens what a KMS key has sealed: a key in a KMS, or whatever else keeps a key that never
