@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use keyward_testkit::keys::KeyRng;
 use zeroize::Zeroizing;
 
-const MASK: u8 = 0xa5;
+pub(crate) const MASK: u8 = 0xa5;
 
 /// What stands before the random part, which is no secret.
 const PREFIX: &str = "sk-svcacct-";
@@ -75,48 +75,52 @@ impl Masked {
 
     /// Whether it stands anywhere in writable memory.
     pub(crate) fn is_in_memory(&self) -> bool {
-        self.search(1) > 0
+        search(self.needle(), 1) > 0
     }
 
     /// How often it stands in writable memory.
     pub(crate) fn copies(&self) -> usize {
-        self.search(usize::MAX)
+        copies_of(self.needle())
     }
+}
 
-    /// The same, and no further than to so many.
-    fn search(&self, enough: usize) -> usize {
-        let needle = self.needle();
-        let memory = File::open("/proc/self/mem").unwrap();
-        let _alone = SEARCHING.lock();
-        let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
-        let mut copies = 0;
-        for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
-            let mut fields = line.split(' ');
-            let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-            if !rights.starts_with("rw") {
-                continue;
-            }
-            let (start, end) = range.split_once('-').unwrap();
-            let mut at = u64::from_str_radix(start, 16).unwrap();
-            let end = u64::from_str_radix(end, 16).unwrap();
-            while at < end {
-                let want = chunk.len().min((end - at) as usize);
-                let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
-                    break; // Another thread gave it back.
-                };
-                copies += count(&chunk[..got], needle);
-                if copies >= enough {
-                    return copies;
-                }
-                if got < needle.len() || at + got as u64 >= end {
-                    break;
-                }
-                // One byte less than the needle is read twice, so that none is counted twice.
-                at += (got - needle.len() + 1) as u64;
-            }
+/// How often what is masked here stands in writable memory.
+pub(crate) fn copies_of(needle: &[u8]) -> usize {
+    search(needle, usize::MAX)
+}
+
+/// The same, and no further than to so many.
+fn search(needle: &[u8], enough: usize) -> usize {
+    let memory = File::open("/proc/self/mem").unwrap();
+    let _alone = SEARCHING.lock();
+    let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
+    let mut copies = 0;
+    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+        let mut fields = line.split(' ');
+        let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
+        if !rights.starts_with("rw") {
+            continue;
         }
-        copies
+        let (start, end) = range.split_once('-').unwrap();
+        let mut at = u64::from_str_radix(start, 16).unwrap();
+        let end = u64::from_str_radix(end, 16).unwrap();
+        while at < end {
+            let want = chunk.len().min((end - at) as usize);
+            let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
+                break; // Another thread gave it back.
+            };
+            copies += count(&chunk[..got], needle);
+            if copies >= enough {
+                return copies;
+            }
+            if got < needle.len() || at + got as u64 >= end {
+                break;
+            }
+            // One byte less than the needle is read twice, so that none is counted twice.
+            at += (got - needle.len() + 1) as u64;
+        }
     }
+    copies
 }
 
 fn count(haystack: &[u8], masked: &[u8]) -> usize {

@@ -3,11 +3,20 @@
 use std::future::Future;
 use std::time::Duration;
 
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+use keyward::KeySource;
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+use keyward::store::{StoreError, StoreErrorKind};
+
 use crate::{Error, ErrorKind};
 
 /// How long one load or write may take, unless a service says otherwise. The SDKs alone wait far
 /// longer: Azure's retries for more than a minute on a certificate that it does not trust.
 pub(crate) const DEFAULT: Duration = Duration::from_secs(10);
+
+/// How long one operation of a store of several calls may take.
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+pub(crate) const OF_STORES: Duration = Duration::from_secs(30);
 
 /// Awaits what a cloud does, until the deadline.
 pub(crate) async fn within<T>(
@@ -19,6 +28,24 @@ pub(crate) async fn within<T>(
             ErrorKind::TimedOut,
             format!("no answer within {deadline:?}"),
             "check that the service can be reached from here",
+        ))
+    })
+}
+
+/// Awaits an operation of a store, until the deadline.
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+pub(crate) async fn within_store<T>(
+    deadline: Duration,
+    source: KeySource,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    // Boxed, because what an SDK does in it is large.
+    tokio::time::timeout(deadline, Box::pin(work)).await.unwrap_or_else(|_| {
+        Err(StoreError::new(
+            StoreErrorKind::TimedOut,
+            source,
+            format!("no answer within {deadline:?}"),
+            "look at what the store holds, and try again",
         ))
     })
 }

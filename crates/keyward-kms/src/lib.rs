@@ -89,7 +89,7 @@
 )]
 
 pub use crate::error::{Error, ErrorKind};
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 pub use crate::reference::Schemes;
 pub use crate::seal::{
     Decrypt, DirectLoader, Encrypt, EnvelopeLoader, Plaintext, SealContext, SealedKey,
@@ -98,16 +98,22 @@ pub use crate::seal::{
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "google")]
+pub mod google;
 #[cfg(feature = "vault")]
 pub mod vault;
 
 mod deadline;
 mod error;
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod field;
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod json;
 mod place;
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+mod quiet;
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod reference;
 mod seal;
+#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+mod stored;

@@ -1,13 +1,10 @@
 //! [`Aws`]: the connection, made when it is first needed.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio::sync::OnceCell;
-use tracing::Dispatch;
-use tracing::instrument::WithSubscriber as _;
 
 use crate::{Error, ErrorKind};
 
@@ -103,12 +100,6 @@ impl Aws {
         let settings = self.settings().await?;
         Ok(self.0.ssm.get_or_init(async || aws_sdk_ssm::Client::new(settings)).await)
     }
-}
-
-/// Does a call to where secrets are, without the SDK's own log lines: at `TRACE` it prints requests
-/// whole, and answers that it cannot read. The SDK's futures are large, so it is boxed.
-pub(super) async fn quietly<F: Future>(call: F) -> F::Output {
-    Box::pin(call).with_subscriber(Dispatch::none()).await
 }
 
 impl fmt::Debug for Aws {

@@ -2,9 +2,10 @@
 
 use aws_sdk_kms::primitives::Blob;
 
-use super::client::{Aws, quietly};
+use super::client::Aws;
 use super::error::{incomplete, of_sdk};
 use crate::place::Name;
+use crate::quiet::quietly;
 use crate::{Decrypt, Encrypt, Error, Plaintext, SealContext};
 
 /// A symmetric key of AWS KMS. The context is sent as the encryption context.

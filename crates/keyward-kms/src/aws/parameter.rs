@@ -6,9 +6,10 @@ use aws_sdk_ssm::types::ParameterType;
 use keyward::{KeyLoader, KeySource, LoadError, LoadedKey};
 use zeroize::Zeroizing;
 
-use super::client::{Aws, quietly};
+use super::client::Aws;
 use super::error::{incomplete, of_sdk};
 use crate::place::Name;
+use crate::quiet::quietly;
 use crate::{Error, ErrorKind, deadline, field};
 
 /// Loads a key from a `SecureString` parameter of AWS Systems Manager.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use keyward::{KeyLoader, KeySource, LoadError, LoadedKey};
 use zeroize::Zeroizing;
 
-use super::client::{Aws, quietly};
+use super::client::Aws;
 use super::error::{incomplete, of_sdk};
 use crate::place::Name;
+use crate::quiet::quietly;
 use crate::{Error, deadline, field};
 
 /// Loads a key from a secret of AWS Secrets Manager.

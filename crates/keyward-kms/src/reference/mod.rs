@@ -8,11 +8,15 @@ use keyward::{DynKeyLoader, find};
 use self::sealed::Sealed;
 #[cfg(feature = "aws")]
 use crate::aws::Aws;
+#[cfg(feature = "google")]
+use crate::google::Google;
 #[cfg(feature = "vault")]
 use crate::vault::Vault;
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "google")]
+mod google;
 mod sealed;
 #[cfg(feature = "vault")]
 mod vault;
@@ -27,7 +31,11 @@ mod vault;
 /// | `aws-ssm:NAME` | `aws::ParameterLoader` | | `aws-ssm` |
 /// | `aws-ssm:NAME#FIELD` | the same with the field | | `aws-ssm` |
 /// | `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT` | [`EnvelopeLoader`](crate::EnvelopeLoader), the file opened by `aws::Kms` | | `aws` |
+/// | `envelope:PATH#gcp-kms=KEY&name=NAME&project=PROJECT` | the same, opened by `google::Kms` | | `google` |
 /// | `envelope:PATH#vault-transit=MOUNT/KEY&name=NAME&project=PROJECT` | the same, opened by `vault::Transit` | | `vault` |
+/// | `gcp-kms:PATH#key=KEY&name=NAME&project=PROJECT` | [`DirectLoader`](crate::DirectLoader), the file opened by `google::Kms` | | `google` |
+/// | `gcp-sm:PROJECT/SECRET` | `google::SecretManagerStore`: the bare key, or what the store keeps | the same | `google` |
+/// | `gcp-sm:PROJECT/SECRET#FIELD` | `google::SecretManagerLoader` with the field; the store, where the field is its own, `api_key` | the store likewise | `google` |
 /// | `vault:MOUNT/PATH` | a `DocumentStore` at a `vault::KvPlace`: what the store keeps | the same | `vault` |
 /// | `vault:MOUNT/PATH#FIELD` | `vault::KvLoader` | | `vault` |
 /// | `vault-transit:PATH#key=MOUNT/KEY&name=NAME&project=PROJECT` | [`DirectLoader`](crate::DirectLoader), the file opened by `vault::Transit` | | `vault` |
@@ -35,6 +43,7 @@ mod vault;
 /// - A mount is one part of a path, unless two slashes end it: `vault:kv/team//openai/prod`.
 /// - `name` and `project` are those of the [`SealContext`](crate::SealContext), both needed. What
 ///   was sealed in another context has no reference; make its loader in code.
+/// - A KMS key of Google is named in full: `projects/…/locations/…/keyRings/…/cryptoKeys/…`.
 /// - A parameter's name that has slashes begins with one: `aws-ssm:/prod/openai`.
 ///
 /// A scheme whose feature is off, or that has no connection, says so.
@@ -61,6 +70,8 @@ mod vault;
 pub struct Schemes {
     #[cfg(feature = "aws")]
     aws: Option<Aws>,
+    #[cfg(feature = "google")]
+    google: Option<Google>,
     #[cfg(feature = "vault")]
     vault: Option<Vault>,
 }
@@ -77,6 +88,14 @@ impl Schemes {
     #[must_use]
     pub fn with_aws(mut self, aws: &Aws) -> Self {
         self.aws = Some(aws.clone());
+        self
+    }
+
+    /// Goes to Google Cloud over this connection.
+    #[cfg(feature = "google")]
+    #[must_use]
+    pub fn with_google(mut self, google: &Google) -> Self {
+        self.google = Some(google.clone());
         self
     }
 
@@ -102,6 +121,12 @@ impl Schemes {
         self.aws.as_ref().ok_or_else(|| ReferenceError::missing(scheme, fix))
     }
 
+    #[cfg(feature = "google")]
+    fn google(&self, scheme: &str) -> Result<&Google, ReferenceError> {
+        let fix = "give the schemes a connection to Google Cloud (`Schemes::with_google`)";
+        self.google.as_ref().ok_or_else(|| ReferenceError::missing(scheme, fix))
+    }
+
     #[cfg(feature = "vault")]
     fn vault(&self, scheme: &str) -> Result<&Vault, ReferenceError> {
         let fix = "give the schemes a connection to Vault (`Schemes::with_vault`)";
@@ -110,7 +135,8 @@ impl Schemes {
 }
 
 /// What the references of this crate begin with.
-const SCHEMES: [&str; 6] = ["aws-kms", "aws-sm", "aws-ssm", "envelope", "vault", "vault-transit"];
+const SCHEMES: [&str; 8] =
+    ["aws-kms", "aws-sm", "aws-ssm", "envelope", "gcp-kms", "gcp-sm", "vault", "vault-transit"];
 
 /// All of the schemes in the place of each.
 struct Registered(Schemes);
@@ -121,6 +147,10 @@ impl Scheme for Registered {
         match reference.scheme() {
             #[cfg(feature = "aws")]
             scheme if scheme.starts_with("aws-") => aws::loader(self.0.aws(scheme)?, reference),
+            #[cfg(feature = "google")]
+            scheme if scheme.starts_with("gcp-") => {
+                google::loader(self.0.google(scheme)?, reference)
+            }
             #[cfg(feature = "vault")]
             scheme if scheme.starts_with("vault") => {
                 vault::loader(self.0.vault(scheme)?, reference)
@@ -135,12 +165,13 @@ impl Scheme for Registered {
         match reference.scheme() {
             #[cfg(feature = "aws")]
             scheme @ "aws-sm" => aws::store(self.0.aws(scheme)?, reference),
+            #[cfg(feature = "google")]
+            scheme @ "gcp-sm" => google::store(self.0.google(scheme)?, reference),
             #[cfg(feature = "vault")]
             scheme @ "vault" => vault::store(self.0.vault(scheme)?, reference),
-            #[cfg(not(feature = "aws"))]
-            scheme @ "aws-sm" => Err(off(scheme)),
-            #[cfg(not(feature = "vault"))]
-            scheme @ "vault" => Err(off(scheme)),
+            // Reached only where their features are off.
+            #[allow(unreachable_patterns, reason = "with every feature on")]
+            scheme @ ("aws-sm" | "gcp-sm" | "vault") => Err(off(scheme)),
             _ => Err(ReferenceError::not_a_store(reference)),
         }
     }
@@ -148,10 +179,12 @@ impl Scheme for Registered {
 
 impl Registered {
     fn envelope(&self, reference: &Reference) -> Result<DynKeyLoader, ReferenceError> {
-        let sealed = Sealed::parse(reference, &["aws-kms", "vault-transit"])?;
+        let sealed = Sealed::parse(reference, &["aws-kms", "gcp-kms", "vault-transit"])?;
         match sealed.by {
             #[cfg(feature = "aws")]
             by @ "aws-kms" => Ok(sealed.in_envelope(aws::kms(self.0.aws(by)?, sealed.key))),
+            #[cfg(feature = "google")]
+            by @ "gcp-kms" => Ok(sealed.in_envelope(google::kms(self.0.google(by)?, sealed.key))),
             #[cfg(feature = "vault")]
             by @ "vault-transit" => {
                 Ok(sealed.in_envelope(vault::kms(self.0.vault(by)?, sealed.key)?))
@@ -174,6 +207,9 @@ fn off(scheme: &str) -> ReferenceError {
     let feature = match scheme {
         "aws-ssm" => "turn the feature `aws-ssm` of the crate `keyward-kms` on",
         _ if scheme.starts_with("aws-") => "turn the feature `aws` of the crate `keyward-kms` on",
+        _ if scheme.starts_with("gcp-") => {
+            "turn the feature `google` of the crate `keyward-kms` on"
+        }
         _ => "turn the feature `vault` of the crate `keyward-kms` on",
     };
     ReferenceError::missing(scheme, feature)

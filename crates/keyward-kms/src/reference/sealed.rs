@@ -62,9 +62,10 @@ impl<'a> Sealed<'a> {
 fn form(scheme: &str) -> &'static str {
     match scheme {
         "aws-kms" => "write `aws-kms:PATH#key=ID&name=NAME&project=PROJECT`",
+        "gcp-kms" => "write `gcp-kms:PATH#key=KEY&name=NAME&project=PROJECT`",
         "vault-transit" => "write `vault-transit:PATH#key=MOUNT/KEY&name=NAME&project=PROJECT`",
         _ => {
-            "write `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT`, or \
+            "write `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT`, or `gcp-kms=KEY` or \
              `vault-transit=MOUNT/KEY` in the place of `aws-kms=ID`"
         }
     }

@@ -10,12 +10,14 @@
 #[cfg(feature = "aws")]
 mod aws;
 mod fixture;
+#[cfg(feature = "google")]
+mod google;
 #[cfg(target_os = "linux")]
 mod memory;
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod references;
 mod seal;
-#[cfg(any(feature = "aws", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod service;
 #[cfg(feature = "vault")]
 mod vault;

@@ -13,6 +13,19 @@ use crate::seal::Turning;
 #[path = "../../../../tests/memory/search.rs"]
 mod search;
 
+/// How often it stands in writable memory in base64, which is how some clouds send it.
+#[cfg(feature = "google")]
+fn copies_in_base64(masked: &Masked) -> usize {
+    use base64ct::{Base64, Encoding as _};
+    use zeroize::Zeroizing;
+
+    // From where a group of three bytes begins.
+    let piece = Zeroizing::new(masked.bytes().skip(42).take(30).collect::<Vec<_>>());
+    let mut encoded = Zeroizing::new([0; 40]);
+    assert_eq!(Base64::encode(&piece, &mut *encoded).unwrap().len(), 40);
+    search::copies_of(&encoded.map(|b| b ^ search::MASK))
+}
+
 fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -91,6 +104,68 @@ fn what_clouds_leave_is_known() {
         assert!(kept < held, "keyward's own copy was not wiped");
         assert!(left <= most, "{cloud} leaves {left}, more than is told in the documentation");
     }
+}
+
+/// The same of a cloud whose fake runs in a process of its own, with the key in its memory.
+#[cfg(feature = "google")]
+#[test]
+fn what_google_leaves_is_known() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use keyward_kms::google::SecretManagerLoader;
+
+    let seed = random_seed();
+    let masked = Masked::seeded(seed);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "memory::serves_google", "--ignored", "--nocapture"])
+        .env("KEYWARD_TEST_WRITE", seed.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.find_map(|line| Some(line.unwrap().strip_prefix("at ")?.to_owned())).unwrap();
+    let (url, token) = line.split_once(' ').unwrap();
+    assert!(!masked.is_in_memory(), "the search finds itself");
+    let runtime = current_thread();
+    let google = crate::google::fake::connect(url, token);
+    let loaded = runtime.block_on(SecretManagerLoader::new(&google, "p/openai").load()).unwrap();
+    let held = masked.copies();
+    drop(loaded);
+    let kept = masked.copies();
+    drop((google, runtime));
+    let left = masked.copies();
+    let encoded = copies_in_base64(&masked);
+    println!(
+        "google: {held} while it is held, {kept} after, {left} without the runtime, and {encoded} \
+         in base64"
+    );
+    // It ends when its input does.
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(held > 0, "the search is blind");
+    assert!(kept < held, "keyward's own copy was not wiped");
+    assert!(left <= 2, "Google leaves {left}, more than is told in the documentation");
+    assert!(encoded <= 6, "Google leaves {encoded} in base64, more than is told");
+}
+
+#[cfg(feature = "google")]
+#[test]
+#[ignore = "run by the test of what Google leaves, in a process of its own"]
+fn serves_google() {
+    use std::io::Read as _;
+
+    #[allow(clippy::disallowed_methods, reason = "what the parent told this process")]
+    let told = std::env::var_os("KEYWARD_TEST_WRITE").expect("this is run by another test");
+    let seed = told.into_string().unwrap().parse().unwrap();
+    crate::fixture::stores::on_threads(async {
+        let fake = crate::google::fake::Fake::start().await;
+        fake.add("p/openai", Masked::seeded(seed).to_bytes());
+        println!("\nat {} {}", fake.url(), fake.token);
+        let wait = || std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        tokio::task::block_in_place(wait);
+    });
 }
 
 #[cfg(all(feature = "aws-ssm", feature = "vault"))]

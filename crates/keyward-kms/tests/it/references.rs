@@ -13,6 +13,8 @@ fn references() -> References {
     let schemes = Schemes::new();
     #[cfg(feature = "aws")]
     let schemes = schemes.with_aws(&crate::aws::aws("http://127.0.0.1:9"));
+    #[cfg(feature = "google")]
+    let schemes = schemes.with_google(&crate::google::nowhere());
     #[cfg(feature = "vault")]
     let schemes = schemes.with_vault(&crate::vault::nowhere());
     schemes.register(References::new())
@@ -23,6 +25,7 @@ const SEALED: &str = "name=billing/openai&project=proj_abc";
 
 const AWS: bool = cfg!(feature = "aws");
 const SSM: bool = cfg!(feature = "aws-ssm");
+const GOOGLE: bool = cfg!(feature = "google");
 const VAULT: bool = cfg!(feature = "vault");
 
 #[test]
@@ -42,6 +45,12 @@ fn each_reference_is_the_loader_and_the_store_that_it_names() {
         (SSM, "aws-ssm:/prod/openai", "aws-ssm:/prod/openai", Err(NotAStore)),
         (SSM, "aws-ssm:/prod/openai:3#api_key", "aws-ssm:/prod/openai:3", Err(NotAStore)),
         (SSM, "aws-ssm:openai", "aws-ssm:openai", Err(NotAStore)),
+        (GOOGLE, "gcp-sm:p/openai", "gcp-sm:p/openai", Ok(())),
+        (GOOGLE, "gcp-sm://p/openai#api_key", "gcp-sm:p/openai", Ok(())),
+        (GOOGLE, "gcp-sm:p/openai#other", "gcp-sm:p/openai", Err(Invalid)),
+        (GOOGLE, "gcp-sm:projects/p/secrets/s", "gcp-sm:projects/p/secrets/s", Ok(())),
+        (GOOGLE, "gcp-kms:/etc/s#key=projects/p/x&…", "gcp-kms:/etc/s", Err(NotAStore)),
+        (GOOGLE, "envelope:/etc/s#gcp-kms=projects/p/x&…", "envelope:/etc/s", Err(NotAStore)),
         (VAULT, "vault:secret/openai/prod", "vault:secret/openai/prod", Ok(())),
         (VAULT, "vault://secret/openai#k", "vault:secret/openai#k", Err(Invalid)),
         (VAULT, "vault:kv/team//openai/prod", "vault:kv/team/openai/prod", Ok(())),
@@ -86,6 +95,11 @@ fn what_a_reference_lacks_is_told_with_the_form() {
         (AWS, "aws-kms:/etc/sealed#key=x&region=a&…", "is not known"),
         (true, "envelope:/etc/sealed#key=x&…", "is not known"),
         (true, "envelope:/etc/sealed", "`envelope:PATH#aws-kms=ID&"),
+        (GOOGLE, "gcp-sm:openai", "`gcp-sm:PROJECT/SECRET`"),
+        (GOOGLE, "gcp-sm:p/", "`gcp-sm:PROJECT/SECRET`"),
+        (GOOGLE, "gcp-sm:/openai#", "`gcp-sm:PROJECT/SECRET#FIELD`"),
+        (GOOGLE, "gcp-sm:p/openai#", "`gcp-sm:PROJECT/SECRET#FIELD`"),
+        (GOOGLE, "gcp-kms:/etc/sealed#…", "`gcp-kms:PATH#key=KEY&"),
         (VAULT, "vault:secret", "`vault:MOUNT/PATH#FIELD`"),
         (VAULT, "vault:secret/", "has a mount and a path"),
         (VAULT, "vault:/secret/x", "has a mount and a path"),
@@ -113,6 +127,9 @@ fn a_scheme_without_its_connection_says_what_to_give() {
     for (on, text, says) in [
         (AWS, "aws-sm:x", "`Schemes::with_aws`"),
         (AWS, "envelope:x#aws-kms=x&…", "`Schemes::with_aws`"),
+        (GOOGLE, "gcp-sm:p/x", "`Schemes::with_google`"),
+        (GOOGLE, "gcp-kms:x#key=x&…", "`Schemes::with_google`"),
+        (GOOGLE, "envelope:x#gcp-kms=x&…", "`Schemes::with_google`"),
         (VAULT, "vault:secret/x", "`Schemes::with_vault`"),
         (VAULT, "envelope:x#vault-transit=t/x&…", "with_vault`"),
     ] {
@@ -138,6 +155,8 @@ fn a_key_in_a_reference_is_not_repeated() {
         format!("aws-kms:/etc/sealed#key={secret}&{SEALED}"),
         format!("aws-kms:/etc/sealed#key=x&name={secret}&project=x"),
         format!("envelope:/etc/{secret}#aws-kms=x&{SEALED}"),
+        format!("gcp-sm:p/{secret}"),
+        format!("gcp-kms:/etc/x#key=projects/{secret}&{SEALED}"),
         format!("vault:secret/{secret}#api_key"),
         format!("vault:{secret}/x#api_key"),
         format!("vault-transit:/etc/x#key=transit/{secret}&{SEALED}"),
@@ -239,6 +258,62 @@ fn a_reference_loads_a_parameter() {
     });
     assert_loads(loaded, &secret, &format!("aws-ssm:{name}"));
     assert_no_leak!(secret, logs.bytes());
+}
+
+#[cfg(feature = "google")]
+#[test]
+fn a_reference_loads_from_google_and_stores_there() {
+    use keyward::store::{KeyNote, KeyStore as _};
+    use keyward_kms::google::Kms;
+    use keyward_kms::{SealContext, SealedKey, seal_directly};
+
+    use crate::fixture::stores::NOW;
+    use crate::google::KEY;
+    use crate::google::fake::Fake;
+
+    let (first, second) = (secret(), secret());
+    let dir = tempfile::tempdir().unwrap();
+    let place = |file: &str| dir.path().join(file).display().to_string();
+    let (results, logs) = logged(async {
+        let fake = Fake::start().await;
+        let references = Schemes::new().with_google(&fake.google()).register(References::new());
+        let load = async |text: &str| references.loader(text).unwrap().load().await;
+        fake.add("p/openai", first.clone());
+        let mut results = vec![(load("gcp-sm:p/openai").await, &first)];
+        // A rotation begins to store there: the same reference goes on.
+        let store = references.store("gcp-sm:p/openai").unwrap();
+        let version = store.stage(&key(&second), &KeyNote::new(), NOW).await.unwrap();
+        results.push((load("gcp-sm:p/openai").await, &first));
+        store.promote(&version, NOW).await.unwrap();
+        results.push((load("gcp-sm:p/openai").await, &second));
+        results.push((load("gcp-sm:p/openai#api_key").await, &second));
+        fake.add("p/other", format!(r#"{{"openai":"{first}"}}"#));
+        results.push((load("gcp-sm:p/other#openai").await, &first));
+        assert!(load("gcp-sm:p/other").await.is_err());
+
+        fake.make_key(KEY);
+        let kms = Kms::new(&fake.google(), KEY);
+        let context = SealContext::new("billing/openai", "proj_abc");
+        let direct = seal_directly(&kms, &key(&first), &context).await.unwrap();
+        std::fs::write(place("direct"), direct).unwrap();
+        let envelope = SealedKey::seal(&kms, &key(&first), &context).await.unwrap();
+        std::fs::write(place("envelope"), envelope.to_text()).unwrap();
+        let direct = format!("gcp-kms:{}#key={KEY}&{SEALED}", place("direct"));
+        results.push((load(&direct).await, &first));
+        let envelope = format!("envelope:{}#gcp-kms={KEY}&{SEALED}", place("envelope"));
+        results.push((load(&envelope).await, &first));
+        let elsewhere = format!("gcp-kms:{}#key={KEY}&name=x&project=y", place("direct"));
+        let elsewhere = load(&elsewhere).await;
+        assert_fails(elsewhere, &first, LoadErrorKind::Undecryptable, "the context");
+        results
+    });
+    for (loaded, secret) in results {
+        let source = loaded.as_ref().map(|loaded| loaded.source.to_string()).unwrap();
+        assert_loads(loaded, secret, &source);
+    }
+    for secret in [&first, &second] {
+        assert_no_leak!(secret, logs.bytes());
+    }
 }
 
 #[cfg(feature = "vault")]

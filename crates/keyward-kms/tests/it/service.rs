@@ -207,6 +207,19 @@ fn a_service_over_secrets_manager_survives_rotations_under_load() {
     }
 }
 
+#[cfg(feature = "google")]
+#[test]
+fn a_service_over_secret_manager_survives_rotations_under_load() {
+    check(async |learns| {
+        let fake = crate::google::fake::Fake::start().await;
+        let schemes = Schemes::new().with_google(&fake.google());
+        let references = schemes.register(References::new());
+        let store = references.store("gcp-sm:p/openai").unwrap();
+        let loader = references.loader("gcp-sm:p/openai").unwrap();
+        survives(loader, async |secret: &str| rotate(&store, secret).await, learns).await
+    });
+}
+
 #[cfg(feature = "vault")]
 #[test]
 fn a_service_over_kv_survives_rotations_under_load() {

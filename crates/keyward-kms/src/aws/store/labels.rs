@@ -6,9 +6,10 @@ use zeroize::Zeroizing;
 
 use super::version::NOTHING;
 use super::{ANCHOR, CURRENT, PENDING, PREVIOUS};
-use crate::aws::client::{Aws, quietly};
+use crate::aws::client::Aws;
 use crate::aws::error::{incomplete, of_sdk};
 use crate::place::Name;
+use crate::quiet::quietly;
 use crate::{Error, ErrorKind};
 
 /// Which version each label is on.

@@ -15,10 +15,12 @@ use zeroize::Zeroizing;
 use self::labels::{Labels, create, move_label, put};
 use self::state::State;
 use self::version::Content;
-use super::client::{Aws, quietly};
+use super::client::Aws;
 use super::error::{incomplete, of_sdk};
 use crate::place::Name;
-use crate::{Error, ErrorKind};
+use crate::quiet::quietly;
+use crate::stored;
+use crate::{Error, ErrorKind, deadline};
 
 mod labels;
 mod state;
@@ -87,7 +89,7 @@ impl SecretsManagerStore {
             id,
             kms_key: None,
             state: DocumentStore::new(state),
-            deadline: DEADLINE,
+            deadline: deadline::OF_STORES,
         }
     }
 
@@ -121,15 +123,7 @@ impl SecretsManagerStore {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        // Boxed, because what the SDK does in it is large.
-        tokio::time::timeout(self.deadline, Box::pin(work)).await.unwrap_or_else(|_| {
-            Err(StoreError::new(
-                StoreErrorKind::TimedOut,
-                self.source(),
-                format!("no answer within {:?}", self.deadline),
-                "look at what the store holds, and try again",
-            ))
-        })
+        deadline::within_store(self.deadline, self.source(), work).await
     }
 
     fn told(&self, error: Error) -> StoreError {
@@ -274,7 +268,7 @@ impl SecretsManagerStore {
         now: Timestamp,
     ) -> Result<Version, StoreError> {
         note.check(key, self.source())?;
-        let text = version::write(key, note, now);
+        let text = stored::write(key, note, now);
         let mut put = None;
         for _ in 0..TRIES {
             let holding = self.look_or_create().await?;
@@ -495,8 +489,6 @@ const PENDING: &str = "AWSPENDING";
 const PREVIOUS: &str = "AWSPREVIOUS";
 /// The version that `AWSPENDING` rests on at first.
 const ANCHOR: &str = "keyward-00000000-nothing-is-pending";
-/// How long one operation may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a change is tried when others change it at the same time.
 const TRIES: usize = 16;
 

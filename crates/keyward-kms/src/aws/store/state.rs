@@ -9,9 +9,10 @@ use super::CURRENT;
 use super::labels::{create, move_label, put};
 use super::version::NOTHING;
 use crate::Error;
-use crate::aws::client::{Aws, quietly};
+use crate::aws::client::Aws;
 use crate::aws::error::{incomplete, of_sdk};
 use crate::place::Name;
+use crate::quiet::quietly;
 
 #[derive(Clone, Debug)]
 pub(super) struct State {

@@ -1,0 +1,495 @@
+//! [`SecretManagerStore`]: a store of version aliases. The calls that read and move them live in
+//! `aliases`, the lease and the journal in `state`.
+
+use std::future::Future;
+use std::time::Duration;
+
+use keyward::store::{
+    DocumentStore, Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, StoreErrorKind,
+    StoredKey, Version,
+};
+use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadErrorKind, LoadedKey, Timestamp};
+
+use self::aliases::{Aliases, Found};
+use self::state::State;
+use super::client::Google;
+use super::secret::{LATEST, SecretName, access};
+use crate::{Error, ErrorKind, deadline, stored};
+
+mod aliases;
+mod state;
+
+/// Keeps a key in a secret of Secret Manager, by aliases of its versions: the key in use is at
+/// `current`, the pending one at `pending`, the one before at `previous`.
+///
+/// Other programs read the key in use as the field `api_key` of the JSON at
+/// `projects/PROJECT/secrets/SECRET/versions/current`. The version `latest` is not for them: it may
+/// be one that is staged only.
+///
+/// ```no_run
+/// use keyward_kms::google::{Google, SecretManagerStore};
+///
+/// let store = SecretManagerStore::new(&Google::from_env(), "billing-prod/openai");
+/// # let _ = store;
+/// ```
+///
+/// # How it compares
+///
+/// Versions of a secret never change, and adding one changes nothing that a store reads. All that
+/// does change are the secret's aliases and annotations, which are written together, and with the
+/// entity tag that they were read with: Google refuses the write with `FAILED_PRECONDITION` when
+/// the [tag is another one by then](https://cloud.google.com/secret-manager/docs/etags). So each
+/// change is one write, which takes place as a whole or not at all, and no two can win:
+///
+/// | change | before the write | the write |
+/// |---|---|---|
+/// | stage | a version is added | `pending` is the new version |
+/// | promote | | `previous` is `current`, `current` is `pending`, and `pending` is gone |
+/// | discard | | `pending` or `previous` is gone |
+///
+/// A process that dies before its write has changed nothing. What it may leave is a version without
+/// an alias.
+///
+/// # A secret that was there before
+///
+/// Where no version is `current`, the latest one is, be it the bare key or JSON with the field
+/// `api_key`, unless the store itself has added it. The first stage gives it the alias. From then
+/// on the alias counts: who replaces a key by hand adds a version and moves the alias to it, by
+/// `gcloud secrets update SECRET --update-version-aliases=current=NUMBER`.
+///
+/// # Lease and journal
+///
+/// They stand in the secret's annotation `keyward-state`, in which there is no key. Google has room
+/// for 16 KiB of annotations; 12 KiB of them are for this one.
+///
+/// A secret that does not exist is made when it is first written to, if the policy allows
+/// `secretmanager.secrets.create`.
+///
+/// # Security
+///
+/// A version of the store's own that was discarded, or that lost a race, is destroyed if another key
+/// is current and the policy allows `secretmanager.versions.destroy`. Else it stays, enabled and
+/// paid for, until somebody destroys it; the rotation revokes such a key at OpenAI. A key that was
+/// promoted and is neither current nor previous any more stays in its version.
+#[derive(Debug)]
+pub struct SecretManagerStore {
+    google: Google,
+    secret: SecretName,
+    state: DocumentStore<State>,
+    deadline: Duration,
+}
+
+impl SecretManagerStore {
+    /// The secret `PROJECT/SECRET`, which nothing else writes.
+    #[must_use]
+    pub fn new(google: &Google, secret: impl Into<String>) -> Self {
+        let secret = SecretName::new(secret);
+        let state = State::new(google, secret.clone());
+        Self {
+            google: google.clone(),
+            secret,
+            state: DocumentStore::new(state),
+            deadline: deadline::OF_STORES,
+        }
+    }
+
+    /// Sets how long one operation may take, which is up to 8 calls where no other process is in
+    /// the way; 30 seconds unless set.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    async fn timed<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        deadline::within_store(self.deadline, self.source(), work).await
+    }
+
+    fn told(&self, error: Error) -> StoreError {
+        error.in_store(self.source())
+    }
+
+    fn conflict(&self, what: impl Into<String>, fix: &'static str) -> StoreError {
+        StoreError::new(StoreErrorKind::Conflict, self.source(), what.into(), fix)
+    }
+
+    fn contended(&self) -> StoreError {
+        self.conflict("others change it all the time", "take the lease, and try again")
+    }
+
+    async fn found(&self) -> Result<Option<Found>, StoreError> {
+        aliases::find(&self.google, &self.secret).await.map_err(|error| self.told(error))
+    }
+
+    async fn key_at(&self, version: i64) -> Result<StoredKey, StoreError> {
+        let read = access(&self.google, &self.secret, &version.to_string()).await;
+        self.key_of(read)
+    }
+
+    fn key_of(&self, read: Result<aliases::Read, Error>) -> Result<StoredKey, StoreError> {
+        let (text, version) = read.map_err(|error| match error.kind() {
+            // The alias is on it, so it was there.
+            ErrorKind::NotFound => self.told(destroyed()),
+            _ => self.told(error),
+        })?;
+        stored::read(&text, &version, &self.source())?
+            .ok_or_else(|| stored::without_a_key(&self.source()))
+    }
+
+    /// What the secret holds. `None` if there is no secret.
+    async fn look(&self) -> Result<Option<Holding>, StoreError> {
+        for _ in 0..TRIES {
+            let Some(found) = self.found().await? else { return Ok(None) };
+            let etag = found.etag().to_owned();
+            match self.hold(found).await {
+                // Who discards a key meanwhile destroys its version.
+                Err(error) if error.kind() == StoreErrorKind::Refused => {
+                    let now = self.found().await?;
+                    if now.is_some_and(|now| now.etag() == etag) {
+                        return Err(error);
+                    }
+                }
+                holding => return holding.map(Some),
+            }
+        }
+        Err(self.contended())
+    }
+
+    async fn hold(&self, found: Found) -> Result<Holding, StoreError> {
+        let Aliases { current, pending, previous } = found.aliases;
+        // Versions never change, so it does not matter that they are read one after the other.
+        let (current, adopted) = match current {
+            Some(version) => (Some(self.key_at(version).await?), None),
+            None => {
+                let latest = self.latest().await?;
+                let version = latest.as_ref().and_then(|key| number(&key.version));
+                (latest, version)
+            }
+        };
+        let pending = match pending {
+            Some(version) => Some(self.key_at(version).await?),
+            None => None,
+        };
+        let previous = match previous {
+            // What a hand has put right or taken away since is in nobody's way.
+            Some(version) => match self.key_at(version).await {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        StoreErrorKind::Damaged | StoreErrorKind::Refused
+                    ) =>
+                {
+                    None
+                }
+                key => Some(key?),
+            },
+            None => None,
+        };
+        Ok(Holding { found, adopted, current, pending, previous })
+    }
+
+    /// The key of the latest version, if another tool has put it there.
+    async fn latest(&self) -> Result<Option<StoredKey>, StoreError> {
+        match access(&self.google, &self.secret, LATEST).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            read => Ok(Some(self.key_of(read)?).filter(|key| !is_ours(key))),
+        }
+    }
+
+    /// The same, in a secret that is there, and with an alias on what is current.
+    async fn look_or_create(&self) -> Result<Holding, StoreError> {
+        for _ in 0..TRIES {
+            match self.look().await? {
+                Some(Holding { found, adopted: Some(version), .. }) => {
+                    let aliases = Aliases { current: Some(version), ..found.aliases };
+                    self.set(&found, aliases).await?;
+                }
+                Some(holding) => return Ok(holding),
+                None => {
+                    let made = aliases::create(&self.google, &self.secret).await;
+                    made.map_err(|error| self.told(error))?;
+                }
+            }
+        }
+        Err(self.contended())
+    }
+
+    /// Moves the aliases if nobody has changed the secret since. `false` if somebody has.
+    async fn set(&self, found: &Found, aliases: Aliases) -> Result<bool, StoreError> {
+        let set = aliases::set(&self.google, &self.secret, found, aliases).await;
+        set.map_err(|error| self.told(error))
+    }
+
+    async fn stage_now(
+        &self,
+        key: &ApiKey,
+        note: &KeyNote,
+        now: Timestamp,
+    ) -> Result<Version, StoreError> {
+        note.check(key, self.source())?;
+        let text = stored::write(key, note, now);
+        let mut added = None;
+        let answer = self.stage_text(key, text, &mut added).await;
+        match (&answer, added) {
+            (Ok(version), Some(added)) if number(version) == Some(added) => {}
+            // Another was faster.
+            (Ok(_), Some(added)) => self.forget(added).await,
+            (Err(error), Some(added)) if error.is_conflict() => self.forget(added).await,
+            // What came of it is not known.
+            _ => {}
+        }
+        answer
+    }
+
+    async fn stage_text(
+        &self,
+        key: &ApiKey,
+        text: zeroize::Zeroizing<Vec<u8>>,
+        added: &mut Option<i64>,
+    ) -> Result<Version, StoreError> {
+        let mut text = Some(text);
+        for _ in 0..TRIES {
+            let holding = self.look_or_create().await?;
+            let known = [&holding.pending, &holding.current].into_iter().flatten();
+            if let Some(known) = known.into_iter().find(|known| known.key == *key) {
+                return Ok(known.version.clone());
+            }
+            if let Some(pending) = &holding.pending {
+                return Err(self.conflict(
+                    format!("another key is pending, as version {}", pending.version),
+                    "promote or discard it first",
+                ));
+            }
+            if let Some(text) = text.take() {
+                let version = aliases::add(&self.google, &self.secret, text).await;
+                *added = Some(version.map_err(|error| self.told(error))?);
+            }
+            let pending = *added;
+            let aliases = Aliases { pending, ..holding.found.aliases };
+            if self.set(&holding.found, aliases).await? {
+                return Ok(Version::from(pending.unwrap_or_default().to_string()));
+            }
+        }
+        Err(self.contended())
+    }
+
+    async fn promote_now(&self, version: &Version) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let holding = self.look().await?;
+            let is = |key: &Option<StoredKey>| key.as_ref().is_some_and(|k| k.version == *version);
+            let Some(Holding { found, adopted, .. }) = (match &holding {
+                Some(holding) if is(&holding.current) => return Ok(()),
+                Some(holding) if is(&holding.pending) => Some(holding),
+                _ => None,
+            }) else {
+                return Err(self.conflict(
+                    "the version is not the pending one",
+                    "look at what the store holds, and stage the key again",
+                ));
+            };
+            let aliases = Aliases {
+                current: found.aliases.pending,
+                pending: None,
+                previous: found.aliases.current.or(*adopted),
+            };
+            if self.set(found, aliases).await? {
+                return Ok(());
+            }
+        }
+        Err(self.contended())
+    }
+
+    /// Also of a version that cannot be read: nothing else takes such a one out of the way.
+    async fn discard_now(&self, version: &Version) -> Result<(), StoreError> {
+        let Some(version) = number(version) else { return Ok(()) };
+        for _ in 0..TRIES {
+            let Some(found) = self.found().await? else { return Ok(()) };
+            let mut aliases = found.aliases;
+            if aliases.current == Some(version) {
+                return Err(
+                    self.conflict("the version is the current one", "promote another key first")
+                );
+            }
+            let forgets = [&mut aliases.pending, &mut aliases.previous]
+                .into_iter()
+                .filter_map(|alias| alias.take_if(|at| *at == version))
+                .count();
+            if forgets == 0 {
+                return Ok(());
+            }
+            if self.set(&found, aliases).await? {
+                self.forget(version).await;
+                return Ok(());
+            }
+        }
+        Err(self.contended())
+    }
+
+    /// Destroys a version that no alias is on any more, if it is one of ours and the policy lets
+    /// us. What was asked for is done without it, so whatever goes wrong is not told.
+    async fn forget(&self, version: i64) {
+        let Ok(Some(Found { aliases, .. })) = self.found().await else { return };
+        // While nothing is current the latest version is looked at, and must be seen to be ours.
+        let is_known =
+            [aliases.current, aliases.pending, aliases.previous].contains(&Some(version));
+        if aliases.current.is_none() || is_known {
+            return;
+        }
+        if self.key_at(version).await.is_ok_and(|key| is_ours(&key)) {
+            let _ = aliases::destroy(&self.google, &self.secret, version).await;
+        }
+    }
+
+    async fn load_now(&self) -> Result<Option<StoredKey>, StoreError> {
+        // One call, and no right but to access versions, where an alias is there.
+        for _ in 0..2 {
+            match access(&self.google, &self.secret, aliases::CURRENT).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => {}
+                read => return self.key_of(read).map(Some),
+            }
+            match access(&self.google, &self.secret, LATEST).await {
+                Err(error) if error.is_not_found() => return Ok(None),
+                read => {
+                    let key = self.key_of(read)?;
+                    if !is_ours(&key) {
+                        return Ok(Some(key));
+                    }
+                }
+            }
+            // The latest one is of a store, which gives what was there before its alias first. If
+            // that was after this load looked for it, it is there now.
+        }
+        Ok(None)
+    }
+}
+
+impl KeyLoader for SecretManagerStore {
+    async fn load(&self) -> Result<LoadedKey, LoadError> {
+        let stored = self.timed(self.load_now()).await?.ok_or_else(|| {
+            LoadError::new(
+                LoadErrorKind::NotFound,
+                self.source(),
+                "no key is current",
+                "store one there, or promote the one that is pending",
+            )
+        })?;
+        Ok(stored.into_loaded(self.source()))
+    }
+
+    /// `gcp-sm:PROJECT/SECRET`.
+    fn source(&self) -> KeySource {
+        self.secret.source()
+    }
+}
+
+impl KeyStore for SecretManagerStore {
+    async fn stage(
+        &self,
+        key: &ApiKey,
+        note: &KeyNote,
+        now: Timestamp,
+    ) -> Result<Version, StoreError> {
+        self.timed(self.stage_now(key, note, now)).await
+    }
+
+    /// When it became current is not kept: a version of a secret does not change.
+    async fn promote(&self, version: &Version, _: Timestamp) -> Result<(), StoreError> {
+        self.timed(self.promote_now(version)).await
+    }
+
+    async fn discard(&self, version: &Version) -> Result<(), StoreError> {
+        self.timed(self.discard_now(version)).await
+    }
+
+    /// The keys as they were at one moment; the lease is read after them.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.timed(async {
+            let Some(holding) = self.look().await? else { return Ok(Snapshot::new()) };
+            let state = self.state.snapshot().await?;
+            Ok(Snapshot::new()
+                .current(holding.current)
+                .pending(holding.pending)
+                .previous(holding.previous)
+                .lease(state.lease))
+        })
+        .await
+    }
+
+    async fn lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Lease, StoreError> {
+        self.timed(self.state.lease(holder, ttl, now)).await
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Lease, StoreError> {
+        self.timed(self.state.renew(lease, ttl, now)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.timed(self.state.release(lease)).await
+    }
+
+    async fn journal(&self) -> Result<Journal, StoreError> {
+        self.timed(self.state.journal()).await
+    }
+
+    async fn write_journal(&self, read: &Journal, text: &str) -> Result<Journal, StoreError> {
+        self.timed(async {
+            // The annotation has no keys to compare with.
+            if let Some(Holding { current, pending, previous, .. }) = self.look().await? {
+                let keys = [current, pending, previous];
+                if keys.into_iter().flatten().any(|stored| stored.key.is_echoed_in(text)) {
+                    return Err(StoreError::new(
+                        StoreErrorKind::Invalid,
+                        self.source(),
+                        "the journal would repeat a piece of a key",
+                        "note the key's id and its version",
+                    ));
+                }
+            }
+            self.state.write_journal(read, text).await
+        })
+        .await
+    }
+}
+
+/// Whether the store has added it, and no other tool.
+fn is_ours(key: &StoredKey) -> bool {
+    key.staged_at.is_some()
+}
+
+fn number(version: &Version) -> Option<i64> {
+    version.as_str().parse().ok()
+}
+
+fn destroyed() -> Error {
+    Error::new(
+        ErrorKind::Withdrawn,
+        "the version that an alias is on is not there",
+        "move the alias to one that is",
+    )
+}
+
+/// How often a change is tried when others change it at the same time.
+const TRIES: usize = 16;
+
+/// What the secret holds, at one moment.
+struct Holding {
+    found: Found,
+    /// The current version, where no alias is on it yet.
+    adopted: Option<i64>,
+    current: Option<StoredKey>,
+    pending: Option<StoredKey>,
+    previous: Option<StoredKey>,
+}

@@ -1,0 +1,285 @@
+//! The store of version aliases, against the fake.
+
+use keyward::store::conformance::{Subject, check};
+use keyward::store::{KeyNote, KeyStore as _, StoreErrorKind};
+use keyward::{KeyLoader as _, LoadErrorKind};
+use keyward_kms::google::SecretManagerStore;
+use keyward_testkit::{CANARY, assert_no_leak, leak};
+
+use super::fake::{Fake, VersionState, connect};
+use super::{error, nowhere};
+use crate::fixture::server::{Answer, Server};
+use crate::fixture::stores::{NOW, on_threads, place, race, run};
+use crate::fixture::{assert_fails, assert_loads, key, logged, secret, unique};
+
+impl Fake {
+    fn store(&self, secret: &str) -> SecretManagerStore {
+        SecretManagerStore::new(&self.google(), secret)
+    }
+}
+
+impl Subject for Fake {
+    type Store = SecretManagerStore;
+
+    async fn fresh(&self) -> SecretManagerStore {
+        self.store(&format!("p/{}", unique("openai")))
+    }
+
+    async fn again(&self, store: &SecretManagerStore) -> SecretManagerStore {
+        self.store(store.source().place())
+    }
+
+    async fn unreachable(&self) -> Option<SecretManagerStore> {
+        Some(SecretManagerStore::new(&nowhere(), "p/openai"))
+    }
+}
+
+#[test]
+fn the_store_keeps_the_contract() {
+    let report = on_threads(async { check(&Fake::start().await).await });
+    println!("{report}");
+    assert!(report.is_held(), "{report}");
+    assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+#[test]
+fn of_processes_that_race_one_wins() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        let place = format!("{} {} p/openai", fake.url(), fake.token);
+        fake.add("p/openai", secret());
+        fake.alias("p/openai", "current", 1);
+        let racing = || race("google::store::one_of_the_processes", &place);
+        tokio::task::block_in_place(racing);
+        let snapshot = fake.store("p/openai").snapshot().await.unwrap();
+        assert!(snapshot.current.is_some() && snapshot.pending.is_none());
+        // What lost is destroyed.
+        let states = fake.states("p/openai");
+        let left = states.iter().filter(|state| **state == VersionState::Enabled).count();
+        println!("{} versions were added, and {left} are left", states.len());
+        assert_eq!(left, 1 + 18);
+    });
+}
+
+#[test]
+#[ignore = "run by the race, in processes of its own"]
+fn one_of_the_processes() {
+    let place = place();
+    let [url, token, secret] = place.split(' ').collect::<Vec<_>>()[..] else { panic!() };
+    on_threads(run(&SecretManagerStore::new(&connect(url, token), secret)));
+}
+
+/// What another program reads, and what keyward reads that another program has written.
+#[test]
+fn other_programs_find_the_key_where_they_look_for_it() {
+    let (first, second) = (secret(), secret());
+    on_threads(async {
+        let fake = Fake::start().await;
+        // A secret that was there before, with the bare key in it.
+        fake.add("p/openai", first.clone());
+        fake.alias("p/openai", "theirs", 1);
+        fake.annotate("p/openai", "owner", "billing");
+        let store = fake.store("p/openai");
+        let loaded = assert_loads(store.load().await, &first, "gcp-sm:p/openai");
+        assert_eq!(loaded.version.as_deref(), Some("1"));
+        let note = KeyNote::new().key_id("key_abc").expires_at(NOW);
+        let version = store.stage(&key(&second), &note, NOW).await.unwrap();
+        // The latest version is the staged one, and is not taken for the current one.
+        assert_eq!(version.as_str(), "2");
+        assert_loads(store.load().await, &first, "gcp-sm:p/openai");
+        store.promote(&version, NOW).await.unwrap();
+        store.lease("replica", std::time::Duration::from_secs(60), NOW).await.unwrap();
+
+        let text = fake.text("p/openai", "current").unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(json["api_key"] == second);
+        assert_eq!(json["key_id"], "key_abc");
+        assert_eq!(json["expires_at"], NOW.to_string());
+        let asked = fake.asked().len();
+        let loaded = assert_loads(store.load().await, &second, "gcp-sm:p/openai");
+        assert_eq!(loaded.expires_at, Some(NOW));
+        // A load is one call, and needs no right but to access versions.
+        assert_eq!(fake.asked()[asked..].len(), 1);
+        assert!(fake.asked()[asked].contains("/versions/current:access"));
+        assert!(store.previous().await.unwrap().unwrap().key == key(&first));
+        // What others have noted there is still there.
+        assert!(fake.text("p/openai", "theirs").unwrap() == first);
+        fake.annotate("p/openai", "owner", "billing");
+        assert!(store.snapshot().await.unwrap().lease.is_some());
+    });
+}
+
+/// As Terraform leaves a secret: it is there, and has no version.
+#[test]
+fn a_secret_without_a_version_is_an_empty_store() {
+    let text = secret();
+    on_threads(async {
+        let fake = Fake::start().await;
+        let made = fake.store("p/openai");
+        made.lease("replica", std::time::Duration::from_secs(60), NOW).await.unwrap();
+        assert!(fake.states("p/openai").is_empty());
+        let store = fake.store("p/openai");
+        let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
+        assert!(store.load().await.unwrap_err().is_not_found());
+        store.promote(&version, NOW).await.unwrap();
+        assert_loads(store.load().await, &text, "gcp-sm:p/openai");
+        assert!(store.snapshot().await.unwrap().lease.is_some());
+    });
+}
+
+/// An operator replaces a key by hand, and nothing that was staged before brings the old one back.
+#[test]
+fn who_moves_the_alias_by_hand_is_obeyed() {
+    let (old, staged, by_hand) = (secret(), secret(), secret());
+    on_threads(async {
+        let fake = Fake::start().await;
+        let store = fake.store("p/openai");
+        let version = store.stage(&key(&old), &KeyNote::new(), NOW).await.unwrap();
+        store.promote(&version, NOW).await.unwrap();
+        let pending = store.stage(&key(&staged), &KeyNote::new(), NOW).await.unwrap();
+        // Adding a version alone replaces nothing.
+        let number = fake.add("p/openai", by_hand.clone());
+        assert_loads(store.load().await, &old, "gcp-sm:p/openai");
+        fake.alias("p/openai", "current", number);
+        assert_loads(store.load().await, &by_hand, "gcp-sm:p/openai");
+        store.discard(&pending).await.unwrap();
+        let error = store.promote(&pending, NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Conflict);
+        assert_loads(store.load().await, &by_hand, "gcp-sm:p/openai");
+    });
+}
+
+#[test]
+fn what_is_forgotten_is_destroyed_where_that_is_allowed_and_theirs_is_not() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        let theirs = secret();
+        fake.add("p/openai", theirs.clone());
+        let store = fake.store("p/openai");
+        let second = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+        store.promote(&second, NOW).await.unwrap();
+        store.discard(&"1".into()).await.unwrap();
+        assert!(store.previous().await.unwrap().is_none());
+        assert!(fake.text("p/openai", "1").unwrap() == theirs);
+
+        for allowed in [true, false] {
+            if !allowed {
+                fake.forbid_destroying();
+            }
+            let version = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+            store.discard(&version).await.unwrap();
+            assert!(store.pending().await.unwrap().is_none());
+            let is_destroyed = fake.states("p/openai").last() == Some(&VersionState::Destroyed);
+            assert_eq!(is_destroyed, allowed);
+        }
+    });
+}
+
+#[test]
+fn what_is_wrong_with_the_secret_is_told() {
+    let canary = CANARY.text();
+    on_threads(async {
+        let fake = Fake::start().await;
+        // None of them is taken for a store without a key: a chain would go on.
+        for (damaged, says) in [
+            (format!(r#"{{"api_key":"{canary}""#), "not well formed"),
+            (format!(r#"{{"OPENAI_API_KEY":"{canary}"}}"#), "no field `api_key` with a text"),
+            (format!(r#"{{"api_key":["{canary}"]}}"#), "no field `api_key`"),
+            ("{}".to_owned(), "no field `api_key`"),
+            (format!("{canary} {canary}"), "neither a key nor JSON"),
+        ] {
+            println!("{}", damaged.replace(canary, "CANARY"));
+            let name = format!("p/{}", unique("openai"));
+            fake.add(&name, damaged);
+            let store = fake.store(&name);
+            let staged = store.stage(&key(canary), &KeyNote::new(), NOW).await.map(drop);
+            for error in [store.snapshot().await.map(drop), staged] {
+                let error = error.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Damaged, "{error}");
+                assert_no_leak!(canary, leak::error_surfaces(&error));
+            }
+            assert_fails(store.load().await, canary, LoadErrorKind::Invalid, says);
+            assert_eq!(fake.states(&name).len(), 1, "something was written over it");
+        }
+
+        // A version that is current and was taken away does not make the store an empty one.
+        for state in [VersionState::Disabled, VersionState::Destroyed] {
+            let name = format!("p/{}", unique("openai"));
+            let store = fake.store(&name);
+            let version = store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap();
+            store.promote(&version, NOW).await.unwrap();
+            fake.set(&name, 1, state);
+            assert_eq!(store.snapshot().await.unwrap_err().kind(), StoreErrorKind::Refused);
+            assert_fails(store.load().await, canary, LoadErrorKind::Denied, "enable the version");
+        }
+        // One that is pending is in the way until it is discarded.
+        let name = format!("p/{}", unique("openai"));
+        let store = fake.store(&name);
+        fake.add(&name, secret());
+        let version = store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap();
+        fake.set(&name, 2, VersionState::Disabled);
+        let error = store.promote(&version, NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+        store.discard(&version).await.unwrap();
+        store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap();
+
+        let store = fake.store("openai");
+        let error = store.stage(&key(canary), &KeyNote::new(), NOW).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Invalid, "{error}");
+
+        // Google has no trash: a secret that was deleted is one that never was.
+        fake.delete(&name);
+        assert!(fake.store(&name).load().await.unwrap_err().is_not_found());
+    });
+}
+
+/// Where others have filled the annotations, the journal has no room.
+#[test]
+fn a_journal_without_room_is_told() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        fake.add("p/openai", secret());
+        fake.annotate("p/openai", "others", &"x".repeat(15 * 1024));
+        let store = fake.store("p/openai");
+        let read = store.journal().await.unwrap();
+        for (text, says) in
+            [("y".repeat(2 * 1024), "other annotations"), ("y".repeat(13 * 1024), "")]
+        {
+            let error = store.write_journal(&read, &text).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::TooLarge, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    });
+}
+
+/// What came of a change is not known when its answer is cut off, and nothing is damaged by it.
+#[test]
+fn what_google_answers_is_told_by_kind() {
+    use StoreErrorKind::{Refused, Throttled, Unreachable};
+    let canary = CANARY.text();
+    for (status, body, kind) in [
+        (429, error("RESOURCE_EXHAUSTED", 429), Throttled),
+        (403, error("PERMISSION_DENIED", 403), Refused),
+        (503, canary.to_owned(), Unreachable),
+        (200, format!(r#"{{"name":"{canary}"#), Unreachable),
+        // A secret without an entity tag: nothing would be compared.
+        (200, format!(r#"{{"name":"{canary}"}}"#), Unreachable),
+        (200, format!("<html>{canary}</html>"), Unreachable),
+    ] {
+        println!("{status} {}", body.replace(canary, "CANARY"));
+        let ((keys, lease), logs) = logged(async {
+            let server = Server::start(move |_| Answer::new(status, body.clone())).await;
+            let store = SecretManagerStore::new(&connect(&server.url(), "token"), "p/openai");
+            let staged = store.stage(&key(canary), &KeyNote::new(), NOW).await.map(drop);
+            let keys = [store.snapshot().await.map(drop), staged];
+            (keys, store.lease("replica", std::time::Duration::from_secs(60), NOW).await.map(drop))
+        });
+        for error in keys.into_iter().chain([lease]) {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.is_retryable(), kind != Refused);
+            assert_no_leak!(canary, leak::error_surfaces(&error));
+        }
+        assert_no_leak!(canary, logs.bytes());
+    }
+}
