@@ -94,6 +94,8 @@ fn search(needle: &[u8], enough: usize) -> usize {
     let memory = File::open("/proc/self/mem").unwrap();
     let _alone = SEARCHING.lock();
     let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
+    // Where the search keeps what it looks at.
+    let own = chunk.as_ptr() as u64..chunk.as_ptr() as u64 + chunk.len() as u64;
     let mut copies = 0;
     for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
         let mut fields = line.split(' ');
@@ -105,6 +107,11 @@ fn search(needle: &[u8], enough: usize) -> usize {
         let mut at = u64::from_str_radix(start, 16).unwrap();
         let end = u64::from_str_radix(end, 16).unwrap();
         while at < end {
+            if own.contains(&at) {
+                at = own.end;
+                continue;
+            }
+            let end = if at < own.start { end.min(own.start) } else { end };
             let want = chunk.len().min((end - at) as usize);
             let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
                 break; // Another thread gave it back.
@@ -114,7 +121,8 @@ fn search(needle: &[u8], enough: usize) -> usize {
                 return copies;
             }
             if got < needle.len() || at + got as u64 >= end {
-                break;
+                at = end;
+                continue;
             }
             // One byte less than the needle is read twice, so that none is counted twice.
             at += (got - needle.len() + 1) as u64;

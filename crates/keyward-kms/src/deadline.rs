@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+#[cfg(any(feature = "aws", feature = "google"))]
 use keyward::KeySource;
-#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+#[cfg(any(feature = "aws", feature = "google"))]
 use keyward::store::{StoreError, StoreErrorKind};
 
 use crate::{Error, ErrorKind};
@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind};
 pub(crate) const DEFAULT: Duration = Duration::from_secs(10);
 
 /// How long one operation of a store of several calls may take.
-#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+#[cfg(any(feature = "aws", feature = "google"))]
 pub(crate) const OF_STORES: Duration = Duration::from_secs(30);
 
 /// Awaits what a cloud does, until the deadline.
@@ -33,7 +33,7 @@ pub(crate) async fn within<T>(
 }
 
 /// Awaits an operation of a store, until the deadline.
-#[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
+#[cfg(any(feature = "aws", feature = "google"))]
 pub(crate) async fn within_store<T>(
     deadline: Duration,
     source: KeySource,

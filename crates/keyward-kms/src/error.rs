@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 use keyward::store::{StoreError, StoreErrorKind};
 use keyward::{KeySource, LoadError, LoadErrorKind};
 
@@ -81,7 +81,7 @@ impl Error {
     }
 
     /// As the error of a store there.
-    #[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
     pub(crate) fn in_store(self, source: KeySource) -> StoreError {
         StoreError::new(self.kind().as_store_error(), source, self.0.what, self.0.fix)
     }
@@ -152,7 +152,7 @@ impl ErrorKind {
         }
     }
 
-    #[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
     fn as_store_error(self) -> StoreErrorKind {
         match self {
             Self::Conflict => StoreErrorKind::Conflict,

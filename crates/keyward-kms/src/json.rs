@@ -30,6 +30,7 @@ pub(crate) fn text_at(json: &[u8], path: &[&str]) -> Found {
 }
 
 /// A JSON object of texts, in a buffer that is wiped and never grows.
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 pub(crate) fn object(fields: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>> {
     // A byte can become six (`\u0000`).
     let most = fields.iter().map(|(name, text)| 6 * (name.len() + text.len()) + 6).sum::<usize>();
@@ -47,6 +48,7 @@ pub(crate) fn object(fields: &[(&str, &[u8])]) -> Zeroizing<Vec<u8>> {
     json
 }
 
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 fn write_text(json: &mut Vec<u8>, text: &[u8]) {
     json.push(b'"');
     for byte in text {
@@ -144,7 +146,9 @@ impl<'de> Visitor<'de> for Is<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, object, text_at};
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+    use super::object;
+    use super::{Found, text_at};
 
     #[test]
     fn finds_the_text_at_the_path_and_nothing_else() {
@@ -176,6 +180,7 @@ mod tests {
         }
     }
 
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
     #[test]
     fn an_object_is_json_and_never_moves() {
         for text in ["", "plain", "\"quoted\\\"", "\u{0}\u{1f}\n", "é…"] {

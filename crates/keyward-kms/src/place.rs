@@ -36,6 +36,7 @@ impl Name {
     }
 
     /// As it was given, to be looked at.
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,6 +8,8 @@ use keyward::{DynKeyLoader, find};
 use self::sealed::Sealed;
 #[cfg(feature = "aws")]
 use crate::aws::Aws;
+#[cfg(feature = "azure")]
+use crate::azure::Azure;
 #[cfg(feature = "google")]
 use crate::google::Google;
 #[cfg(feature = "vault")]
@@ -15,6 +17,8 @@ use crate::vault::Vault;
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "azure")]
+mod azure;
 #[cfg(feature = "google")]
 mod google;
 mod sealed;
@@ -30,6 +34,8 @@ mod vault;
 /// | `aws-sm:NAME#FIELD` | `aws::SecretsManagerLoader` with the field | the store, where the field is its own, `api_key` | `aws` |
 /// | `aws-ssm:NAME` | `aws::ParameterLoader` | | `aws-ssm` |
 /// | `aws-ssm:NAME#FIELD` | the same with the field | | `aws-ssm` |
+/// | `azure-kv:VAULT/SECRET` | `azure::KeyVaultLoader` | | `azure` |
+/// | `azure-kv:VAULT/SECRET#FIELD` | the same with the field | | `azure` |
 /// | `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT` | [`EnvelopeLoader`](crate::EnvelopeLoader), the file opened by `aws::Kms` | | `aws` |
 /// | `envelope:PATH#gcp-kms=KEY&name=NAME&project=PROJECT` | the same, opened by `google::Kms` | | `google` |
 /// | `envelope:PATH#vault-transit=MOUNT/KEY&name=NAME&project=PROJECT` | the same, opened by `vault::Transit` | | `vault` |
@@ -70,6 +76,8 @@ mod vault;
 pub struct Schemes {
     #[cfg(feature = "aws")]
     aws: Option<Aws>,
+    #[cfg(feature = "azure")]
+    azure: Option<Azure>,
     #[cfg(feature = "google")]
     google: Option<Google>,
     #[cfg(feature = "vault")]
@@ -88,6 +96,14 @@ impl Schemes {
     #[must_use]
     pub fn with_aws(mut self, aws: &Aws) -> Self {
         self.aws = Some(aws.clone());
+        self
+    }
+
+    /// Goes to Azure over this connection.
+    #[cfg(feature = "azure")]
+    #[must_use]
+    pub fn with_azure(mut self, azure: &Azure) -> Self {
+        self.azure = Some(azure.clone());
         self
     }
 
@@ -121,6 +137,12 @@ impl Schemes {
         self.aws.as_ref().ok_or_else(|| ReferenceError::missing(scheme, fix))
     }
 
+    #[cfg(feature = "azure")]
+    fn azure(&self, scheme: &str) -> Result<&Azure, ReferenceError> {
+        let fix = "give the schemes a connection to Azure (`Schemes::with_azure`)";
+        self.azure.as_ref().ok_or_else(|| ReferenceError::missing(scheme, fix))
+    }
+
     #[cfg(feature = "google")]
     fn google(&self, scheme: &str) -> Result<&Google, ReferenceError> {
         let fix = "give the schemes a connection to Google Cloud (`Schemes::with_google`)";
@@ -135,8 +157,17 @@ impl Schemes {
 }
 
 /// What the references of this crate begin with.
-const SCHEMES: [&str; 8] =
-    ["aws-kms", "aws-sm", "aws-ssm", "envelope", "gcp-kms", "gcp-sm", "vault", "vault-transit"];
+const SCHEMES: [&str; 9] = [
+    "aws-kms",
+    "aws-sm",
+    "aws-ssm",
+    "azure-kv",
+    "envelope",
+    "gcp-kms",
+    "gcp-sm",
+    "vault",
+    "vault-transit",
+];
 
 /// All of the schemes in the place of each.
 struct Registered(Schemes);
@@ -147,6 +178,8 @@ impl Scheme for Registered {
         match reference.scheme() {
             #[cfg(feature = "aws")]
             scheme if scheme.starts_with("aws-") => aws::loader(self.0.aws(scheme)?, reference),
+            #[cfg(feature = "azure")]
+            scheme @ "azure-kv" => azure::loader(self.0.azure(scheme)?, reference),
             #[cfg(feature = "google")]
             scheme if scheme.starts_with("gcp-") => {
                 google::loader(self.0.google(scheme)?, reference)
@@ -172,6 +205,10 @@ impl Scheme for Registered {
             // Reached only where their features are off.
             #[allow(unreachable_patterns, reason = "with every feature on")]
             scheme @ ("aws-sm" | "gcp-sm" | "vault") => Err(off(scheme)),
+            "azure-kv" => Err(ReferenceError::invalid(
+                "Key Vault has nothing to compare by, so it cannot be a store",
+                "keep the key in a store that compares, and copy it there after each promotion",
+            )),
             _ => Err(ReferenceError::not_a_store(reference)),
         }
     }
@@ -207,6 +244,7 @@ fn off(scheme: &str) -> ReferenceError {
     let feature = match scheme {
         "aws-ssm" => "turn the feature `aws-ssm` of the crate `keyward-kms` on",
         _ if scheme.starts_with("aws-") => "turn the feature `aws` of the crate `keyward-kms` on",
+        "azure-kv" => "turn the feature `azure` of the crate `keyward-kms` on",
         _ if scheme.starts_with("gcp-") => {
             "turn the feature `google` of the crate `keyward-kms` on"
         }

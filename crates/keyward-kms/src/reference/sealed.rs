@@ -1,11 +1,18 @@
 //! [`Sealed`]: a reference to a key that a KMS has sealed, taken apart.
 
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 use keyward::DynKeyLoader;
 use keyward::reference::{Reference, ReferenceError};
 
-use crate::{Decrypt, DirectLoader, EnvelopeLoader, SealContext};
+use crate::SealContext;
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+use crate::{Decrypt, DirectLoader, EnvelopeLoader};
 
 /// `PATH#BY=KEY&name=NAME&project=PROJECT`.
+#[cfg_attr(
+    not(any(feature = "aws", feature = "google", feature = "vault")),
+    allow(dead_code, reason = "no KMS is on")
+)]
 pub(super) struct Sealed<'a> {
     path: &'a str,
     /// Which of the words that can stand there names the KMS key.
@@ -49,11 +56,13 @@ impl<'a> Sealed<'a> {
     }
 
     /// What loads it, sealed directly.
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
     pub(super) fn directly(&self, kms: impl Decrypt + 'static) -> DynKeyLoader {
         DynKeyLoader::new(DirectLoader::from_file(self.path, kms, self.context.clone()))
     }
 
     /// What loads it from an envelope.
+    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
     pub(super) fn in_envelope(&self, kms: impl Decrypt + 'static) -> DynKeyLoader {
         DynKeyLoader::new(EnvelopeLoader::from_file(self.path, kms, self.context.clone()))
     }

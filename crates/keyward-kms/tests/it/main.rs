@@ -9,6 +9,8 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "azure")]
+mod azure;
 mod fixture;
 #[cfg(feature = "google")]
 mod google;
@@ -17,7 +19,7 @@ mod memory;
 #[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod references;
 mod seal;
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 mod service;
 #[cfg(feature = "vault")]
 mod vault;

@@ -14,16 +14,17 @@ use crate::seal::Turning;
 mod search;
 
 /// How often it stands in writable memory in base64, which is how some clouds send it.
-#[cfg(feature = "google")]
+#[cfg(any(feature = "azure", feature = "google"))]
 fn copies_in_base64(masked: &Masked) -> usize {
     use base64ct::{Base64, Encoding as _};
     use zeroize::Zeroizing;
 
     // From where a group of three bytes begins.
     let piece = Zeroizing::new(masked.bytes().skip(42).take(30).collect::<Vec<_>>());
-    let mut encoded = Zeroizing::new([0; 40]);
-    assert_eq!(Base64::encode(&piece, &mut *encoded).unwrap().len(), 40);
-    search::copies_of(&encoded.map(|b| b ^ search::MASK))
+    let mut encoded = Zeroizing::new(vec![0; 40]);
+    assert_eq!(Base64::encode(&piece, &mut encoded).unwrap().len(), 40);
+    encoded.iter_mut().for_each(|b| *b ^= search::MASK);
+    search::copies_of(&encoded)
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
@@ -106,66 +107,119 @@ fn what_clouds_leave_is_known() {
     }
 }
 
-/// The same of a cloud whose fake runs in a process of its own, with the key in its memory.
-#[cfg(feature = "google")]
+/// The same of clouds whose fakes run in a process of their own, with the key in its memory.
+#[cfg(feature = "azure")]
 #[test]
-fn what_google_leaves_is_known() {
-    use std::io::{BufRead as _, BufReader};
-    use std::process::{Command, Stdio};
-
-    use keyward_kms::google::SecretManagerLoader;
-
-    let seed = random_seed();
-    let masked = Masked::seeded(seed);
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "memory::serves_google", "--ignored", "--nocapture"])
-        .env("KEYWARD_TEST_WRITE", seed.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = lines.find_map(|line| Some(line.unwrap().strip_prefix("at ")?.to_owned())).unwrap();
-    let (url, token) = line.split_once(' ').unwrap();
-    assert!(!masked.is_in_memory(), "the search finds itself");
-    let runtime = current_thread();
-    let google = crate::google::fake::connect(url, token);
-    let loaded = runtime.block_on(SecretManagerLoader::new(&google, "p/openai").load()).unwrap();
-    let held = masked.copies();
-    drop(loaded);
-    let kept = masked.copies();
-    drop((google, runtime));
-    let left = masked.copies();
-    let encoded = copies_in_base64(&masked);
-    println!(
-        "google: {held} while it is held, {kept} after, {left} without the runtime, and {encoded} \
-         in base64"
-    );
-    // It ends when its input does.
-    drop(child.stdin.take());
-    child.wait().unwrap();
-    assert!(held > 0, "the search is blind");
-    assert!(kept < held, "keyward's own copy was not wiped");
-    assert!(left <= 2, "Google leaves {left}, more than is told in the documentation");
-    assert!(encoded <= 6, "Google leaves {encoded} in base64, more than is told");
+fn what_azure_leaves_is_known() {
+    let left = fakes::measure("memory::fakes::serves_azure", async |line| {
+        let [address, token, pem] = line.split(' ').collect::<Vec<_>>()[..] else { panic!() };
+        let pem = pem.replace('_', "\n").replace('~', " ");
+        let azure = crate::azure::fake::connect(address.parse().unwrap(), &pem, token);
+        let loader = keyward_kms::azure::KeyVaultLoader::new(&azure, "billing-prod", "openai");
+        loader.load().await.unwrap()
+    });
+    assert!(left.clear <= 4, "Azure leaves {left:?}, more than is told in the documentation");
 }
 
 #[cfg(feature = "google")]
 #[test]
-#[ignore = "run by the test of what Google leaves, in a process of its own"]
-fn serves_google() {
-    use std::io::Read as _;
+fn what_google_leaves_is_known() {
+    let left = fakes::measure("memory::fakes::serves_google", async |line| {
+        let (url, token) = line.split_once(' ').unwrap();
+        let google = crate::google::fake::connect(url, token);
+        let loader = keyward_kms::google::SecretManagerLoader::new(&google, "p/openai");
+        loader.load().await.unwrap()
+    });
+    assert!(left.clear <= 2, "Google leaves {left:?}, more than is told in the documentation");
+    assert!(left.in_base64 <= 3, "Google leaves {left:?}, more than is told");
+}
 
-    #[allow(clippy::disallowed_methods, reason = "what the parent told this process")]
-    let told = std::env::var_os("KEYWARD_TEST_WRITE").expect("this is run by another test");
-    let seed = told.into_string().unwrap().parse().unwrap();
-    crate::fixture::stores::on_threads(async {
-        let fake = crate::google::fake::Fake::start().await;
-        fake.add("p/openai", Masked::seeded(seed).to_bytes());
-        println!("\nat {} {}", fake.url(), fake.token);
+#[cfg(any(feature = "azure", feature = "google"))]
+mod fakes {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::{Command, Stdio};
+
+    use keyward::LoadedKey;
+
+    use super::{Masked, current_thread, random_seed};
+    use crate::fixture::stores::on_threads;
+
+    /// How many copies there are.
+    #[derive(Debug)]
+    pub(super) struct Left {
+        pub(super) clear: usize,
+        #[cfg_attr(not(feature = "google"), allow(dead_code, reason = "Google's form alone"))]
+        pub(super) in_base64: usize,
+    }
+
+    /// Loads a key from a fake that a test of this binary runs in another process, and drops it.
+    pub(super) fn measure(serves: &str, load: impl AsyncFnOnce(&str) -> LoadedKey) -> Left {
+        let seed = random_seed();
+        let masked = Masked::seeded(seed);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", serves, "--ignored", "--nocapture"])
+            .env("KEYWARD_TEST_WRITE", seed.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let at =
+            |line: std::io::Result<String>| Some(line.unwrap().strip_prefix("at ")?.to_owned());
+        let line = lines.find_map(at).unwrap();
+        assert!(!masked.is_in_memory(), "the search finds itself");
+        let runtime = current_thread();
+        let loaded = runtime.block_on(load(&line));
+        let held = masked.copies();
+        drop(loaded);
+        let kept = masked.copies();
+        drop(runtime);
+        let left = Left { clear: masked.copies(), in_base64: copies_in_base64(&masked) };
+        println!("{serves}: {held} while it is held, {kept} after, without the runtime {left:?}");
+        // It ends when its input does.
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(held > 0, "the search is blind");
+        assert!(kept < held, "keyward's own copy was not wiped");
+        left
+    }
+
+    /// What the parent told this process to serve.
+    fn told() -> Vec<u8> {
+        #[allow(clippy::disallowed_methods, reason = "what the parent told this process")]
+        let told = std::env::var_os("KEYWARD_TEST_WRITE").expect("this is run by another test");
+        Masked::new(told.into_string().unwrap().parse().unwrap()).to_bytes()
+    }
+
+    /// Tells where the fake is, and waits until the parent is done with it.
+    fn serve(at: &str) {
+        println!("\nat {at}");
         let wait = || std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         tokio::task::block_in_place(wait);
-    });
+    }
+
+    #[cfg(feature = "azure")]
+    #[test]
+    #[ignore = "run by the test of what Azure leaves, in a process of its own"]
+    fn serves_azure() {
+        on_threads(async {
+            let fake = crate::azure::fake::Fake::start().await;
+            fake.set("openai", str::from_utf8(&told()).unwrap());
+            let pem = fake.pem.replace(' ', "~").replace('\n', "_");
+            serve(&format!("{} {} {pem}", fake.address(), fake.token));
+        });
+    }
+
+    #[cfg(feature = "google")]
+    #[test]
+    #[ignore = "run by the test of what Google leaves, in a process of its own"]
+    fn serves_google() {
+        on_threads(async {
+            let fake = crate::google::fake::Fake::start().await;
+            fake.add("p/openai", told());
+            serve(&format!("{} {}", fake.url(), fake.token));
+        });
+    }
 }
 
 #[cfg(all(feature = "aws-ssm", feature = "vault"))]

@@ -6,13 +6,19 @@ use keyward_kms::Schemes;
 use keyward_testkit::assert_no_leak;
 use keyward_testkit::leak;
 
-use crate::fixture::{assert_fails, assert_loads, key, logged, secret, unique};
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+use crate::fixture::key;
+#[cfg(any(feature = "aws", feature = "vault"))]
+use crate::fixture::unique;
+use crate::fixture::{assert_fails, assert_loads, logged, secret};
 
 /// With a connection to each cloud that is on. Nobody listens there.
 fn references() -> References {
     let schemes = Schemes::new();
     #[cfg(feature = "aws")]
     let schemes = schemes.with_aws(&crate::aws::aws("http://127.0.0.1:9"));
+    #[cfg(feature = "azure")]
+    let schemes = schemes.with_azure(&crate::azure::nowhere());
     #[cfg(feature = "google")]
     let schemes = schemes.with_google(&crate::google::nowhere());
     #[cfg(feature = "vault")]
@@ -25,6 +31,7 @@ const SEALED: &str = "name=billing/openai&project=proj_abc";
 
 const AWS: bool = cfg!(feature = "aws");
 const SSM: bool = cfg!(feature = "aws-ssm");
+const AZURE: bool = cfg!(feature = "azure");
 const GOOGLE: bool = cfg!(feature = "google");
 const VAULT: bool = cfg!(feature = "vault");
 
@@ -45,6 +52,8 @@ fn each_reference_is_the_loader_and_the_store_that_it_names() {
         (SSM, "aws-ssm:/prod/openai", "aws-ssm:/prod/openai", Err(NotAStore)),
         (SSM, "aws-ssm:/prod/openai:3#api_key", "aws-ssm:/prod/openai:3", Err(NotAStore)),
         (SSM, "aws-ssm:openai", "aws-ssm:openai", Err(NotAStore)),
+        (AZURE, "azure-kv:prod/openai", "azure-kv:prod/openai", Err(Invalid)),
+        (AZURE, "azure-kv://prod/openai#k", "azure-kv:prod/openai", Err(Invalid)),
         (GOOGLE, "gcp-sm:p/openai", "gcp-sm:p/openai", Ok(())),
         (GOOGLE, "gcp-sm://p/openai#api_key", "gcp-sm:p/openai", Ok(())),
         (GOOGLE, "gcp-sm:p/openai#other", "gcp-sm:p/openai", Err(Invalid)),
@@ -95,6 +104,12 @@ fn what_a_reference_lacks_is_told_with_the_form() {
         (AWS, "aws-kms:/etc/sealed#key=x&region=a&…", "is not known"),
         (true, "envelope:/etc/sealed#key=x&…", "is not known"),
         (true, "envelope:/etc/sealed", "`envelope:PATH#aws-kms=ID&"),
+        (AZURE, "azure-kv:openai", "`azure-kv:VAULT/SECRET`"),
+        (AZURE, "azure-kv:prod/", "`azure-kv:VAULT/SECRET`"),
+        (AZURE, "azure-kv:prod/openai#", "`azure-kv:VAULT/SECRET#FIELD`"),
+        (AZURE, "azure-kv:evil.example.com/openai", "is no name"),
+        (AZURE, "azure-kv:https://evil.example.com/x", "is no name"),
+        (AZURE, "azure-kv:prod/openai/1", "is no name"),
         (GOOGLE, "gcp-sm:openai", "`gcp-sm:PROJECT/SECRET`"),
         (GOOGLE, "gcp-sm:p/", "`gcp-sm:PROJECT/SECRET`"),
         (GOOGLE, "gcp-sm:/openai#", "`gcp-sm:PROJECT/SECRET#FIELD`"),
@@ -127,6 +142,7 @@ fn a_scheme_without_its_connection_says_what_to_give() {
     for (on, text, says) in [
         (AWS, "aws-sm:x", "`Schemes::with_aws`"),
         (AWS, "envelope:x#aws-kms=x&…", "`Schemes::with_aws`"),
+        (AZURE, "azure-kv:p/x", "`Schemes::with_azure`"),
         (GOOGLE, "gcp-sm:p/x", "`Schemes::with_google`"),
         (GOOGLE, "gcp-kms:x#key=x&…", "`Schemes::with_google`"),
         (GOOGLE, "envelope:x#gcp-kms=x&…", "`Schemes::with_google`"),
@@ -155,6 +171,7 @@ fn a_key_in_a_reference_is_not_repeated() {
         format!("aws-kms:/etc/sealed#key={secret}&{SEALED}"),
         format!("aws-kms:/etc/sealed#key=x&name={secret}&project=x"),
         format!("envelope:/etc/{secret}#aws-kms=x&{SEALED}"),
+        format!("azure-kv:prod/{secret}"),
         format!("gcp-sm:p/{secret}"),
         format!("gcp-kms:/etc/x#key=projects/{secret}&{SEALED}"),
         format!("vault:secret/{secret}#api_key"),
@@ -258,6 +275,29 @@ fn a_reference_loads_a_parameter() {
     });
     assert_loads(loaded, &secret, &format!("aws-ssm:{name}"));
     assert_no_leak!(secret, logs.bytes());
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn a_reference_loads_from_azure() {
+    use crate::azure::fake::Fake;
+
+    let (whole, part) = (secret(), secret());
+    let ((absent, loaded), logs) = logged(async {
+        let fake = Fake::start().await;
+        let references = Schemes::new().with_azure(&fake.azure()).register(References::new());
+        let load = async |text: &str| references.loader(text).unwrap().load().await;
+        let absent = load("azure-kv:billing-prod/openai").await;
+        fake.set("openai", &whole);
+        fake.set("keys", &format!(r#"{{"openai":"{part}"}}"#));
+        let field = load("azure-kv:billing-prod/keys#openai").await;
+        (absent, [(load("azure-kv:billing-prod/openai").await, &whole), (field, &part)])
+    });
+    assert_fails(absent, &whole, LoadErrorKind::NotFound, "");
+    for ((loaded, secret), name) in loaded.into_iter().zip(["openai", "keys"]) {
+        assert_loads(loaded, secret, &format!("azure-kv:billing-prod/{name}"));
+        assert_no_leak!(secret, logs.bytes());
+    }
 }
 
 #[cfg(feature = "google")]

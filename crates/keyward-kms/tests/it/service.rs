@@ -14,7 +14,9 @@ use keyward_testkit::FakeOpenAi;
 use keyward_testkit::leak::LeakDetector;
 use reqwest::Client;
 
-use crate::fixture::{key, logged, unique};
+#[cfg(any(feature = "aws", feature = "vault"))]
+use crate::fixture::unique;
+use crate::fixture::{key, logged};
 
 /// Requests a second, by so many tasks.
 const RATE: u32 = 200;
