@@ -40,6 +40,7 @@
 //! | [`google::SecretManagerLoader`] | `google` | a server of the tests' own | fake |
 //! | [`google::SecretManagerStore`] | `google` | a server of the tests' own | fake; processes that race |
 //! | [`google::Kms`], direct and in envelopes | `google` | a server of the tests' own | fake |
+//! | [`pkcs11::AesKey`], direct and in envelopes | `pkcs11` | SoftHSM 2.6 | real |
 //! | [`vault::KvLoader`] | `vault` | OpenBao 2.7 | real |
 //! | a store at a [`vault::KvPlace`] | `vault` | OpenBao 2.7 | real; processes that race |
 //! | [`vault::Transit`], direct and in envelopes | `vault` | OpenBao 2.7 | real |
@@ -81,6 +82,7 @@
 //! - `aws-ssm`: SSM parameters too. Its SDK alone takes minutes to compile.
 //! - `azure`: Key Vault secrets, by the official SDK.
 //! - `google`: Secret Manager and KMS, by the official SDK.
+//! - `pkcs11`: keys sealed by a token with PKCS#11.
 //! - `vault`: KV v2 and transit of HashiCorp Vault and OpenBao.
 //!
 //! # Security
@@ -95,12 +97,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Without its feature a cloud's module is not there to be linked to.
 #![cfg_attr(
-    not(all(feature = "aws-ssm", feature = "azure", feature = "google", feature = "vault")),
+    not(all(
+        feature = "aws-ssm",
+        feature = "azure",
+        feature = "google",
+        feature = "pkcs11",
+        feature = "vault"
+    )),
     allow(rustdoc::broken_intra_doc_links, reason = "a module that is not there")
 )]
 
 pub use crate::error::{Error, ErrorKind};
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 pub use crate::reference::Schemes;
 pub use crate::seal::{
     Decrypt, DirectLoader, Encrypt, EnvelopeLoader, Plaintext, SealContext, SealedKey,
@@ -113,6 +127,8 @@ pub mod aws;
 pub mod azure;
 #[cfg(feature = "google")]
 pub mod google;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 #[cfg(feature = "vault")]
 pub mod vault;
 
@@ -125,7 +141,13 @@ mod json;
 mod place;
 #[cfg(any(feature = "aws", feature = "azure", feature = "google"))]
 mod quiet;
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 mod reference;
 mod seal;
 #[cfg(any(feature = "aws", feature = "google"))]

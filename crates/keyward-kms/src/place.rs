@@ -1,12 +1,24 @@
 //! Names and paths as they may be shown: on one line, and masked where they are a key that was
 //! passed in place of its name.
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 use std::fmt;
 
 use keyward::find;
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 use crate::{Error, ErrorKind};
 
 /// A name or path for errors, `Debug` and sources.
@@ -25,18 +37,30 @@ pub(crate) fn shown(place: &str) -> String {
 }
 
 /// What somebody named: a secret, a parameter, a path, a KMS key. It may be a key by mistake.
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 #[derive(Clone)]
 pub(crate) struct Name(String);
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 impl Name {
     pub(crate) fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
     /// As it was given, to be looked at.
-    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+    #[cfg(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault"))]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,14 +79,26 @@ impl Name {
     }
 }
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&shown(&self.0), f)
     }
 }
 
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&shown(&self.0))

@@ -12,6 +12,8 @@ use crate::aws::Aws;
 use crate::azure::Azure;
 #[cfg(feature = "google")]
 use crate::google::Google;
+#[cfg(feature = "pkcs11")]
+use crate::pkcs11::Token;
 #[cfg(feature = "vault")]
 use crate::vault::Vault;
 
@@ -21,6 +23,8 @@ mod aws;
 mod azure;
 #[cfg(feature = "google")]
 mod google;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod sealed;
 #[cfg(feature = "vault")]
 mod vault;
@@ -38,10 +42,12 @@ mod vault;
 /// | `azure-kv:VAULT/SECRET#FIELD` | the same with the field | | `azure` |
 /// | `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT` | [`EnvelopeLoader`](crate::EnvelopeLoader), the file opened by `aws::Kms` | | `aws` |
 /// | `envelope:PATH#gcp-kms=KEY&name=NAME&project=PROJECT` | the same, opened by `google::Kms` | | `google` |
+/// | `envelope:PATH#pkcs11=LABEL&name=NAME&project=PROJECT` | the same, opened by a `pkcs11::AesKey` | | `pkcs11` |
 /// | `envelope:PATH#vault-transit=MOUNT/KEY&name=NAME&project=PROJECT` | the same, opened by `vault::Transit` | | `vault` |
 /// | `gcp-kms:PATH#key=KEY&name=NAME&project=PROJECT` | [`DirectLoader`](crate::DirectLoader), the file opened by `google::Kms` | | `google` |
 /// | `gcp-sm:PROJECT/SECRET` | `google::SecretManagerStore`: the bare key, or what the store keeps | the same | `google` |
 /// | `gcp-sm:PROJECT/SECRET#FIELD` | `google::SecretManagerLoader` with the field; the store, where the field is its own, `api_key` | the store likewise | `google` |
+/// | `pkcs11:PATH#key=LABEL&name=NAME&project=PROJECT` | [`DirectLoader`](crate::DirectLoader), the file opened by a `pkcs11::AesKey` | | `pkcs11` |
 /// | `vault:MOUNT/PATH` | a `DocumentStore` at a `vault::KvPlace`: what the store keeps | the same | `vault` |
 /// | `vault:MOUNT/PATH#FIELD` | `vault::KvLoader` | | `vault` |
 /// | `vault-transit:PATH#key=MOUNT/KEY&name=NAME&project=PROJECT` | [`DirectLoader`](crate::DirectLoader), the file opened by `vault::Transit` | | `vault` |
@@ -80,6 +86,8 @@ pub struct Schemes {
     azure: Option<Azure>,
     #[cfg(feature = "google")]
     google: Option<Google>,
+    #[cfg(feature = "pkcs11")]
+    token: Option<Token>,
     #[cfg(feature = "vault")]
     vault: Option<Vault>,
 }
@@ -112,6 +120,14 @@ impl Schemes {
     #[must_use]
     pub fn with_google(mut self, google: &Google) -> Self {
         self.google = Some(google.clone());
+        self
+    }
+
+    /// Asks this token.
+    #[cfg(feature = "pkcs11")]
+    #[must_use]
+    pub fn with_pkcs11(mut self, token: &Token) -> Self {
+        self.token = Some(token.clone());
         self
     }
 
@@ -149,6 +165,12 @@ impl Schemes {
         self.google.as_ref().ok_or_else(|| ReferenceError::missing(scheme, fix))
     }
 
+    #[cfg(feature = "pkcs11")]
+    fn token(&self, scheme: &str) -> Result<&Token, ReferenceError> {
+        let fix = "give the schemes a token (`Schemes::with_pkcs11`)";
+        self.token.as_ref().ok_or_else(|| ReferenceError::missing(scheme, fix))
+    }
+
     #[cfg(feature = "vault")]
     fn vault(&self, scheme: &str) -> Result<&Vault, ReferenceError> {
         let fix = "give the schemes a connection to Vault (`Schemes::with_vault`)";
@@ -157,7 +179,7 @@ impl Schemes {
 }
 
 /// What the references of this crate begin with.
-const SCHEMES: [&str; 9] = [
+const SCHEMES: [&str; 10] = [
     "aws-kms",
     "aws-sm",
     "aws-ssm",
@@ -165,6 +187,7 @@ const SCHEMES: [&str; 9] = [
     "envelope",
     "gcp-kms",
     "gcp-sm",
+    "pkcs11",
     "vault",
     "vault-transit",
 ];
@@ -184,6 +207,8 @@ impl Scheme for Registered {
             scheme if scheme.starts_with("gcp-") => {
                 google::loader(self.0.google(scheme)?, reference)
             }
+            #[cfg(feature = "pkcs11")]
+            scheme @ "pkcs11" => pkcs11::loader(self.0.token(scheme)?, reference),
             #[cfg(feature = "vault")]
             scheme if scheme.starts_with("vault") => {
                 vault::loader(self.0.vault(scheme)?, reference)
@@ -216,12 +241,14 @@ impl Scheme for Registered {
 
 impl Registered {
     fn envelope(&self, reference: &Reference) -> Result<DynKeyLoader, ReferenceError> {
-        let sealed = Sealed::parse(reference, &["aws-kms", "gcp-kms", "vault-transit"])?;
+        let sealed = Sealed::parse(reference, &["aws-kms", "gcp-kms", "pkcs11", "vault-transit"])?;
         match sealed.by {
             #[cfg(feature = "aws")]
             by @ "aws-kms" => Ok(sealed.in_envelope(aws::kms(self.0.aws(by)?, sealed.key))),
             #[cfg(feature = "google")]
             by @ "gcp-kms" => Ok(sealed.in_envelope(google::kms(self.0.google(by)?, sealed.key))),
+            #[cfg(feature = "pkcs11")]
+            by @ "pkcs11" => Ok(sealed.in_envelope(pkcs11::kms(self.0.token(by)?, sealed.key))),
             #[cfg(feature = "vault")]
             by @ "vault-transit" => {
                 Ok(sealed.in_envelope(vault::kms(self.0.vault(by)?, sealed.key)?))
@@ -244,6 +271,7 @@ fn off(scheme: &str) -> ReferenceError {
     let feature = match scheme {
         "aws-ssm" => "turn the feature `aws-ssm` of the crate `keyward-kms` on",
         _ if scheme.starts_with("aws-") => "turn the feature `aws` of the crate `keyward-kms` on",
+        "pkcs11" => "turn the feature `pkcs11` of the crate `keyward-kms` on",
         "azure-kv" => "turn the feature `azure` of the crate `keyward-kms` on",
         _ if scheme.starts_with("gcp-") => {
             "turn the feature `google` of the crate `keyward-kms` on"

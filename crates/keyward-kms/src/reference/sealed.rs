@@ -1,16 +1,16 @@
 //! [`Sealed`]: a reference to a key that a KMS has sealed, taken apart.
 
-#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault"))]
 use keyward::DynKeyLoader;
 use keyward::reference::{Reference, ReferenceError};
 
 use crate::SealContext;
-#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault"))]
 use crate::{Decrypt, DirectLoader, EnvelopeLoader};
 
 /// `PATH#BY=KEY&name=NAME&project=PROJECT`.
 #[cfg_attr(
-    not(any(feature = "aws", feature = "google", feature = "vault")),
+    not(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault")),
     allow(dead_code, reason = "no KMS is on")
 )]
 pub(super) struct Sealed<'a> {
@@ -56,13 +56,13 @@ impl<'a> Sealed<'a> {
     }
 
     /// What loads it, sealed directly.
-    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+    #[cfg(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault"))]
     pub(super) fn directly(&self, kms: impl Decrypt + 'static) -> DynKeyLoader {
         DynKeyLoader::new(DirectLoader::from_file(self.path, kms, self.context.clone()))
     }
 
     /// What loads it from an envelope.
-    #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+    #[cfg(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault"))]
     pub(super) fn in_envelope(&self, kms: impl Decrypt + 'static) -> DynKeyLoader {
         DynKeyLoader::new(EnvelopeLoader::from_file(self.path, kms, self.context.clone()))
     }
@@ -72,10 +72,11 @@ fn form(scheme: &str) -> &'static str {
     match scheme {
         "aws-kms" => "write `aws-kms:PATH#key=ID&name=NAME&project=PROJECT`",
         "gcp-kms" => "write `gcp-kms:PATH#key=KEY&name=NAME&project=PROJECT`",
+        "pkcs11" => "write `pkcs11:PATH#key=LABEL&name=NAME&project=PROJECT`",
         "vault-transit" => "write `vault-transit:PATH#key=MOUNT/KEY&name=NAME&project=PROJECT`",
         _ => {
-            "write `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT`, or `gcp-kms=KEY` or \
-             `vault-transit=MOUNT/KEY` in the place of `aws-kms=ID`"
+            "write `envelope:PATH#aws-kms=ID&name=NAME&project=PROJECT`, or `gcp-kms=KEY`, \
+             `pkcs11=LABEL` or `vault-transit=MOUNT/KEY` in the place of `aws-kms=ID`"
         }
     }
 }

@@ -16,7 +16,15 @@ mod fixture;
 mod google;
 #[cfg(target_os = "linux")]
 mod memory;
-#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
 mod references;
 mod seal;
 #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]

@@ -1,16 +1,20 @@
 //! References to clouds: what each leads to, what is wrong with one, and loads through them.
 
+use keyward::KeyLoader as _;
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+use keyward::LoadErrorKind;
 use keyward::reference::{Reference, ReferenceErrorKind, References};
-use keyward::{KeyLoader as _, LoadErrorKind};
 use keyward_kms::Schemes;
 use keyward_testkit::assert_no_leak;
 use keyward_testkit::leak;
 
 #[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 use crate::fixture::key;
+use crate::fixture::secret;
 #[cfg(any(feature = "aws", feature = "vault"))]
 use crate::fixture::unique;
-use crate::fixture::{assert_fails, assert_loads, logged, secret};
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
+use crate::fixture::{assert_fails, assert_loads, logged};
 
 /// With a connection to each cloud that is on. Nobody listens there.
 fn references() -> References {
@@ -21,6 +25,8 @@ fn references() -> References {
     let schemes = schemes.with_azure(&crate::azure::nowhere());
     #[cfg(feature = "google")]
     let schemes = schemes.with_google(&crate::google::nowhere());
+    #[cfg(feature = "pkcs11")]
+    let schemes = schemes.with_pkcs11(&crate::pkcs11::nowhere());
     #[cfg(feature = "vault")]
     let schemes = schemes.with_vault(&crate::vault::nowhere());
     schemes.register(References::new())
@@ -33,6 +39,7 @@ const AWS: bool = cfg!(feature = "aws");
 const SSM: bool = cfg!(feature = "aws-ssm");
 const AZURE: bool = cfg!(feature = "azure");
 const GOOGLE: bool = cfg!(feature = "google");
+const PKCS11: bool = cfg!(feature = "pkcs11");
 const VAULT: bool = cfg!(feature = "vault");
 
 #[test]
@@ -60,6 +67,8 @@ fn each_reference_is_the_loader_and_the_store_that_it_names() {
         (GOOGLE, "gcp-sm:projects/p/secrets/s", "gcp-sm:projects/p/secrets/s", Ok(())),
         (GOOGLE, "gcp-kms:/etc/s#key=projects/p/x&…", "gcp-kms:/etc/s", Err(NotAStore)),
         (GOOGLE, "envelope:/etc/s#gcp-kms=projects/p/x&…", "envelope:/etc/s", Err(NotAStore)),
+        (PKCS11, "pkcs11:/etc/s#key=openai&…", "pkcs11:/etc/s", Err(NotAStore)),
+        (PKCS11, "envelope:/etc/s#pkcs11=openai&…", "envelope:/etc/s", Err(NotAStore)),
         (VAULT, "vault:secret/openai/prod", "vault:secret/openai/prod", Ok(())),
         (VAULT, "vault://secret/openai#k", "vault:secret/openai#k", Err(Invalid)),
         (VAULT, "vault:kv/team//openai/prod", "vault:kv/team/openai/prod", Ok(())),
@@ -115,6 +124,7 @@ fn what_a_reference_lacks_is_told_with_the_form() {
         (GOOGLE, "gcp-sm:/openai#", "`gcp-sm:PROJECT/SECRET#FIELD`"),
         (GOOGLE, "gcp-sm:p/openai#", "`gcp-sm:PROJECT/SECRET#FIELD`"),
         (GOOGLE, "gcp-kms:/etc/sealed#…", "`gcp-kms:PATH#key=KEY&"),
+        (PKCS11, "pkcs11:/etc/sealed#…", "`pkcs11:PATH#key=LABEL&"),
         (VAULT, "vault:secret", "`vault:MOUNT/PATH#FIELD`"),
         (VAULT, "vault:secret/", "has a mount and a path"),
         (VAULT, "vault:/secret/x", "has a mount and a path"),
@@ -146,6 +156,8 @@ fn a_scheme_without_its_connection_says_what_to_give() {
         (GOOGLE, "gcp-sm:p/x", "`Schemes::with_google`"),
         (GOOGLE, "gcp-kms:x#key=x&…", "`Schemes::with_google`"),
         (GOOGLE, "envelope:x#gcp-kms=x&…", "`Schemes::with_google`"),
+        (PKCS11, "pkcs11:x#key=x&…", "`Schemes::with_pkcs11`"),
+        (PKCS11, "envelope:x#pkcs11=x&…", "`Schemes::with_pkcs11`"),
         (VAULT, "vault:secret/x", "`Schemes::with_vault`"),
         (VAULT, "envelope:x#vault-transit=t/x&…", "with_vault`"),
     ] {
@@ -174,6 +186,7 @@ fn a_key_in_a_reference_is_not_repeated() {
         format!("azure-kv:prod/{secret}"),
         format!("gcp-sm:p/{secret}"),
         format!("gcp-kms:/etc/x#key=projects/{secret}&{SEALED}"),
+        format!("pkcs11:/etc/x#key={secret}&{SEALED}"),
         format!("vault:secret/{secret}#api_key"),
         format!("vault:{secret}/x#api_key"),
         format!("vault-transit:/etc/x#key=transit/{secret}&{SEALED}"),

@@ -1,0 +1,226 @@
+//! [`Token`]: the connection: a module, a token of it, and the thread that calls it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error as ModuleError, RvError};
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::error::of_module;
+use crate::place::shown;
+use crate::{Error, ErrorKind};
+
+/// A token of a PKCS#11 module, which is logged in to as its user. Clones share the login.
+///
+/// Making one loads nothing and asks nothing. All calls are made by one thread, which nobody waits
+/// for longer than a load's deadline: a module that hangs holds up neither the service nor its exit.
+///
+/// ```no_run
+/// use keyward_kms::pkcs11::{Pin, Token};
+///
+/// fn token(pin: String) -> Token {
+///     Token::new("/usr/lib/softhsm/libsofthsm2.so", "billing", Pin::from(pin))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Token(Arc<Inner>);
+
+struct Inner {
+    module: PathBuf,
+    label: String,
+    pin: Pin,
+    /// To the thread, once there is one.
+    calls: Mutex<Option<Sender<Call>>>,
+}
+
+/// What the thread does, with a session that is logged in or the reason why there is none.
+type Call = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// The PIN of a token's user: wiped on drop, never printed.
+#[derive(Clone)]
+pub struct Pin(AuthPin);
+
+impl From<String> for Pin {
+    fn from(pin: String) -> Self {
+        let pin = Zeroizing::new(pin);
+        Self(AuthPin::new(pin.as_str().into()))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pin").finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    /// The token with this label, which the module at this path leads to.
+    #[must_use]
+    pub fn new(module: impl Into<PathBuf>, label: impl Into<String>, pin: impl Into<Pin>) -> Self {
+        Self(Arc::new(Inner {
+            module: module.into(),
+            label: label.into(),
+            pin: pin.into(),
+            calls: Mutex::new(None),
+        }))
+    }
+
+    /// Does something with a session, on the token's thread.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Session) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (tell, told) = oneshot::channel();
+        let call: Call = Box::new(move |worker| {
+            // Nobody waits for it any more.
+            if tell.is_closed() {
+                return;
+            }
+            // What was not waited for is dropped, and wiped by that.
+            let _ = tell.send(worker.run(work));
+        });
+        self.send(call)?;
+        told.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Unexpected,
+                "the PKCS#11 module brought its thread down",
+                "update the module",
+            ))
+        })
+    }
+
+    fn send(&self, call: Call) -> Result<(), Error> {
+        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = match calls.as_ref() {
+            Some(calls) => match calls.send(call) {
+                Ok(()) => return Ok(()),
+                // The thread was brought down.
+                Err(mpsc::SendError(call)) => call,
+            },
+            None => call,
+        };
+        let (sender, receiver) = mpsc::channel();
+        let worker = Worker {
+            module: self.0.module.clone(),
+            label: self.0.label.clone(),
+            pin: self.0.pin.clone(),
+            session: None,
+            refused: false,
+        };
+        let name = "keyward-pkcs11".to_owned();
+        let begun = thread::Builder::new().name(name).spawn(move || worker.work(&receiver));
+        begun.map_err(|_| {
+            Error::new(ErrorKind::Unexpected, "no thread can be had", "look at the limits")
+        })?;
+        let _ = sender.send(call);
+        *calls = Some(sender);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("module", &shown(&self.0.module.to_string_lossy()))
+            .field("label", &shown(&self.0.label))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the thread has.
+struct Worker {
+    module: PathBuf,
+    label: String,
+    pin: Pin,
+    session: Option<Session>,
+    /// Whether the token has refused the PIN.
+    refused: bool,
+}
+
+impl Worker {
+    /// Ends when the last [`Token`] is gone.
+    fn work(mut self, calls: &Receiver<Call>) {
+        while let Ok(call) = calls.recv() {
+            call(&mut self);
+        }
+    }
+
+    fn run<T>(&mut self, work: impl FnOnce(&Session) -> Result<T, Error>) -> Result<T, Error> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.log_in()?,
+        };
+        let done = work(&session);
+        // Of a session that failed it is not known what it is good for. Not so of a text that does
+        // not open, or a key that is not there.
+        let is_good = match &done {
+            Ok(_) => true,
+            Err(error) => {
+                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Undecryptable)
+            }
+        };
+        if is_good {
+            self.session = Some(session);
+        }
+        done
+    }
+
+    fn log_in(&mut self) -> Result<Session, Error> {
+        if self.refused {
+            return Err(of_module(&refused()));
+        }
+        let module = load(&self.module).map_err(|error| of_module(&error))?;
+        let session = find(&module, &self.label)?;
+        match session.login(UserType::User, Some(&self.pin.0)) {
+            // By another session of this process: the login is the application's.
+            Ok(()) | Err(ModuleError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
+            Err(error) => {
+                let error = of_module(&error);
+                self.refused = error.kind() == ErrorKind::Unauthenticated;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// As the token itself would say it of a PIN that it refuses.
+fn refused() -> ModuleError {
+    ModuleError::Pkcs11(RvError::PinIncorrect, cryptoki::context::Function::Login)
+}
+
+fn load(module: &Path) -> Result<Pkcs11, ModuleError> {
+    let module = Pkcs11::new(module)?;
+    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // By somebody else in this process. For the same reason it is never finalized.
+        Ok(()) | Err(ModuleError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(module),
+        Err(error) => Err(error),
+    }
+}
+
+/// A session with the token of this label.
+fn find(module: &Pkcs11, label: &str) -> Result<Session, Error> {
+    let slots = module.get_slots_with_initialized_token().map_err(|error| of_module(&error))?;
+    let mut found = slots.into_iter().filter(|slot| {
+        module.get_token_info(*slot).is_ok_and(|token| token.label().trim_end() == label)
+    });
+    match (found.next(), found.next()) {
+        (Some(slot), None) => module.open_ro_session(slot).map_err(|error| of_module(&error)),
+        (None, _) => Err(Error::new(
+            ErrorKind::Unreachable,
+            "the module has no token with this label",
+            "put the token in, or correct the label",
+        )),
+        (Some(_), Some(_)) => Err(Error::new(
+            ErrorKind::Invalid,
+            "the module has several tokens with this label",
+            "give each a label of its own",
+        )),
+    }
+}
