@@ -32,20 +32,26 @@ pub(crate) async fn within<T>(
     })
 }
 
-/// Awaits an operation of a store, until the deadline.
+/// Awaits an operation of a store, until the deadline. What an SDK does in it is large, so it is
+/// boxed before it is awaited.
 #[cfg(any(feature = "aws", feature = "google"))]
-pub(crate) async fn within_store<T>(
+pub(crate) fn within_store<T, F>(
     deadline: Duration,
     source: KeySource,
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    // Boxed, because what an SDK does in it is large.
-    tokio::time::timeout(deadline, Box::pin(work)).await.unwrap_or_else(|_| {
-        Err(StoreError::new(
-            StoreErrorKind::TimedOut,
-            source,
-            format!("no answer within {deadline:?}"),
-            "look at what the store holds, and try again",
-        ))
-    })
+    work: F,
+) -> impl Future<Output = Result<T, StoreError>>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let work = Box::pin(work);
+    async move {
+        tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| {
+            Err(StoreError::new(
+                StoreErrorKind::TimedOut,
+                source,
+                format!("no answer within {deadline:?}"),
+                "look at what the store holds, and try again",
+            ))
+        })
+    }
 }

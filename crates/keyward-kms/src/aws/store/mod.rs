@@ -119,11 +119,11 @@ impl SecretsManagerStore {
         self
     }
 
-    async fn timed<T>(
-        &self,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        deadline::within_store(self.deadline, self.source(), work).await
+    fn timed<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + use<T, F>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        deadline::within_store(self.deadline, self.source(), work)
     }
 
     fn told(&self, error: Error) -> StoreError {
