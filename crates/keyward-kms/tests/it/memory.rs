@@ -188,7 +188,7 @@ mod fakes {
     fn told() -> Vec<u8> {
         #[allow(clippy::disallowed_methods, reason = "what the parent told this process")]
         let told = std::env::var_os("KEYWARD_TEST_WRITE").expect("this is run by another test");
-        Masked::new(told.into_string().unwrap().parse().unwrap()).to_bytes()
+        Masked::seeded(told.into_string().unwrap().parse().unwrap()).to_bytes()
     }
 
     /// Tells where the fake is, and waits until the parent is done with it.
