@@ -180,6 +180,16 @@ impl ApiKey {
         self.text()
     }
 
+    /// What `read` tells of the bytes, for those of this crate who look for keys in text.
+    pub(crate) fn with_bytes<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(self.text().as_bytes())
+    }
+
+    /// Where this key stands in a text.
+    pub(crate) fn find_in(&self, text: &[u8]) -> Option<usize> {
+        memchr::memmem::find(text, self.text().as_bytes())
+    }
+
     fn text(&self) -> &str {
         // EXPOSE: the one read of the bytes; it stays inside this type but for `expose_secret`.
         #[allow(clippy::disallowed_methods, reason = "the marked door")]

@@ -10,7 +10,7 @@
 //! - [`KeyPolicy`] says which kinds may be used where, and refuses the rest with a reason and a
 //!   fix. It is the only way to an [`AdminKey`] or a [`ProjectKey`].
 //! - [`KeyFingerprint`] is the only thing of a key that may be logged.
-//! - [`find`] keeps keys out of text that others wrote.
+//! - [`find`] finds keys in text that others wrote, so that they can be kept out of it.
 //!
 //! # Example
 //!
@@ -35,6 +35,8 @@
 //!
 //! - `serde`: [`ApiKey`] can be deserialized (never serialized), and [`KeyPolicy`] read from and
 //!   written to TOML or JSON.
+//! - `simd`: [`find::KeyFinder`] asks the processor for its widest registers. Without it, it is
+//!   slower and finds the same.
 //! - `std`: `Timestamp: From<SystemTime>`.
 //!
 //! No feature changes what is refused or what is printed.

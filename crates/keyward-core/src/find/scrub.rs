@@ -1,4 +1,4 @@
-//! Keys in text that others wrote: error messages above all, which echo what was sent.
+//! Short texts that others wrote, in which too much is masked rather than too little.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
