@@ -10,6 +10,7 @@
 //! - [`FakeIssuer`]: a platform whose tokens are exchanged for access tokens;
 //! - [`keys`]: synthetic keys of every known shape, made at run time, so that no key-like text
 //!   stands in a source tree;
+//! - [`corpus`]: text with keys planted in it, and text that only looks like keys;
 //! - [`CANARY`]: a synthetic secret that is the same in every process, to plant and look for;
 //! - [`assert_no_leak!`] and [`leak`]: a detector that finds a secret, whole or in part, raw,
 //!   encoded or printed as bytes, and proves at each call that it can see.
@@ -84,6 +85,7 @@
 
 mod base64;
 mod canary;
+pub mod corpus;
 #[cfg(feature = "server")]
 mod fake;
 pub mod keys;

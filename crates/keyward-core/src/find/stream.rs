@@ -224,7 +224,8 @@ impl KeyStream {
 
     fn clear(&mut self) {
         self.offset += self.buffer.len();
-        self.buffer.zeroize();
+        self.buffer[..].zeroize();
+        self.buffer.clear();
         (self.held, self.floor) = (0, 0);
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "serde")]
 mod config;
+mod finding;
 mod formats;
 mod keys;
 mod policies;

@@ -1,0 +1,345 @@
+//! Whole keys, and nothing else, in whatever they stand.
+
+use std::collections::BTreeMap;
+
+use keyward_core::find::{Encoding, FoundKey, KeyFinder, KeyStream, Piece};
+use keyward_core::{ApiKey, KeyKind};
+use keyward_testkit::corpus::{self, Context};
+use keyward_testkit::keys::{self, Family, KeyRng, KeyShape};
+use keyward_testkit::{CANARY, assert_no_leak};
+use proptest::prelude::*;
+
+/// Every shape that OpenAI itself issued.
+fn own_shapes() -> Vec<&'static KeyShape> {
+    let is_key = |shape: &&KeyShape| {
+        shape.family() == Family::Own && shape.expected_kind() != "not_a_key"
+    };
+    keys::shapes().iter().filter(is_key).collect()
+}
+
+/// What others issue too, and is a key only where the text says so.
+fn is_unmarked(shape: &KeyShape) -> bool {
+    matches!(shape.id(), "legacy_user_40" | "legacy_user_48" | "user_unprefixed_95")
+}
+
+/// A line with the key, and where it is. What has no marker needs words before it.
+fn planted(context: &Context, shape: &KeyShape, key: &str) -> corpus::Planted {
+    let mut planted = context.plant(key);
+    if is_unmarked(shape) {
+        let words = b"for OpenAI: ";
+        planted.line.splice(0..0, words.iter().copied());
+        planted.range = planted.range.start + words.len()..planted.range.end + words.len();
+    }
+    planted
+}
+
+/// Whether this context can show a key of this shape.
+fn can_show(context: &Context, shape: &KeyShape) -> bool {
+    let encoded = context.name().starts_with("base64");
+    let glued = context.name().starts_with("glued");
+    !(is_unmarked(shape) && (encoded || glued))
+}
+
+/// The corpus as one text, and where each key of it is.
+struct Corpus {
+    text: Vec<u8>,
+    keys: Vec<(std::ops::Range<usize>, String, &'static KeyShape, &'static Context)>,
+    look_alikes: usize,
+}
+
+impl Corpus {
+    fn new(seed: u64, times: usize) -> Self {
+        let rng = &mut KeyRng::seeded(seed);
+        let classes = corpus::look_alikes();
+        let mut corpus = Self { text: Vec::new(), keys: Vec::new(), look_alikes: 0 };
+        for _ in 0..times {
+            for shape in own_shapes() {
+                for context in corpus::contexts() {
+                    // Look-alikes between the keys: several for each.
+                    for _ in 0..5 {
+                        let class = &classes[corpus.look_alikes % classes.len()];
+                        corpus.line(class.generate(rng).as_bytes());
+                        corpus.look_alikes += 1;
+                    }
+                    if !can_show(context, shape) {
+                        continue;
+                    }
+                    let key = shape.generate(rng);
+                    let planted = planted(context, shape, &key);
+                    // UTF-16 begins at an even place.
+                    if corpus.text.len() % 2 == 1 {
+                        corpus.text.push(b'\n');
+                    }
+                    let at = corpus.text.len();
+                    corpus.line(&planted.line);
+                    let range = at + planted.range.start..at + planted.range.end;
+                    corpus.keys.push((range, key, shape, context));
+                }
+            }
+        }
+        corpus
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.text.extend_from_slice(line);
+        self.text.push(b'\n');
+    }
+}
+
+#[test]
+fn every_key_and_no_look_alike() {
+    let corpus = Corpus::new(11, 2);
+    let found: Vec<_> = KeyFinder::new().find_iter(&corpus.text).collect();
+    let mut table: BTreeMap<(&str, &str), [usize; 4]> = BTreeMap::new();
+    let mut used = vec![false; found.len()];
+    for (range, key, shape, context) in &corpus.keys {
+        let at = found.partition_point(|found| found.range().end <= range.start);
+        let hit = found.get(at).filter(|found| found.range().start < range.end);
+        if hit.is_some() {
+            used[at] = true;
+        }
+        let is_whole = hit.is_some_and(|found| {
+            found.range().start <= range.start && found.range().end >= range.end
+        });
+        let is_known = hit.is_some_and(|found| {
+            let parsed = ApiKey::parse(key.clone()).expect("a key");
+            found.kind() == parsed.kind() && found.fingerprint() == parsed.fingerprint()
+        });
+        for row in [("key", shape.id()), ("context", context.name()), ("all", "")] {
+            let row = table.entry(row).or_default();
+            row[0] += 1;
+            row[1] += usize::from(is_whole);
+            row[2] += usize::from(hit.is_some() && !is_whole);
+            row[3] += usize::from(is_known);
+        }
+    }
+    println!("{:<40} planted  whole  cut  kind and fingerprint", "");
+    for ((group, name), [planted, whole, cut, known]) in &table {
+        println!("{group:<8}{name:<32} {planted:>7} {whole:>6} {cut:>4} {known:>6}");
+    }
+    let false_finds: Vec<_> = found.iter().zip(&used).filter(|(_, used)| !**used).collect();
+    println!(
+        "{} look-alikes of {} classes: {} taken for a key",
+        corpus.look_alikes,
+        corpus::look_alikes().len(),
+        false_finds.len()
+    );
+    for (found, _) in &false_finds {
+        println!("{}", String::from_utf8_lossy(&corpus.text[found.range()]));
+    }
+    assert!(corpus.keys.len() >= 1_000 && corpus.look_alikes >= 5_500);
+    assert!(false_finds.is_empty());
+    for (row, [planted, whole, cut, known]) in &table {
+        assert_eq!((planted, *cut, planted), (whole, 0, known), "{row:?}");
+    }
+}
+
+/// The stream's answer, for the text cut at these places.
+fn streamed(finder: &KeyFinder, text: &[u8], cuts: &[usize]) -> (Vec<u8>, Vec<FoundKey>) {
+    let (mut out, mut keys) = (Vec::new(), Vec::new());
+    let mut stream = KeyStream::new(finder.clone());
+    let mut each = |piece: Piece<'_>| match piece {
+        Piece::Text(text) => out.extend_from_slice(text),
+        Piece::Key(key) => {
+            out.extend_from_slice(format!("[{}]", key.fingerprint()).as_bytes());
+            keys.push(key);
+        }
+    };
+    let mut at = 0;
+    for &cut in cuts {
+        stream.push(&text[at..cut], &mut each);
+        at = cut;
+    }
+    stream.push(&text[at..], &mut each);
+    stream.finish(&mut each);
+    (out, keys)
+}
+
+#[test]
+fn a_key_is_found_wherever_its_text_is_cut() {
+    let rng = &mut KeyRng::seeded(12);
+    let finder = KeyFinder::new();
+    for shape in own_shapes() {
+        for context in corpus::contexts().iter().filter(|context| can_show(context, shape)) {
+            let key = shape.generate(rng);
+            let line = planted(context, shape, &key).line;
+            let whole: Vec<_> = finder.find_iter(&line).collect();
+            assert_eq!(whole.len(), 1, "{} {}", shape.id(), context.name());
+            for cut in 0..=line.len() {
+                let (_, keys) = streamed(&finder, &line, &[cut]);
+                assert_eq!(keys, whole, "{} {} cut at {cut}", shape.id(), context.name());
+            }
+            let each_byte: Vec<_> = (0..line.len()).collect();
+            assert_eq!(streamed(&finder, &line, &each_byte).1, whole);
+        }
+    }
+}
+
+#[test]
+fn a_whole_corpus_is_the_same_in_any_pieces() {
+    let corpus = Corpus::new(13, 1);
+    let finder = KeyFinder::new();
+    let whole: Vec<_> = finder.find_iter(&corpus.text).collect();
+    let rng = &mut KeyRng::seeded(14);
+    for most in [3, 70, 1_000, 40_000] {
+        let mut cuts = Vec::new();
+        let mut at = 0;
+        while at < corpus.text.len() {
+            cuts.push(at);
+            at += 1 + rng.below(most);
+        }
+        assert_eq!(streamed(&finder, &corpus.text, &cuts).1, whole, "pieces of up to {most}");
+    }
+}
+
+#[test]
+fn a_key_in_a_run_without_end_is_found() {
+    let rng = &mut KeyRng::seeded(15);
+    let key = keys::project_key(rng);
+    for before in [0, 1, 7_000, 8_190, 16_300, 16_384, 24_500, 100_000] {
+        let text = format!("{}_{key}_{}", rng.alphanumeric(before), rng.alphanumeric(50_000));
+        let found: Vec<_> = KeyFinder::new().find_iter(text.as_bytes()).collect();
+        assert_eq!(found.len(), 1, "{before}");
+        assert_eq!(found[0].range().start, before + 1);
+        assert!(found[0].range().end > before + key.len());
+        let cuts: Vec<_> = (0..text.len()).step_by(777).collect();
+        assert_eq!(streamed(&KeyFinder::new(), text.as_bytes(), &cuts).1, found, "{before}");
+    }
+}
+
+#[test]
+fn a_registered_key_is_found_by_its_text() {
+    let token = "gateway:abc.DEF/ghi+jkl~mno=";
+    let key = ApiKey::issued(token.to_owned()).unwrap();
+    let finder = KeyFinder::new().with_key(&key);
+    let text = format!("a {token} b{token}, {}", keys::admin_key(&mut KeyRng::seeded(1)));
+    let whole: Vec<_> = finder.find_iter(text.as_bytes()).collect();
+    assert_eq!(whole.len(), 3);
+    assert_eq!(&text[whole[0].range()], token);
+    assert_eq!(whole[1].fingerprint(), key.fingerprint());
+    assert_eq!(whole[2].kind(), KeyKind::Admin);
+    for cut in 0..text.len() {
+        assert_eq!(streamed(&finder, text.as_bytes(), &[cut]).1, whole, "cut at {cut}");
+    }
+    assert!(KeyFinder::new().find(token.as_bytes()).is_none());
+}
+
+#[test]
+fn the_context_decides_what_has_no_marker() {
+    let key = keys::shape("legacy_user_48").unwrap().generate(&mut KeyRng::seeded(3));
+    for (text, expected) in [
+        (format!("OPENAI_API_KEY={key}"), true),
+        (format!("openai.api_key = '{key}'"), true),
+        (format!("MOONSHOT_API_KEY={key}"), false),
+        (format!("OPENAI\nMOONSHOT_API_KEY={key}"), false),
+        (format!("openai{}={key}", " ".repeat(64)), false),
+        (format!("openai risk-{}", &key[3..]), false),
+    ] {
+        let found = KeyFinder::new().find(text.as_bytes());
+        assert_eq!(found.is_some(), expected, "{text}");
+        assert!(found.is_none_or(|found| !found.is_certain()));
+    }
+}
+
+#[test]
+fn a_key_that_was_cut_off_is_found_by_its_prefix() {
+    let key = keys::service_account_key(&mut KeyRng::seeded(4));
+    for len in [63, 80, 85, 93, 110] {
+        let text = format!("tail: {}", &key[..len]);
+        let found = KeyFinder::new().find(text.as_bytes()).unwrap_or_else(|| panic!("{len}"));
+        assert_eq!(found.kind(), KeyKind::ServiceAccount, "{len}");
+        assert_eq!(found.range(), 6..6 + len);
+        assert!(!found.is_certain() || len > 105, "{len}");
+    }
+}
+
+#[test]
+fn encodings_are_told() {
+    let key = keys::admin_key(&mut KeyRng::seeded(5));
+    for (context, expected) in [
+        ("env_file", Encoding::Plain),
+        ("newline_escaped", Encoding::Plain),
+        ("percent_signs", Encoding::Escaped),
+        ("json_all", Encoding::Escaped),
+        ("base64_2", Encoding::Base64),
+        ("utf16_le", Encoding::Utf16Le),
+        ("utf16_be", Encoding::Utf16Be),
+    ] {
+        let context = corpus::contexts().iter().find(|c| c.name() == context).unwrap();
+        let found = KeyFinder::new().find(&context.plant(&key).line).unwrap();
+        assert_eq!(found.encoding(), expected, "{}", context.name());
+    }
+}
+
+#[test]
+fn nothing_that_is_found_tells_the_key() {
+    let text = format!("key={}", CANARY.text());
+    let key = ApiKey::parse(CANARY.text().to_owned()).unwrap();
+    let finder = KeyFinder::new().with_key(&key);
+    let mut stream = KeyStream::new(finder.clone());
+    stream.push(text.as_bytes(), |_| {});
+    assert_no_leak!(CANARY.text(), [
+        ("found", format!("{:?}", finder.find(text.as_bytes()))),
+        ("finder", format!("{finder:?}")),
+        ("stream", format!("{stream:?}")),
+    ]);
+    assert_eq!(stream.held_len(), CANARY.text().len());
+}
+
+/// Keys, their pieces, and what stands around them, in any mixture.
+fn mixtures() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => (0..18_usize, 0..38_usize, any::<u64>()).prop_map(|(shape, context, seed)| {
+            let shape = own_shapes()[shape];
+            let key = shape.generate(&mut KeyRng::seeded(seed));
+            corpus::contexts()[context].plant(&key).line
+        }),
+        2 => (0..18_usize, any::<u64>(), 0..200_usize).prop_map(|(shape, seed, len)| {
+            let key = own_shapes()[shape].generate(&mut KeyRng::seeded(seed));
+            key.as_bytes()[..len.min(key.len())].to_vec()
+        }),
+        2 => "[ -~]{0,40}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+        1 => prop::sample::select(vec![
+            "sk-", "sk-proj-", "ek_", "sess-", "openai ", "%", "\\u00", "\n", "\0", "T3Blbk", "=",
+        ]).prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn pieces_change_nothing(text in mixtures(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8)) {
+        let finder = KeyFinder::new();
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        cuts.sort_unstable();
+        let whole: Vec<_> = finder.find_iter(&text).collect();
+        let (_, keys) = streamed(&finder, &text, &cuts);
+        prop_assert_eq!(keys, whole);
+    }
+
+    #[test]
+    fn what_is_masked_stays_so(text in mixtures()) {
+        let finder = KeyFinder::new();
+        let (once, _) = streamed(&finder, &text, &[]);
+        let (twice, keys) = streamed(&finder, &once, &[]);
+        prop_assert_eq!(&keys, &[]);
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn ranges_are_in_order_and_hold_whole_keys(text in mixtures()) {
+        let mut end = 0;
+        for found in KeyFinder::new().find_iter(&text) {
+            prop_assert!(found.range().start >= end && found.range().end <= text.len());
+            end = found.range().end;
+            let after = text.get(end).copied().unwrap_or(b' ');
+            // Behind a key with a marker there is nothing that could be more of it.
+            if found.encoding() == Encoding::Plain
+                && !matches!(found.kind(), KeyKind::EphemeralClient | KeyKind::Session)
+            {
+                prop_assert!(!(after.is_ascii_alphanumeric() || matches!(after, b'-' | b'_')));
+            }
+        }
+    }
+}
