@@ -2,17 +2,13 @@
 //!
 //! A key is a long run of letters, digits, `-` and `_`, in any form in which it is looked for: in
 //! UTF-16 with zero bytes between, escaped with `%` or `\` between, and in base64 without any of
-//! these. The text is seen in lanes of [`LANE`] bytes. A run of [`SHORTEST_RUN`] bytes fills at
-//! least one lane, wherever it begins, so a lane that has another byte in it is passed over.
-
-/// Bytes that are looked at together.
-pub(super) const LANE: usize = 16;
+//! these. The text is seen in blocks of 64 bytes, as one bit for each byte, and these in lanes of
+//! sixteen. A run of [`SHORTEST_RUN`] bytes fills a lane, wherever it begins.
 
 /// The shortest run that surely fills a lane. No form of a key is shorter.
-pub(super) const SHORTEST_RUN: usize = 2 * LANE - 1;
+pub(super) const SHORTEST_RUN: usize = 31;
 
 const BLOCK: usize = 64;
-const LANES: usize = BLOCK / LANE;
 
 /// Whether a byte can be part of a key or of its escaped, UTF-16 or base64 form.
 pub(super) const fn is_token(byte: u8) -> bool {
@@ -48,18 +44,15 @@ impl Gate {
     /// The first run of at least [`SHORTEST_RUN`] bytes that ends after `from`, as long as it is.
     ///
     /// It begins no sooner than `from`.
+    #[inline]
     pub(super) fn next_run(self, text: &[u8], from: usize) -> Option<(usize, usize)> {
         let mut from = from;
         loop {
-            let lane = self.next_lane(text, from)?;
-            let end = (lane + LANE).min(text.len());
-            // The wide comparison lets a few bytes pass that are in no run.
-            if let Some(last) = text[lane..end].iter().rposition(|&b| !is_token(b)) {
-                from = lane + last + 1;
-                continue;
-            }
-            let start = lane - text[from..lane].iter().rev().take_while(|b| is_token(**b)).count();
-            let end = end + text[end..].iter().take_while(|b| is_token(**b)).count();
+            from += self.candidate(text.get(from..)?)?;
+            // The blocks let a few bytes pass that are in no run, and see no further than a block
+            // to each side.
+            let start = from + text[from..].iter().position(|byte| is_token(*byte))?;
+            let end = start + text[start..].iter().take_while(|byte| is_token(**byte)).count();
             if end - start >= SHORTEST_RUN {
                 return Some((start, end));
             }
@@ -67,45 +60,79 @@ impl Gate {
         }
     }
 
-    /// Where the first full lane at or after `from` begins.
+    /// Where a run begins that seems to be long enough.
     #[inline]
-    fn next_lane(self, text: &[u8], from: usize) -> Option<usize> {
-        let rest = text.get(from..)?;
-        if rest.len() < SHORTEST_RUN {
+    fn candidate(self, text: &[u8]) -> Option<usize> {
+        if text.len() < SHORTEST_RUN {
             return None;
         }
         #[cfg(feature = "simd")]
-        let found = fearless_simd::dispatch!(self.level, simd => wide::next_lane(simd, rest));
+        return fearless_simd::dispatch!(self.level, simd => scan(wide::Wide(simd), text));
         #[cfg(not(feature = "simd"))]
-        let found = scan(rest, plain::full_lanes);
-        found.map(|at| from + at)
+        scan(plain::Plain, text)
     }
 }
 
-/// Goes over the blocks of a text; the last one overlaps the one before it.
+/// A way to look at a block. It is no closure, because all of it must be inlined to be compiled
+/// for the processor.
+trait Look: Copy {
+    /// One bit for each byte that is no token byte, the lowest for the first. Some of `[]^{|}~` and
+    /// DEL are let pass.
+    fn others(self, block: &[u8; BLOCK]) -> u64;
+}
+
+/// Goes over the blocks of a text.
 #[inline(always)]
-fn scan(text: &[u8], full_lanes: impl Fn(&[u8; BLOCK]) -> u32) -> Option<usize> {
+fn scan<L: Look>(look: L, text: &[u8]) -> Option<usize> {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let mut before = !0;
     for (number, block) in blocks.iter().enumerate() {
-        let full = full_lanes(block);
-        if full != 0 {
-            return Some(number * BLOCK + full.trailing_zeros() as usize * LANE);
+        let others = look.others(block);
+        if has_full_lane(others)
+            && let Some(at) = beginning(before, others)
+        {
+            return Some((number * BLOCK).saturating_add_signed(at));
         }
+        before = others;
     }
     if rest.is_empty() {
         return None;
     }
-    if let Some(last) = text.last_chunk::<BLOCK>() {
-        let full = full_lanes(last);
-        return (full != 0)
-            .then(|| text.len() - BLOCK + full.trailing_zeros() as usize * LANE);
-    }
-    // Shorter than a block: two lanes at the least, the last of which may overlap.
-    let mut padded = [b' '; BLOCK];
-    padded[..rest.len()].copy_from_slice(rest);
-    let full = full_lanes(&padded);
-    if full != 0 {
-        return Some(full.trailing_zeros() as usize * LANE);
+    let others = if let Some(last) = text.last_chunk() {
+        // A block that overlaps the one before, without the bits that were there.
+        look.others(last) >> (BLOCK - rest.len()) | !0 << rest.len()
+    } else {
+        let mut last = [b' '; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        look.others(&last)
+    };
+    let at = has_full_lane(others).then(|| beginning(before, others))??;
+    Some((blocks.len() * BLOCK).saturating_add_signed(at))
+}
+
+/// Whether sixteen bits that belong together are zero.
+#[inline(always)]
+fn has_full_lane(others: u64) -> bool {
+    // They borrow from their highest.
+    others.wrapping_sub(0x0001_0001_0001_0001) & !others & 0x8000_8000_8000_8000 != 0
+}
+
+/// Where a run begins that is long enough or goes on behind this block: before it, if need be.
+#[cold]
+fn beginning(before: u64, others: u64) -> Option<isize> {
+    let mut rest = !others;
+    let mut at = 0;
+    while rest != 0 {
+        let gap = rest.trailing_zeros();
+        at += gap;
+        let len = (rest >> gap).trailing_ones();
+        let back = if at == 0 { before.leading_zeros() } else { 0 };
+        let is_open = at + len == u64::BITS && len >= 16;
+        if (back + len) as usize >= SHORTEST_RUN || is_open {
+            return Some(at as isize - back as isize);
+        }
+        at += len;
+        rest = rest.checked_shr(gap + len).unwrap_or(0);
     }
     None
 }
@@ -115,56 +142,85 @@ mod wide {
     use fearless_simd::prelude::*;
     use fearless_simd::{Simd, u8x64};
 
-    use super::{BLOCK, LANES};
+    use super::{BLOCK, Look};
 
-    #[inline(always)]
-    pub(super) fn next_lane<S: Simd>(simd: S, text: &[u8]) -> Option<usize> {
-        super::scan(text, |block| full_lanes(simd, block))
-    }
+    /// As wide as the processor is.
+    #[derive(Clone, Copy)]
+    pub(super) struct Wide<S>(pub(super) S);
 
-    /// One bit for each lane that has nothing but token bytes, and some of `[]^{|}~` and DEL.
-    #[inline(always)]
-    fn full_lanes<S: Simd>(simd: S, block: &[u8; BLOCK]) -> u32 {
-        let splat = |byte| u8x64::splat(simd, byte);
-        let bytes = u8x64::simd_from(simd, *block);
-        // `_` and `\` lie beside the letters, once the bit of lower case is set; `%` and `-`
-        // differ in one bit.
-        let letters = ((bytes | splat(0x20)) - splat(b'a')).simd_le(splat(0x7F - b'a'));
-        let digits = (bytes - splat(b'0')).simd_le(splat(9));
-        let signs = (bytes | splat(0x08)).simd_eq(splat(b'-'));
-        let zeros = bytes.simd_eq(splat(0));
-        let others = !(letters | digits | signs | zeros).to_bitmask();
-        // A lane of sixteen bits that are all zero borrows from its highest bit.
-        let full = others.wrapping_sub(0x0001_0001_0001_0001) & !others & 0x8000_8000_8000_8000;
-        if full == 0 { 0 } else { lanes(others) }
-    }
-
-    #[cold]
-    fn lanes(others: u64) -> u32 {
-        (0..LANES).filter(|lane| (others >> (16 * lane)) & 0xFFFF == 0).map(|lane| 1 << lane).sum()
+    impl<S: Simd> Look for Wide<S> {
+        #[inline(always)]
+        fn others(self, block: &[u8; BLOCK]) -> u64 {
+            let bytes = u8x64::simd_from(self.0, *block);
+            // `_` and `\` lie beside the letters, once the bit of lower case is set; `%` and `-`
+            // differ in one bit.
+            let letters = ((bytes | 0x20) - b'a').simd_le(0x7F - b'a');
+            let digits = (bytes - b'0').simd_le(9);
+            let signs = (bytes | 0x08).simd_eq(b'-');
+            let zeros = bytes.simd_eq(0);
+            !(letters | digits | signs | zeros).to_bitmask()
+        }
     }
 }
 
 #[cfg(not(feature = "simd"))]
 mod plain {
-    use super::{BLOCK, LANE, LANES};
+    use super::{BLOCK, Look};
 
-    /// One bit for each lane that has nothing but token bytes, and some of `[]^{|}~` and DEL.
-    #[inline(always)]
-    pub(super) fn full_lanes(block: &[u8; BLOCK]) -> u32 {
-        let mut full = 0;
-        let mut lane = 0;
-        while lane < LANES {
-            // Without branches, so that the compiler compares sixteen bytes at a time.
-            let is_full = block[lane * LANE..][..LANE].iter().fold(true, |all, &byte| {
-                let letter = (byte | 0x20).wrapping_sub(b'a') <= 0x7F - b'a';
-                let digit = byte.wrapping_sub(b'0') <= 9;
-                let sign = byte | 0x08 == b'-';
-                all & (letter | digit | sign | (byte == 0))
-            });
-            full |= u32::from(is_full) << lane;
-            lane += 1;
+    /// What the compiler makes of it.
+    #[derive(Clone, Copy)]
+    pub(super) struct Plain;
+
+    impl Look for Plain {
+        #[inline(always)]
+        fn others(self, block: &[u8; BLOCK]) -> u64 {
+            let mut others = 0;
+            for (number, group) in block.as_chunks::<8>().0.iter().enumerate() {
+                // Each byte becomes 0 or 1; a multiplication gathers the eight of them.
+                let flags = group.map(|byte| {
+                    let letter = (byte | 0x20).wrapping_sub(b'a') <= 0x7F - b'a';
+                    let digit = byte.wrapping_sub(b'0') <= 9;
+                    let sign = byte | 0x08 == b'-';
+                    u8::from(!(letter | digit | sign | (byte == 0)))
+                });
+                let bits = u64::from_le_bytes(flags).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+                others |= bits << (8 * number);
+            }
+            others
         }
-        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_seen_wherever_it_begins() {
+        for len in [SHORTEST_RUN, 32, 64, 70, 200] {
+            for start in 0..150 {
+                for after in [0, 1, 40, 100] {
+                    let text = [&vec![b' '; start][..], &vec![b'x'; len], &vec![b'.'; after]].concat();
+                    assert_eq!(Gate::new().next_run(&text, 0), Some((start, start + len)));
+                    let from = start + len - SHORTEST_RUN;
+                    let end = start + len;
+                    assert_eq!(Gate::new().next_run(&text, from), Some((from, end)));
+                    assert_eq!(Gate::new().next_run(&text, from + 1), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_what_the_table_says() {
+        for byte in 0..=255_u8 {
+            let mut text: Vec<u8> = vec![b'x'; 100];
+            text[30] = byte;
+            let run = Gate::new().next_run(&text, 0).expect("a run");
+            assert_eq!(run.0 == 0, is_token(byte), "{byte}");
+        }
     }
 }

@@ -38,11 +38,13 @@ pub use self::stream::{KeyStream, Piece};
 
 use self::gate::Gate;
 use self::rules::Match;
+use self::signs::Signs;
 use self::views::View;
 
 mod gate;
 mod rules;
 mod scrub;
+mod signs;
 mod stream;
 mod views;
 
@@ -98,7 +100,11 @@ impl KeyFinder {
     /// The first key in the text.
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Option<FoundKey> {
-        self.find_iter(text).next()
+        let run = self.gate.next_run(text, 0);
+        if run.is_none() && self.registered.is_empty() {
+            return None;
+        }
+        self.next(text, &mut Search { run, ..Search::default() })
     }
 
     /// Every key in the text, in order. No two overlap.
@@ -297,19 +303,21 @@ struct Segment<'a> {
 impl Segment<'_> {
     /// The first key in any encoding that begins at or after `from`; of two the longer one.
     fn next(&self, from: usize) -> Option<FoundKey> {
-        let run = &self.text[from..self.end];
-        let in_base64 = self.in_base64(from);
-        let has = |byte| run.contains(&byte);
-        let utf16 = if has(0) { self.in_utf16(from) } else { None };
-        let plain = if has(b'%') || has(b'\\') {
+        let run = self.text.get(from..self.end)?;
+        let signs = Signs::of(run);
+        let in_base64 = if signs.has_base64() { self.in_base64(from) } else { None };
+        let utf16 = if signs.has_zeros() { self.in_utf16(from) } else { None };
+        let plain = if signs.has_escapes() {
             let view = views::unescaped(run);
             self.in_view(&view, from, Encoding::Escaped)
-        } else {
+        } else if signs.has_plain() {
             let found = rules::next(run, 0, |at| self.names_openai(from + at));
             found.map(|found| {
                 let fingerprint = KeyFingerprint::of(&run[found.start..found.end]);
                 told(&found, from + found.start..from + found.end, Encoding::Plain, fingerprint)
             })
+        } else {
+            None
         };
         let found = [plain, utf16, in_base64].into_iter().flatten();
         found.min_by_key(|found| (found.range.start, usize::MAX - found.range.end))
@@ -329,7 +337,7 @@ impl Segment<'_> {
         let run = &self.text[from..self.end];
         let mut at = 0;
         loop {
-            let anchor = views::next_anchor(run, at)?;
+            let anchor = signs::next_anchor(run, at)?;
             let view = views::base64(run, anchor);
             let found = self.in_view(&view, from, Encoding::Base64);
             if found.is_some() {

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
+use super::signs::Sighting;
+
 /// Bytes that were meant, and where each of them stood.
 pub(super) struct View {
     pub(super) bytes: Zeroizing<Vec<u8>>,
@@ -93,93 +95,6 @@ pub(super) fn utf16(text: &[u8], parity: usize, is_big: bool) -> View {
         }
     }
     view
-}
-
-/// The letters that base64 has for what keys begin with or have inside, at the three places where
-/// a text can begin in its groups. Text of keys becomes letters and digits alone in base64, in
-/// either alphabet.
-struct Anchor {
-    letters: [u8; 10],
-    len: usize,
-    /// Where in a group of four letters the first of them stands.
-    place: usize,
-}
-
-/// Where base64 may have a key.
-#[derive(Clone, Copy)]
-pub(super) struct Sighting {
-    pub(super) at: usize,
-    /// Where in a group of four letters `at` is.
-    place: usize,
-    /// Whether a key can begin before it.
-    is_inside: bool,
-}
-
-impl Anchor {
-    fn letters(&self) -> &[u8] {
-        &self.letters[..self.len]
-    }
-
-    /// What base64 makes of `text` when `before` bytes of a group come before it, without the
-    /// letters that depend on other bytes.
-    const fn of(text: &[u8], before: usize) -> Self {
-        let mut anchor = Self { letters: [0; 10], len: 0, place: (before * 8).div_ceil(6) };
-        let mut bit = anchor.place * 6 - before * 8;
-        while bit + 6 <= text.len() * 8 {
-            let mut digit = 0;
-            let mut n = 0;
-            while n < 6 {
-                let at = bit + n;
-                digit = digit << 1 | (text[at / 8] >> (7 - at % 8)) as usize & 1;
-                n += 1;
-            }
-            anchor.letters[anchor.len] = DIGITS[digit];
-            anchor.len += 1;
-            bit += 6;
-        }
-        anchor
-    }
-}
-
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static ANCHORS: [Anchor; 9] = [
-    Anchor::of(crate::formats::MARKER, 0),
-    Anchor::of(crate::formats::MARKER, 1),
-    Anchor::of(crate::formats::MARKER, 2),
-    Anchor::of(b"ek_", 0),
-    Anchor::of(b"ek_", 1),
-    Anchor::of(b"ek_", 2),
-    Anchor::of(b"sess-", 0),
-    Anchor::of(b"sess-", 1),
-    Anchor::of(b"sess-", 2),
-];
-
-/// Which anchors begin with a letter, by bit, so that most letters are passed over.
-static FIRST: [u16; 256] = {
-    let mut table = [0; 256];
-    let mut n = 0;
-    while n < ANCHORS.len() {
-        table[ANCHORS[n].letters[0] as usize] |= 1 << n;
-        n += 1;
-    }
-    table
-};
-
-/// The next place at or after `from` where base64 may have a key.
-pub(super) fn next_anchor(text: &[u8], from: usize) -> Option<Sighting> {
-    (from..text.len()).find_map(|at| {
-        let mut candidates = FIRST[text[at] as usize];
-        while candidates != 0 {
-            let number = candidates.trailing_zeros() as usize;
-            let anchor = &ANCHORS[number];
-            if text[at..].starts_with(anchor.letters()) {
-                return Some(Sighting { at, place: anchor.place, is_inside: number < 3 });
-            }
-            candidates &= candidates - 1;
-        }
-        None
-    })
 }
 
 /// The bytes around an anchor.
