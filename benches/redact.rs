@@ -81,9 +81,11 @@ fn lines(contenders: &Contenders, times: u32, rounds: usize) {
     let key = keys::project_key(&mut KeyRng::seeded(1));
     let clean = "2026-11-29T22:37:54.123Z  INFO service::ask: answered model=fake-model took=12ms status=200 tries=1\n";
     let request = "0d9f6c1e-7a35-4c0b-9d0e-5a4f1f2b3c4d GET https://api.example.com/v1/projects/shop/keys?limit=20 200 3\n";
-    let keyed = format!("2026-11-29T22:37:54.123Z ERROR service::ask: refused key={key} status=401\n");
+    let keyed =
+        format!("2026-11-29T22:37:54.123Z ERROR service::ask: refused key={key} status=401\n");
     println!("one line, ns                        memmem  keyward   ratio    regex  redact");
-    for (name, line) in [("clean", clean), ("clean, uuid and url", request), ("with a key", &keyed)] {
+    for (name, line) in [("clean", clean), ("clean, uuid and url", request), ("with a key", &keyed)]
+    {
         let line = line.as_bytes();
         let mut redactor = Redactor::new();
         let mut out = Vec::with_capacity(1024);
@@ -138,7 +140,8 @@ fn repeated(text: &[u8], size: usize) -> Vec<u8> {
 /// Log lines of a service: times, words, ids, paths, JSON; no key.
 fn logs(size: usize) -> Vec<u8> {
     let rng = &mut KeyRng::seeded(1);
-    let words = ["answered", "retrying", "loaded", "queue depth", "connection closed", "cache miss"];
+    let words =
+        ["answered", "retrying", "loaded", "queue depth", "connection closed", "cache miss"];
     let mut out = String::with_capacity(size + 512);
     while out.len() < size {
         let (word, n) = (words[rng.below(words.len())], rng.below(10_000));

@@ -242,16 +242,21 @@ const TEXTS: &[(&str, Make)] = &[
     ("sha512", |rng| hex(rng, 128)),
     ("uuid", |rng| {
         let part = |rng: &mut KeyRng, n| hex(rng, n);
-        format!("{}-{}-4{}-a{}-{}", part(rng, 8), part(rng, 4), part(rng, 3), part(rng, 3), part(rng, 12))
+        format!(
+            "{}-{}-4{}-a{}-{}",
+            part(rng, 8),
+            part(rng, 4),
+            part(rng, 3),
+            part(rng, 3),
+            part(rng, 12)
+        )
     }),
     ("task_named_like_a_key", |rng| format!("task-{}", rng.alphanumeric(40))),
     ("disk_by_id", |rng| format!("/dev/disk-{}-part1", hex(rng, 48))),
     ("week_column", |rng| format!("week_{}", hex(rng, 16))),
     ("session_cookie", |rng| format!("sess_{}", rng.alphanumeric(40))),
     ("short_session", |rng| format!("sess-{}", rng.alphanumeric(24))),
-    ("long_name", |rng| {
-        format!("projects_service_accounts_api_keys_rotation_{}", rng.below(1000))
-    }),
+    ("long_name", |rng| format!("projects_service_accounts_api_keys_rotation_{}", rng.below(1000))),
     ("kebab_path", |rng| {
         format!("crates/keyward-admin/src/sk-resources/workload-identity-{}.rs", rng.below(100))
     }),
@@ -259,9 +264,7 @@ const TEXTS: &[(&str, Make)] = &[
         let bytes: Vec<u8> = (0..200).map(|_| rng.next_u64() as u8).collect();
         base64::encode(base64::STANDARD, &bytes)
     }),
-    ("marker_in_a_blob", |rng| {
-        format!("{}{MARKER}{}", rng.alphanumeric(60), rng.alphanumeric(60))
-    }),
+    ("marker_in_a_blob", |rng| format!("{}{MARKER}{}", rng.alphanumeric(60), rng.alphanumeric(60))),
     ("marker_behind_a_short_prefix", |rng| {
         format!("sk-{}{MARKER}{}", rng.alphanumeric(8), rng.alphanumeric(30))
     }),

@@ -84,6 +84,11 @@
 //! Where a key is can be written down as a [reference](mod@reference): `env:OPENAI_API_KEY`,
 //! `sealed:PATH#identity=systemd:NAME`.
 //!
+//! # Redaction
+//!
+//! [`redact`] masks the keys in what a service writes, whoever wrote it: logs, streams, errors,
+//! panics.
+//!
 //! # Features
 //!
 //! - `conformance`: the suite that holds a store to its contract.
@@ -93,6 +98,7 @@
 //!   [`LiveKey`] holds just then, once more with the next where one was rejected, and with the
 //!   [reason](https://docs.rs/keyward/latest/keyward/authorize/struct.Denied.html) where OpenAI
 //!   refuses. The second brings reqwest; TLS is the application's to choose.
+//! - `log`: [`RedactingLog`](https://docs.rs/keyward/latest/keyward/redact/struct.RedactingLog.html).
 //! - `metrics`: a [`LiveKey`] counts what it does with the crate `metrics`:
 //!   `keyward_live_key_loads_total` (by `outcome`), `keyward_live_key_rejections_total` (keys, by
 //!   `fingerprint`), `keyward_live_key_in_use` (1 or 0) and `keyward_live_key_expires_at_seconds`
@@ -108,8 +114,11 @@
 //!   written to TOML or JSON.
 //! - `sealed`: [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html),
 //!   the encrypted store.
+//! - `simd`: looking for keys in text is about twice as fast; the same is found.
 //! - `store`: [`FileStore`](https://docs.rs/keyward/latest/keyward/store/struct.FileStore.html),
 //!   and stores over a place of yours.
+//! - `tracing-subscriber`:
+//!   [`RedactingMakeWriter`](https://docs.rs/keyward/latest/keyward/redact/struct.RedactingMakeWriter.html).
 //! - `workload-identity`:
 //!   [`WorkloadIdentity`](https://docs.rs/keyward/latest/keyward/struct.WorkloadIdentity.html), which
 //!   needs no key at all. It brings reqwest and rustls.
@@ -141,6 +150,7 @@ pub use crate::loader::{Keychain, KeychainLoader};
 
 #[cfg(feature = "http")]
 pub mod authorize;
+pub mod redact;
 pub mod reference;
 pub mod store;
 

@@ -203,7 +203,8 @@ mod tests {
         for len in [SHORTEST_RUN, 32, 64, 70, 200] {
             for start in 0..150 {
                 for after in [0, 1, 40, 100] {
-                    let text = [&vec![b' '; start][..], &vec![b'x'; len], &vec![b'.'; after]].concat();
+                    let text =
+                        [&vec![b' '; start][..], &vec![b'x'; len], &vec![b'.'; after]].concat();
                     assert_eq!(Gate::new().next_run(&text, 0), Some((start, start + len)));
                     let from = start + len - SHORTEST_RUN;
                     let end = start + len;

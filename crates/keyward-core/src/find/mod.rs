@@ -348,9 +348,8 @@ impl Segment<'_> {
     }
 
     fn in_view(&self, view: &View, from: usize, encoding: Encoding) -> Option<FoundKey> {
-        let found = rules::next(&view.bytes, 0, |at| {
-            self.names_openai(from + view.place(at, at + 1).0)
-        })?;
+        let found =
+            rules::next(&view.bytes, 0, |at| self.names_openai(from + view.place(at, at + 1).0))?;
         let (start, end) = view.place(found.start, found.end);
         let key = &view.bytes[found.start..found.end];
         // What has no escape in it stands there as it is.

@@ -17,7 +17,8 @@ impl Signs {
                     & STARTS[2][window[2] as usize])
         });
         // The last two bytes of a run begin nothing, but may be the only zeros.
-        let tail = run.iter().rev().take(2).fold(0, |found, byte| found | STARTS[0][*byte as usize]);
+        let tail =
+            run.iter().rev().take(2).fold(0, |found, byte| found | STARTS[0][*byte as usize]);
         Self(found | (tail & (ESCAPE | ZERO)))
     }
 
@@ -151,4 +152,3 @@ pub(super) fn next_anchor(text: &[u8], from: usize) -> Option<Sighting> {
         None
     })
 }
-

@@ -39,7 +39,7 @@ use super::{CONTEXT, FoundKey, KeyFinder, OVERLAP, SEGMENT, Search};
 /// for their words; they are wiped when they are no longer needed, and on drop.
 pub struct KeyStream {
     finder: KeyFinder,
-    /// What has gone out and gives the context, then what is held back. It never grows.
+    /// What has gone out and gives the context, then what is held back. It never moves.
     buffer: Zeroizing<Vec<u8>>,
     /// Where in the buffer what is held back begins.
     held: usize,
@@ -70,15 +70,20 @@ impl KeyStream {
     /// A stream that has not begun.
     #[must_use]
     pub fn new(finder: KeyFinder) -> Self {
-        let capacity = 2 * CONTEXT + Self::MAX_HELD + PART;
         Self {
             finder,
-            buffer: Zeroizing::new(Vec::with_capacity(capacity)),
+            buffer: Zeroizing::default(),
             held: 0,
             floor: 0,
             offset: 0,
             is_line_start: true,
         }
+    }
+
+    /// The finder, for another stream. What is held back is dropped.
+    #[must_use]
+    pub fn into_finder(self) -> KeyFinder {
+        self.finder
     }
 
     /// Takes the next piece of the text, and gives on what is known to be whole.
@@ -94,7 +99,9 @@ impl KeyStream {
             }
         }
         for part in text.chunks(PART) {
+            // All that it ever needs, because a buffer that moves leaves what it held behind.
             let before = self.buffer.len();
+            self.buffer.reserve_exact(2 * CONTEXT + Self::MAX_HELD + PART - before);
             self.buffer.extend_from_slice(part);
             let hold = self.hold(before);
             self.drain(hold, &mut each);

@@ -70,9 +70,10 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
 
 /// The byte that so many hexadecimal digits stand for; what is no ASCII is no part of a key.
 fn hex(text: &[u8], digits: usize) -> Option<u8> {
-    let value = text.get(..digits)?.iter().try_fold(0_u32, |value, &digit| {
-        Some(value << 4 | char::from(digit).to_digit(16)?)
-    })?;
+    let value = text
+        .get(..digits)?
+        .iter()
+        .try_fold(0_u32, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))?;
     Some(u8::try_from(value).unwrap_or(BREAK))
 }
 

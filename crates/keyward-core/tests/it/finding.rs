@@ -11,9 +11,8 @@ use proptest::prelude::*;
 
 /// Every shape that OpenAI itself issued.
 fn own_shapes() -> Vec<&'static KeyShape> {
-    let is_key = |shape: &&KeyShape| {
-        shape.family() == Family::Own && shape.expected_kind() != "not_a_key"
-    };
+    let is_key =
+        |shape: &&KeyShape| shape.family() == Family::Own && shape.expected_kind() != "not_a_key";
     keys::shapes().iter().filter(is_key).collect()
 }
 
@@ -278,11 +277,14 @@ fn nothing_that_is_found_tells_the_key() {
     let finder = KeyFinder::new().with_key(&key);
     let mut stream = KeyStream::new(finder.clone());
     stream.push(text.as_bytes(), |_| {});
-    assert_no_leak!(CANARY.text(), [
-        ("found", format!("{:?}", finder.find(text.as_bytes()))),
-        ("finder", format!("{finder:?}")),
-        ("stream", format!("{stream:?}")),
-    ]);
+    assert_no_leak!(
+        CANARY.text(),
+        [
+            ("found", format!("{:?}", finder.find(text.as_bytes()))),
+            ("finder", format!("{finder:?}")),
+            ("stream", format!("{stream:?}")),
+        ]
+    );
     assert_eq!(stream.held_len(), CANARY.text().len());
 }
 

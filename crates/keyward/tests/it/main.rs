@@ -27,6 +27,7 @@ mod memory;
 mod patience;
 #[cfg(all(feature = "prompt", target_os = "linux"))]
 mod prompt;
+mod redact;
 mod reference;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 #[path = "../../../../tests/servers/find.rs"]
