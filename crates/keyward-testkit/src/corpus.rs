@@ -22,6 +22,7 @@ use crate::base64;
 use crate::keys::{self, Family, KeyRng, KeyShape, MARKER};
 
 /// Where a key can stand, from an env file to base64 within JSON.
+#[must_use]
 pub fn contexts() -> &'static [Context] {
     CONTEXTS
 }

@@ -84,14 +84,16 @@ impl KeyFinder {
     /// Looks for this key too, whatever it looks like: an access token, a key of a gateway.
     ///
     /// Its text is found as it stands, in no encoding. Each registered key that has no look of its
-    /// own costs one more search of the text.
+    /// own costs one more search of the text. A key of fewer than 8 characters is not looked for:
+    /// it would be found by accident.
     ///
     /// # Security
     ///
     /// The finder shares the key's allocation, which is wiped when the last who shares it is gone.
     #[must_use]
     pub fn with_key(mut self, key: &ApiKey) -> Self {
-        if !self.registered.contains(key) && !self.knows_by_look(key) {
+        let is_short = key.with_bytes(|bytes| bytes.len() < SHORTEST_REGISTERED);
+        if !is_short && !self.registered.contains(key) && !self.knows_by_look(key) {
             self.registered.push(key.clone());
         }
         self
@@ -125,7 +127,14 @@ impl KeyFinder {
             search.by_look = self.next_by_look(text, search);
             search.looked = search.by_look.is_none();
         }
-        let registered = self.next_registered(text, search.done);
+        // One that began before the end of the last key is looked for anew behind it.
+        let is_stale = |found: &FoundKey| found.range.start < search.done;
+        if !self.registered.is_empty()
+            && search.registered.as_ref().is_none_or(|found| found.as_ref().is_some_and(is_stale))
+        {
+            search.registered = Some(self.next_registered(text, search.done));
+        }
+        let registered = search.registered.clone().flatten();
         let by_look = search.by_look.as_ref().map(|found| found.range.clone());
         let found = match (registered, by_look) {
             // One that overlaps is told as the registered key, whole with what it overlaps.
@@ -271,6 +280,9 @@ const SEGMENT: usize = 16 * 1024;
 /// What two pieces share: more than the longest form of a key, six bytes for each character.
 const OVERLAP: usize = 8 * 1024;
 
+/// What is shorter stands in many a text.
+const SHORTEST_REGISTERED: usize = 8;
+
 /// So far before a key without a marker its text may name OpenAI, on the same line.
 const CONTEXT: usize = 64;
 
@@ -283,6 +295,8 @@ struct Search {
     run: Option<(usize, usize)>,
     by_look: Option<FoundKey>,
     looked: bool,
+    /// The next registered key, once it has been looked for.
+    registered: Option<Option<FoundKey>>,
     /// The end of the last key by its look, behind which the words count that name OpenAI.
     floor: usize,
     /// The end of the last key that was told.

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -54,7 +55,7 @@ pub struct KeyStream {
 /// A piece of a text in which keys are looked for.
 #[derive(Debug)]
 pub enum Piece<'a> {
-    /// A key that stood here, whose range is counted from the beginning of the stream.
+    /// A key that stood here. Its range is counted from the beginning of the stream.
     Key(FoundKey),
     /// Text without a key.
     Text(&'a [u8]),
@@ -115,8 +116,8 @@ impl KeyStream {
         self.is_line_start = true;
     }
 
-    /// Gives on what is held back but shows no sign of a key, and the rest when it may be a whole
-    /// one: for a writer that waits for an answer, and whose text does not end with a line.
+    /// Gives on what is held back as far as it shows no sign of a key: for a writer that waits for
+    /// an answer, and whose text does not end with a line.
     ///
     /// # Security
     ///
@@ -214,7 +215,7 @@ impl KeyStream {
         if told < text.len() {
             each(Piece::Text(&text[told..]));
         }
-        self.offset += text.len();
+        self.offset = self.offset.wrapping_add(text.len());
     }
 
     /// Drops what has gone out, up to `hold`, but for the words before it.
@@ -226,11 +227,11 @@ impl KeyStream {
         self.buffer.truncate(len);
         self.held = hold - front;
         self.floor = self.floor.saturating_sub(front);
-        self.offset += front;
+        self.offset = self.offset.wrapping_add(front);
     }
 
     fn clear(&mut self) {
-        self.offset += self.buffer.len();
+        self.offset = self.offset.wrapping_add(self.buffer.len());
         self.buffer[..].zeroize();
         self.buffer.clear();
         (self.held, self.floor) = (0, 0);
@@ -257,7 +258,8 @@ fn tell(
         each(Piece::Text(&text[*told..found.range.start]));
     }
     *told = found.range.end;
-    found.range = offset + found.range.start..offset + found.range.end;
+    let Range { start, end } = found.range;
+    found.range = offset.wrapping_add(start)..offset.wrapping_add(end);
     each(Piece::Key(found));
 }
 
