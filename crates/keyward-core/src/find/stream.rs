@@ -91,13 +91,14 @@ impl KeyStream {
     pub fn push(&mut self, text: &[u8], mut each: impl FnMut(Piece<'_>)) {
         let mut text = text;
         // No key goes over the end of a line, so whole lines need not be copied.
-        if self.is_line_start && self.held_back().is_empty() {
-            if let Some(end) = memchr::memrchr(b'\n', text) {
-                let (lines, rest) = text.split_at(end + 1);
-                self.clear();
-                self.tell_all(lines, &mut each);
-                text = rest;
-            }
+        if self.is_line_start
+            && self.held_back().is_empty()
+            && let Some(end) = memchr::memrchr(b'\n', text)
+        {
+            let (lines, rest) = text.split_at(end + 1);
+            self.clear();
+            self.tell_all(lines, &mut each);
+            text = rest;
         }
         for part in text.chunks(PART) {
             // All that it ever needs, because a buffer that moves leaves what it held behind.
