@@ -63,6 +63,27 @@ async fn quickstart_does_the_main_job_and_shows_no_key() {
 }
 
 #[test]
+fn redact_masks_keys_and_passes_everything_else() {
+    let mut input = b"\xff\x00 begin\n".to_vec();
+    for canary in Canary::all() {
+        input.extend_from_slice(format!("key={}, ok\n", canary.text()).as_bytes());
+    }
+    input.extend_from_slice(b"no end of a line");
+    let output = run_with(&mut example("redact"), &input);
+    assert!(output.status.success() && output.stderr.is_empty());
+    let mut expected = b"\xff\x00 begin\n".to_vec();
+    for canary in Canary::all() {
+        let key = ApiKey::parse(canary.text().to_owned()).expect("a key");
+        let kind = canary.kind().replace('_', "-");
+        let line = format!("key=[openai {kind} key {}], ok\n", key.fingerprint());
+        expected.extend_from_slice(line.as_bytes());
+        assert_no_leak!(canary.text(), &output.stdout);
+    }
+    expected.extend_from_slice(b"no end of a line");
+    assert_eq!(output.stdout, expected);
+}
+
+#[test]
 fn classify_answers_one_line_for_each_and_is_right_about_all() {
     let mut rng = KeyRng::seeded(9);
     let lines: Vec<_> =

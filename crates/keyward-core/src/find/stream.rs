@@ -36,8 +36,8 @@ use super::{CONTEXT, FoundKey, KeyFinder, OVERLAP, SEGMENT, Search};
 ///
 /// # Security
 ///
-/// At most [`MAX_HELD`](Self::MAX_HELD) bytes are held back, and a few that have gone out are kept
-/// for their words; they are wiped when they are no longer needed, and on drop.
+/// At most [`MAX_HELD`](Self::MAX_HELD) bytes are held back, and a few that have gone out behind the
+/// last key are kept for their words; all are wiped when they are no longer needed, and on drop.
 pub struct KeyStream {
     finder: KeyFinder,
     /// What has gone out and gives the context, then what is held back. It never moves.
@@ -221,7 +221,11 @@ impl KeyStream {
 
     /// Drops what has gone out, up to `hold`, but for the words before it.
     fn forget(&mut self, hold: usize) {
-        let front = hold.saturating_sub(2 * CONTEXT);
+        // Words count from the beginning of the line, or from the last key on it.
+        let front = match self.is_line_start {
+            true => hold,
+            false => hold.saturating_sub(2 * CONTEXT).max(self.floor),
+        };
         let len = self.buffer.len() - front;
         self.buffer.copy_within(front.., 0);
         self.buffer[len..].zeroize();

@@ -15,6 +15,7 @@ pub(crate) use self::search::Masked;
 use crate::fixture::{load, ready};
 
 mod freed;
+mod redact;
 #[path = "../../../../tests/memory/search.rs"]
 mod search;
 #[cfg(feature = "sealed")]
