@@ -153,6 +153,8 @@ pub mod authorize;
 pub mod redact;
 pub mod reference;
 pub mod store;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 #[cfg(feature = "prompt")]
 pub use crate::loader::PromptLoader;

@@ -1,0 +1,112 @@
+//! The Huffman code of HTTP/2 header compression, for the characters that a key consists of.
+//! Decoding is not needed.
+
+use zeroize::Zeroizing;
+
+/// The lengths in bits of the codes of ASCII (RFC 7541, appendix B). The codes follow from them,
+/// because the code is canonical. 0: longer than 20 bits; a key has no such character.
+const LENGTHS: [u8; 128] = {
+    let mut lengths = [0; 128];
+    lengths[0] = 13;
+    let printable: [u8; 95] = [
+        6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8,
+        15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8,
+        7, 8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6,
+        7, 7, 7, 7, 7, 15, 11, 14, 13,
+    ];
+    let mut at = 0;
+    while at < printable.len() {
+        lengths[0x20 + at] = printable[at];
+        at += 1;
+    }
+    lengths
+};
+
+const CODES: [u32; 128] = {
+    let mut codes = [0; 128];
+    let (mut next, mut length) = (0_u32, 1);
+    while length <= 19 {
+        let mut symbol = 0;
+        while symbol < 128 {
+            if LENGTHS[symbol] == length {
+                codes[symbol] = next;
+                next += 1;
+            }
+            symbol += 1;
+        }
+        next <<= 1;
+        length += 1;
+    }
+    codes
+};
+
+/// How many bits this visible character takes.
+pub(super) fn bits_of(character: u8) -> usize {
+    LENGTHS.get(usize::from(character)).copied().unwrap_or(0).into()
+}
+
+/// How many bits a text of visible ASCII takes.
+pub(super) fn bits(text: &[u8]) -> usize {
+    text.iter().map(|character| bits_of(*character)).sum()
+}
+
+/// The coded form, filled up to whole octets, in one buffer of its size that is wiped on drop.
+pub(super) fn encode(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(bits(text).div_ceil(8)));
+    let (mut pending, mut held) = (0_u64, 0);
+    for character in text {
+        let character = usize::from(*character & 0x7f);
+        let length = u32::from(LENGTHS[character]);
+        pending = pending << length | u64::from(CODES[character]);
+        held += length;
+        while held >= 8 {
+            held -= 8;
+            out.push((pending >> held) as u8);
+        }
+    }
+    if held > 0 {
+        let fill = 8 - held;
+        out.push((pending << fill) as u8 | ((1_u16 << fill) - 1) as u8);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7541, appendix C.4 and C.6.
+    #[test]
+    fn codes_as_the_standard_does() {
+        for (text, coded) in [
+            ("www.example.com", "f1e3c2e5f23a6ba0ab90f4ff"),
+            ("no-cache", "a8eb10649cbf"),
+            ("custom-key", "25a849e95ba97d7f"),
+            ("custom-value", "25a849e95bb8e8b4bf"),
+            ("Mon, 21 Oct 2013 20:13:21 GMT", "d07abe941054d444a8200595040b8166e082a62d1bff"),
+            ("https://www.example.com", "9d29ad171863c78f0b97c8e9ae82ae43d3"),
+            (
+                "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
+                "94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f9587316065c003ed4ee5b106\
+                 3d5007",
+            ),
+        ] {
+            let hex: String = encode(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(hex, coded, "{text}");
+        }
+    }
+
+    /// The last code of each length is given in the standard, so the whole table hangs together.
+    #[test]
+    fn codes_the_rare_ones_too() {
+        for (character, code) in
+            [(b'?', 0x3fc), (b'|', 0x7fc), (b'>', 0xffb), (b'~', 0x1ffd), (b'}', 0x3ffd)]
+        {
+            assert_eq!(CODES[usize::from(character)], code);
+        }
+        assert_eq!(CODES[usize::from(b'{')], 0x7ffe);
+        assert_eq!(CODES[usize::from(b'\\')], 0x7fff0);
+        assert_eq!(encode(b"Bearer ").len(), 5);
+        assert_eq!(bits(b"Bearer "), 40);
+    }
+}

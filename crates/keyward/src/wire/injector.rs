@@ -1,0 +1,180 @@
+//! [`Injector`]: the primary type of `wire`.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use keyward_core::{AdminKey, KeyPolicy, ProjectKey};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+
+use super::gate::Gate;
+use super::suite;
+use super::table::{Table, Value};
+use super::{WireError, WireErrorKind};
+use crate::NarrowedKey;
+
+/// Gives an HTTP client placeholders for keys, and puts the keys in as rustls encrypts what the
+/// client sends to the hosts of a policy.
+///
+/// It is cheap to clone; all clones know the same keys. See the [module](super) for how it works
+/// and what it does not do.
+///
+/// It takes one kind of key. An admin key does not pass the type of an injector for project keys:
+///
+/// ```compile_fail,E0308
+/// # use keyward::{AdminKey, ProjectKey, wire::Injector};
+/// fn with_admin_key(injector: &Injector<ProjectKey>, key: &AdminKey) {
+///     let _ = injector.header_value(key);
+/// }
+/// ```
+pub struct Injector<K: NarrowedKey = ProjectKey> {
+    policy: KeyPolicy,
+    table: Arc<Table>,
+    cryptography: Arc<CryptoProvider>,
+    kind: PhantomData<fn(&K)>,
+}
+
+impl Injector<ProjectKey> {
+    /// An injector for keys that authorize model requests, to the hosts of this policy. Make one,
+    /// and keep it as long as its client: about half a kilobyte of each is never freed, because
+    /// rustls wants cipher suites that live for ever.
+    ///
+    /// The cryptography is what rustls has as `crypto::aws_lc_rs::default_provider()` or
+    /// `crypto::ring::default_provider()`. Nothing of the process is changed: no default is
+    /// installed.
+    ///
+    /// # Errors
+    ///
+    /// [`WireErrorKind::NoTls13`].
+    pub fn project(
+        cryptography: impl Into<Arc<CryptoProvider>>,
+        policy: KeyPolicy,
+    ) -> Result<Self, WireError> {
+        Self::new(&cryptography.into(), policy)
+    }
+}
+
+impl Injector<AdminKey> {
+    /// The same for keys of the Admin API.
+    ///
+    /// # Errors
+    ///
+    /// [`WireErrorKind::NoTls13`].
+    pub fn admin(
+        cryptography: impl Into<Arc<CryptoProvider>>,
+        policy: KeyPolicy,
+    ) -> Result<Self, WireError> {
+        Self::new(&cryptography.into(), policy)
+    }
+}
+
+impl<K: NarrowedKey> Injector<K> {
+    fn new(cryptography: &CryptoProvider, policy: KeyPolicy) -> Result<Self, WireError> {
+        let table = Arc::new(Table::new(cryptography.secure_random));
+        let cryptography = Arc::new(suite::wrap(cryptography, &table));
+        builder(&cryptography).map_err(|_| WireError::new(WireErrorKind::NoTls13))?;
+        Ok(Self { policy, table, cryptography, kind: PhantomData })
+    }
+
+    /// The configuration of an HTTP client whose servers are verified by these roots. It offers
+    /// HTTP/2 and HTTP/1.1.
+    ///
+    /// # Errors
+    ///
+    /// [`WireErrorKind::NoRoots`].
+    ///
+    /// # Security
+    ///
+    /// Connections to hosts that are not the policy's fail in the handshake, by an error that tells
+    /// the refusal. Leave `enable_early_data` off, as it is: on such a connection no key is put in.
+    pub fn client_config(
+        &self,
+        roots: impl Into<Arc<RootCertStore>>,
+    ) -> Result<ClientConfig, WireError> {
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(roots.into(), self.cryptography.clone())
+                .build()
+                .map_err(|_| WireError::new(WireErrorKind::NoRoots))?;
+        Ok(self.client_config_with(verifier))
+    }
+
+    /// The same with a verifier of the application's, such as that of the crate
+    /// `rustls-platform-verifier`.
+    ///
+    /// # Security
+    ///
+    /// Whom the verifier takes for a host of the policy gets the key.
+    #[must_use]
+    pub fn client_config_with(&self, verifier: Arc<dyn ServerCertVerifier>) -> ClientConfig {
+        let gate =
+            Gate { inner: verifier, policy: self.policy.clone(), _table: Arc::clone(&self.table) };
+        let mut config = self
+            .builder()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(gate))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config
+    }
+
+    /// The value of `Authorization` for a request: the placeholder of this key, marked as
+    /// sensitive.
+    ///
+    /// Take it anew for each request, with the key that is in use then. The key can be put in as
+    /// long as there is a header value with its placeholder, and ten seconds more, for what the
+    /// client has written but not sent; then the injector forgets it at the next request.
+    ///
+    /// # Errors
+    ///
+    /// - [`WireErrorKind::Refused`]: the policy does not know keys of this kind.
+    /// - [`WireErrorKind::NoPlaceholder`], [`WireErrorKind::NoRandom`].
+    pub fn header_value(&self, key: &K) -> Result<HeaderValue, WireError> {
+        let key = key.as_api_key();
+        self.policy.check_kind(key.kind())?;
+        Ok(sensitive(self.table.value(key)?))
+    }
+
+    fn builder(&self) -> ConfigBuilder<ClientConfig, WantsVerifier> {
+        builder(&self.cryptography).expect("it was so when the injector was made")
+    }
+}
+
+fn builder(
+    cryptography: &Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(Arc::clone(cryptography)).with_protocol_versions(&[&TLS13])
+}
+
+fn sensitive(value: Value) -> HeaderValue {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value))
+        .expect("a placeholder consists of letters, digits, `-` and `_`");
+    value.set_sensitive(true);
+    value
+}
+
+impl<K: NarrowedKey> Clone for Injector<K> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: self.policy.clone(),
+            table: Arc::clone(&self.table),
+            cryptography: Arc::clone(&self.cryptography),
+            kind: PhantomData,
+        }
+    }
+}
+
+/// The policy's name and how many keys it knows.
+impl<K: NarrowedKey> fmt::Debug for Injector<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Injector")
+            .field("policy", &self.policy.name())
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! [`Requests`]: what a client sends on one connection, read as it is encrypted, and the places in
+//! it where a key belongs in the place of its placeholder.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::http1::Http1;
+use super::http2::Http2;
+use super::table::{Entry, Form, Table};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the client has sent on a connection so far. No byte of it is kept.
+#[derive(Debug)]
+pub(super) struct Requests {
+    protocol: Protocol,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+enum Protocol {
+    Http1(Http1),
+    Http2(Http2),
+    /// It can still be either, after so many bytes of the preface of HTTP/2.
+    Unknown(usize),
+}
+
+/// What is known of the value of `Authorization` that is being read.
+#[derive(Debug)]
+enum Progress {
+    /// It is none that stands for a key.
+    Foreign,
+    /// So far it is the scheme, or a part of it.
+    Scheme,
+    /// So far it is this one's; a part of the key is out.
+    Of(Arc<Entry>),
+}
+
+/// A piece of the key in the place of a piece of its placeholder.
+#[derive(Debug)]
+pub(super) struct Splice {
+    /// The place in the record.
+    pub(super) at: Range<usize>,
+    pub(super) entry: Arc<Entry>,
+    pub(super) form: Form,
+    /// The piece of the key in this form begins here.
+    pub(super) from: usize,
+}
+
+/// The pieces of values of `Authorization` that stand in one record.
+#[derive(Debug, Default)]
+pub(super) struct Found(Vec<Piece>);
+
+#[derive(Debug)]
+struct Piece {
+    at: Range<usize>,
+    /// How much of the value came before.
+    offset: usize,
+    form: Form,
+    /// The value's length, where it is known.
+    whole: Option<usize>,
+}
+
+impl Found {
+    /// A piece of a value of HTTP/1.1, which may end here.
+    pub(super) fn plain(&mut self, at: usize, len: usize, offset: usize, ends: bool) {
+        let whole = ends.then_some(offset + len);
+        self.push(Piece { at: at..at + len, offset, form: Form::Plain, whole });
+    }
+
+    /// A piece of a value of HTTP/2.
+    pub(super) fn field(&mut self, at: usize, len: usize, offset: usize, form: Form, whole: usize) {
+        self.push(Piece { at: at..at + len, offset, form, whole: Some(whole) });
+    }
+
+    /// Pieces of one value that touch, because they were handed over in several slices, are one.
+    fn push(&mut self, piece: Piece) {
+        if let Some(last) = self.0.last_mut()
+            && piece.offset > 0
+            && last.at.end == piece.at.start
+            && last.offset + last.at.len() == piece.offset
+        {
+            last.at.end = piece.at.end;
+            last.whole = piece.whole;
+            return;
+        }
+        self.0.push(piece);
+    }
+}
+
+impl Requests {
+    pub(super) fn new() -> Self {
+        Self { protocol: Protocol::Unknown(0), progress: Progress::Foreign }
+    }
+
+    /// One that puts nothing in.
+    #[cfg(test)]
+    pub(super) fn is_opaque(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http1(it) => it.is_opaque(),
+            Protocol::Http2(it) => it.is_opaque(),
+            Protocol::Unknown(_) => false,
+        }
+    }
+
+    /// Reads a record on, and tells where keys belong, in order.
+    pub(super) fn read(&mut self, record: &[&[u8]], table: &Table) -> Vec<Splice> {
+        let mut found = Found::default();
+        let mut base = 0;
+        for slice in record {
+            self.walk(slice, base, &mut found);
+            base += slice.len();
+        }
+        let mut splices = Vec::new();
+        for piece in found.0 {
+            splices.extend(self.settle(&piece, record, table));
+        }
+        splices
+    }
+
+    fn walk(&mut self, mut bytes: &[u8], mut base: usize, found: &mut Found) {
+        while let Protocol::Unknown(have) = &mut self.protocol {
+            let Some((byte, rest)) = bytes.split_first() else { return };
+            if *byte != PREFACE[*have] {
+                // No method of HTTP/1.1 begins with more of it than `P`.
+                let begun = &PREFACE[..*have];
+                let begun = if begun.len() > 1 { b"?" } else { begun };
+                self.protocol = Protocol::Http1(Http1::after(begun));
+                break;
+            }
+            *have += 1;
+            if *have == PREFACE.len() {
+                self.protocol = Protocol::Http2(Http2::new());
+            }
+            (bytes, base) = (rest, base + 1);
+        }
+        match &mut self.protocol {
+            Protocol::Http1(it) => it.read(bytes, base, found),
+            Protocol::Http2(it) => it.read(bytes, base, found),
+            Protocol::Unknown(_) => {}
+        }
+    }
+
+    /// Decides what to do with a piece of a value.
+    fn settle(&mut self, piece: &Piece, record: &[&[u8]], table: &Table) -> Option<Splice> {
+        let Piece { at, offset, form, whole } = piece;
+        let scheme = form.scheme();
+        let progress = match std::mem::replace(&mut self.progress, Progress::Foreign) {
+            _ if *offset == 0 => Progress::Scheme,
+            progress => progress,
+        };
+        self.progress = with_bytes(record, at, |bytes| match progress {
+            Progress::Foreign => Progress::Foreign,
+            Progress::Scheme if offset + bytes.len() <= scheme.len() => {
+                match scheme[*offset..].starts_with(bytes) {
+                    true => Progress::Scheme,
+                    false => Progress::Foreign,
+                }
+            }
+            Progress::Scheme => match table.find(*form, *offset, bytes, *whole) {
+                Some(entry) => Progress::Of(entry),
+                None => Progress::Foreign,
+            },
+            Progress::Of(entry) => {
+                let rest = entry.value(*form).get(*offset..).unwrap_or_default();
+                match rest.starts_with(bytes) {
+                    true => Progress::Of(entry),
+                    false => Progress::Foreign,
+                }
+            }
+        });
+        let Progress::Of(entry) = &self.progress else { return None };
+        let skipped = scheme.len().saturating_sub(*offset);
+        let at = at.start + skipped..at.end;
+        (!at.is_empty()).then(|| Splice {
+            at,
+            entry: Arc::clone(entry),
+            form: *form,
+            from: offset + skipped - scheme.len(),
+        })
+    }
+}
+
+/// Shows a range of the record in one piece. Seldom it must be put together; the buffer is wiped,
+/// because the value may be a key that the application put there itself.
+fn with_bytes<T>(record: &[&[u8]], at: &Range<usize>, look: impl FnOnce(&[u8]) -> T) -> T {
+    let mut base = 0;
+    for slice in record {
+        if at.start >= base && at.end <= base + slice.len() {
+            return look(&slice[at.start - base..at.end - base]);
+        }
+        base += slice.len();
+    }
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(at.len()));
+    let mut base = 0;
+    for slice in record {
+        let start = at.start.clamp(base, base + slice.len()) - base;
+        let end = at.end.clamp(base, base + slice.len()) - base;
+        bytes.extend_from_slice(&slice[start..end]);
+        base += slice.len();
+    }
+    look(&bytes)
+}

@@ -1,0 +1,192 @@
+//! The cipher suites of an injector: those of rustls, each with a look at what is to be encrypted.
+
+use std::cell::Cell;
+use std::sync::{Arc, Weak};
+
+use rustls::ContentType;
+use rustls::Error;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::cipher::{
+    AeadKey, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundOpaqueMessage,
+    OutboundPlainMessage, Tls13AeadAlgorithm, UnsupportedOperationError,
+};
+use rustls::{CipherSuiteCommon, ConnectionTrafficSecrets, SupportedCipherSuite, Tls13CipherSuite};
+
+use super::request::Requests;
+use super::table::Table;
+
+/// The same cryptography with TLS 1.3 alone, whose suites put in the keys of this table.
+///
+/// rustls wants suites that live for ever, so a few hundred bytes are never freed; no key is among
+/// them, because the suites hold the table weakly.
+pub(super) fn wrap(cryptography: &CryptoProvider, table: &Arc<Table>) -> CryptoProvider {
+    let cipher_suites = cryptography
+        .cipher_suites
+        .iter()
+        .filter_map(SupportedCipherSuite::tls13)
+        .map(|suite| SupportedCipherSuite::Tls13(Box::leak(Box::new(with_look(suite, table)))))
+        .collect();
+    CryptoProvider { cipher_suites, ..cryptography.clone() }
+}
+
+fn with_look(suite: &'static Tls13CipherSuite, table: &Arc<Table>) -> Tls13CipherSuite {
+    Tls13CipherSuite {
+        common: CipherSuiteCommon {
+            suite: suite.common.suite,
+            hash_provider: suite.common.hash_provider,
+            confidentiality_limit: suite.common.confidentiality_limit,
+        },
+        hkdf_provider: suite.hkdf_provider,
+        aead_alg: Box::leak(Box::new(Aead::new(suite.aead_alg, table))),
+        // QUIC encrypts its packets in another way.
+        quic: None,
+    }
+}
+
+pub(super) struct Aead {
+    inner: &'static dyn Tls13AeadAlgorithm,
+    table: Weak<Table>,
+}
+
+thread_local! {
+    /// What was sent on a connection whose keys are being replaced, and the suite that it is of.
+    /// rustls encrypts the last message with the old keys and asks for the new ones in one go.
+    static HANDED_ON: Cell<Option<(usize, Requests)>> = const { Cell::new(None) };
+}
+
+impl Aead {
+    pub(super) fn new(inner: &'static dyn Tls13AeadAlgorithm, table: &Arc<Table>) -> Self {
+        Self { inner, table: Arc::downgrade(table) }
+    }
+
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Tls13AeadAlgorithm for Aead {
+    fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
+        let requests = match HANDED_ON.take() {
+            Some((suite, requests)) if suite == self.id() => requests,
+            _ => Requests::new(),
+        };
+        Box::new(Encrypter {
+            inner: self.inner.encrypter(key, iv),
+            table: Weak::clone(&self.table),
+            suite: self.id(),
+            requests,
+        })
+    }
+
+    fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
+        self.inner.decrypter(key, iv)
+    }
+
+    fn key_len(&self) -> usize {
+        self.inner.key_len()
+    }
+
+    /// Whoever had the secrets of a connection could encrypt past the look, as the kernel does.
+    fn extract_keys(
+        &self,
+        _key: AeadKey,
+        _iv: Iv,
+    ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
+        Err(UnsupportedOperationError)
+    }
+
+    fn fips(&self) -> bool {
+        self.inner.fips()
+    }
+}
+
+struct Encrypter {
+    inner: Box<dyn MessageEncrypter>,
+    table: Weak<Table>,
+    suite: usize,
+    requests: Requests,
+}
+
+/// The type of the handshake message after which the keys are others (RFC 8446, section 4).
+const KEY_UPDATE: u8 = 24;
+
+impl MessageEncrypter for Encrypter {
+    fn encrypt(
+        &mut self,
+        message: OutboundPlainMessage<'_>,
+        seq: u64,
+    ) -> Result<OutboundOpaqueMessage, Error> {
+        HANDED_ON.take();
+        if message.typ == ContentType::ApplicationData {
+            return self.encrypt_data(message, seq);
+        }
+        if message.typ == ContentType::Handshake
+            && message.payload.to_vec().first() == Some(&KEY_UPDATE)
+        {
+            let requests = std::mem::replace(&mut self.requests, Requests::new());
+            HANDED_ON.set(Some((self.suite, requests)));
+        }
+        self.inner.encrypt(message, seq)
+    }
+
+    fn encrypted_payload_len(&self, payload_len: usize) -> usize {
+        self.inner.encrypted_payload_len(payload_len)
+    }
+}
+
+impl Encrypter {
+    fn encrypt_data(
+        &mut self,
+        message: OutboundPlainMessage<'_>,
+        seq: u64,
+    ) -> Result<OutboundOpaqueMessage, Error> {
+        // Without the injector there are no keys, and never will be.
+        let Some(table) = self.table.upgrade() else {
+            return self.inner.encrypt(message, seq);
+        };
+        let single;
+        let several;
+        let record: &[&[u8]] = match message.payload {
+            OutboundChunks::Single(chunk) => {
+                single = [chunk];
+                &single
+            }
+            OutboundChunks::Multiple { chunks, start, end } => {
+                several = cut(chunks, start, end);
+                &several
+            }
+        };
+        let splices = self.requests.read(record, &table);
+        if splices.is_empty() {
+            return self.inner.encrypt(message, seq);
+        }
+        let keys: Vec<_> = splices.iter().map(|splice| splice.entry.key(splice.form)).collect();
+        let mut chunks = Vec::with_capacity(record.len() + 2 * splices.len());
+        let mut done = 0;
+        let end = record.iter().map(|slice| slice.len()).sum();
+        for (splice, key) in splices.iter().zip(&keys) {
+            chunks.extend(cut(record, done, splice.at.start));
+            // Key and placeholder are of one length, so that the piece is always there.
+            chunks.push(&key.as_ref()[splice.from..splice.from + splice.at.len()]);
+            done = splice.at.end;
+        }
+        chunks.extend(cut(record, done, end));
+        let payload = OutboundChunks::new(&chunks);
+        self.inner.encrypt(OutboundPlainMessage { payload, ..message }, seq)
+    }
+}
+
+/// The part of these slices from `start` to `end`.
+fn cut<'a>(slices: &[&'a [u8]], start: usize, end: usize) -> Vec<&'a [u8]> {
+    let mut base = 0;
+    let mut parts = Vec::with_capacity(slices.len());
+    for slice in slices {
+        let from = start.clamp(base, base + slice.len()) - base;
+        let to = end.clamp(base, base + slice.len()) - base;
+        if from < to {
+            parts.push(&slice[from..to]);
+        }
+        base += slice.len();
+    }
+    parts
+}

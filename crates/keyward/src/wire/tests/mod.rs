@@ -1,0 +1,267 @@
+//! The suites over a cipher that does nothing, so that what goes into the cipher is seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward_core::ApiKey;
+use keyward_testkit::keys::{self, KeyRng};
+use proptest::prelude::*;
+use rustls::crypto::cipher::{
+    AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, MessageDecrypter, MessageEncrypter,
+    OutboundChunks, OutboundOpaqueMessage, OutboundPlainMessage, PrefixedPayload,
+    Tls13AeadAlgorithm, UnsupportedOperationError,
+};
+use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
+
+use super::huffman;
+use super::suite::Aead;
+use super::table::{Form, LINGER, Table, Value};
+
+mod http1;
+mod http2;
+
+/// A connection and what can be put in on it.
+struct Wire {
+    table: Arc<Table>,
+    aead: Aead,
+    encrypter: Box<dyn MessageEncrypter>,
+}
+
+/// A key, and what stands for it as long as this is held.
+struct Known {
+    key: String,
+    value: Value,
+}
+
+impl Wire {
+    fn new() -> Self {
+        let random = rustls::crypto::ring::default_provider().secure_random;
+        let table = Arc::new(Table::new(random));
+        let aead = Aead::new(&Nothing, &table);
+        let encrypter = aead.encrypter(AeadKey::from([0; 32]), Iv::from([0; 12]));
+        Self { table, aead, encrypter }
+    }
+
+    fn know(&self) -> Known {
+        let key = keys::service_account_key(&mut KeyRng::from_entropy());
+        let value = self.table.value(&ApiKey::parse(key.clone()).unwrap()).unwrap();
+        Known { key, value }
+    }
+
+    /// What goes into the cipher for one record, which is handed over in these slices.
+    fn record(&mut self, slices: &[&[u8]]) -> Vec<u8> {
+        self.message(ContentType::ApplicationData, slices)
+    }
+
+    fn message(&mut self, typ: ContentType, slices: &[&[u8]]) -> Vec<u8> {
+        let payload = OutboundChunks::new(slices);
+        let length = payload.len();
+        let message = OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_3, payload };
+        let sent = self.encrypter.encrypt(message, 0).unwrap().payload.as_ref().to_vec();
+        assert_eq!(sent.len(), length, "a record stays as long as it was");
+        sent
+    }
+
+    /// Sends it in records of these sizes, again and again, each handed over in slices likewise.
+    fn send(&mut self, bytes: &[u8], records: &[usize], slices: &[usize]) -> Vec<u8> {
+        let mut sent = Vec::new();
+        let mut slices = slices.iter().cycle();
+        for record in pieces(bytes, &mut records.iter().cycle()) {
+            sent.extend(self.record(&pieces(record, &mut slices)));
+        }
+        sent
+    }
+}
+
+impl Known {
+    fn placeholder(&self) -> &str {
+        std::str::from_utf8(self.value.as_ref()).unwrap().strip_prefix("Bearer ").unwrap()
+    }
+
+    /// As it stands in a block of HTTP/2, with the key or with what stands for it.
+    fn coded(&self, text: &str) -> Vec<u8> {
+        huffman::encode(format!("Bearer {text}").as_bytes()).to_vec()
+    }
+}
+
+fn pieces<'a, 'b>(
+    mut bytes: &'a [u8],
+    sizes: &mut impl Iterator<Item = &'b usize>,
+) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    while !bytes.is_empty() {
+        let (piece, rest) = bytes.split_at((*sizes.next().unwrap()).min(bytes.len()));
+        pieces.push(piece);
+        bytes = rest;
+    }
+    pieces
+}
+
+/// Sizes of records or slices: everything at once, pieces of all sizes, single bytes.
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        Just(vec![1]),
+        Just(vec![16_384]),
+        prop::collection::vec(1_usize..40, 1..20),
+        prop::collection::vec(1_usize..600, 1..20),
+    ]
+}
+
+/// A cipher that leaves everything as it is.
+struct Nothing;
+
+impl Tls13AeadAlgorithm for Nothing {
+    fn encrypter(&self, _key: AeadKey, _iv: Iv) -> Box<dyn MessageEncrypter> {
+        Box::new(Self)
+    }
+
+    fn decrypter(&self, _key: AeadKey, _iv: Iv) -> Box<dyn MessageDecrypter> {
+        Box::new(Self)
+    }
+
+    fn key_len(&self) -> usize {
+        32
+    }
+
+    fn extract_keys(
+        &self,
+        key: AeadKey,
+        iv: Iv,
+    ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
+        Ok(ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv })
+    }
+}
+
+impl MessageEncrypter for Nothing {
+    fn encrypt(
+        &mut self,
+        message: OutboundPlainMessage<'_>,
+        _seq: u64,
+    ) -> Result<OutboundOpaqueMessage, Error> {
+        let mut payload = PrefixedPayload::with_capacity(message.payload.len());
+        payload.extend_from_chunks(&message.payload);
+        Ok(OutboundOpaqueMessage::new(message.typ, message.version, payload))
+    }
+
+    fn encrypted_payload_len(&self, payload_len: usize) -> usize {
+        payload_len
+    }
+}
+
+impl MessageDecrypter for Nothing {
+    fn decrypt<'a>(
+        &mut self,
+        message: InboundOpaqueMessage<'a>,
+        _seq: u64,
+    ) -> Result<InboundPlainMessage<'a>, Error> {
+        Ok(message.into_plain_message())
+    }
+}
+
+fn head(authorization: &str) -> Vec<u8> {
+    format!("GET / HTTP/1.1\r\nauthorization: {authorization}\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn the_secrets_of_a_connection_are_not_handed_out() {
+    let wire = Wire::new();
+    assert!(wire.aead.extract_keys(AeadKey::from([0; 32]), Iv::from([0; 12])).is_err());
+}
+
+#[test]
+fn each_key_has_a_placeholder_with_nothing_of_it() {
+    let wire = Wire::new();
+    let known: Vec<Known> = (0..200).map(|_| wire.know()).collect();
+    for (at, one) in known.iter().enumerate() {
+        let api_key = ApiKey::parse(one.key.clone()).unwrap();
+        assert!(!api_key.is_echoed_in(one.placeholder()));
+        assert_eq!(wire.table.value(&api_key).unwrap().as_ref(), one.value.as_ref(), "it stays");
+        for other in &known[..at] {
+            assert_ne!(other.value.as_ref(), one.value.as_ref());
+        }
+    }
+    let mut wire = wire;
+    for one in &known {
+        assert_eq!(wire.record(&[&head(one.placeholder())]), head(one.placeholder()), "no scheme");
+        let with_scheme = head(&format!("Bearer {}", one.placeholder()));
+        assert_eq!(wire.record(&[&with_scheme]), head(&format!("Bearer {}", one.key)));
+    }
+}
+
+/// The records after it carry on with the stream where it was.
+#[test]
+fn new_keys_of_the_connection_change_nothing() {
+    let mut wire = Wire::new();
+    let known = wire.know();
+    let request = head(&format!("Bearer {}", known.placeholder()));
+    let expected = head(&format!("Bearer {}", known.key));
+    for split in 0..request.len() {
+        let mut sent = wire.record(&[&request[..split]]);
+        wire.message(ContentType::Handshake, &[&[24, 0, 0, 1, 0]]);
+        wire.encrypter = wire.aead.encrypter(AeadKey::from([1; 32]), Iv::from([1; 12]));
+        sent.extend(wire.record(&[&request[split..]]));
+        assert_eq!(sent, expected, "split at {split}");
+    }
+}
+
+/// If a library handed over otherwise than rustls does, nothing would be put in.
+#[test]
+fn what_is_handed_on_is_taken_at_once_or_not_at_all() {
+    let mut wire = Wire::new();
+    let other = Wire::new();
+    let known = wire.know();
+    let request = head(&format!("Bearer {}", known.placeholder()));
+    let half = request.len() - 90;
+    // Another message in between, of this connection or of another.
+    wire.record(&[&request[..half]]);
+    wire.message(ContentType::Handshake, &[&[24, 0, 0, 1, 0]]);
+    wire.message(ContentType::Alert, &[&[1, 0]]);
+    wire.encrypter = wire.aead.encrypter(AeadKey::from([1; 32]), Iv::from([1; 12]));
+    assert_eq!(wire.record(&[&request[half..]]), &request[half..]);
+    // A new connection of another injector.
+    let mut wire = Wire { encrypter: wire.aead.encrypter([2; 32].into(), [2; 12].into()), ..wire };
+    wire.record(&[&request[..half]]);
+    wire.message(ContentType::Handshake, &[&[24, 0, 0, 1, 0]]);
+    drop(other.aead.encrypter([3; 32].into(), [3; 12].into()));
+    wire.encrypter = wire.aead.encrypter(AeadKey::from([1; 32]), Iv::from([1; 12]));
+    assert_eq!(wire.record(&[&request[half..]]), &request[half..]);
+}
+
+/// Early data is sent with keys of its own, so what comes after it begins in the middle.
+#[test]
+fn a_stream_that_does_not_begin_with_a_request_is_left_alone() {
+    for begin in ["\r\nx", "{}", "host: a\r\n", "get / ", "PRI * HTTP/2.0\r\n\r\nSX", ": ", "PUT\t"]
+    {
+        let mut wire = Wire::new();
+        let known = wire.know();
+        let request = head(&format!("Bearer {}", known.placeholder()));
+        let whole = [begin.as_bytes(), b"\r\n\r\n", &request].concat();
+        assert_eq!(wire.record(&[&whole]), whole, "{begin:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_forgotten_after_its_last_header_value() {
+    let mut wire = Wire::new();
+    let Known { key, value } = wire.know();
+    let header = String::from_utf8(value.as_ref().to_vec()).unwrap();
+    let (with_key, without) = (head(&format!("Bearer {key}")), head(&header));
+    tokio::time::advance(100 * LINGER).await;
+    assert_eq!(wire.record(&[&without]), with_key, "it is held");
+    drop(value);
+    tokio::time::advance(LINGER - Duration::from_millis(10)).await;
+    assert_eq!(wire.record(&[&without]), with_key, "a client may not have sent it yet");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(wire.record(&[&without]), without, "it is forgotten");
+    let again = wire.table.value(&ApiKey::parse(key).unwrap()).unwrap();
+    assert_ne!(again.as_ref(), header.as_bytes(), "a new placeholder");
+}
+
+#[test]
+fn without_the_injector_nothing_is_put_in() {
+    let mut wire = Wire::new();
+    let known = wire.know();
+    let request = head(&format!("Bearer {}", known.placeholder()));
+    wire.table = Arc::new(Table::new(rustls::crypto::ring::default_provider().secure_random));
+    assert_eq!(wire.record(&[&request]), request);
+}
