@@ -93,16 +93,6 @@ impl Requests {
         Self { protocol: Protocol::Unknown(0), progress: Progress::Foreign }
     }
 
-    /// One that puts nothing in.
-    #[cfg(test)]
-    pub(super) fn is_opaque(&self) -> bool {
-        match &self.protocol {
-            Protocol::Http1(it) => it.is_opaque(),
-            Protocol::Http2(it) => it.is_opaque(),
-            Protocol::Unknown(_) => false,
-        }
-    }
-
     /// Reads a record on, and tells where keys belong, in order.
     pub(super) fn read(&mut self, record: &[&[u8]], table: &Table) -> Vec<Splice> {
         let mut found = Found::default();

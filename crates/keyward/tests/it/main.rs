@@ -35,6 +35,8 @@ mod servers;
 mod shadowed;
 #[cfg(all(feature = "conformance", feature = "sealed"))]
 mod store;
+#[cfg(feature = "wire")]
+mod wire;
 #[cfg(feature = "workload-identity")]
 mod workload_identity;
 

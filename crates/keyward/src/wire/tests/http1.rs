@@ -123,7 +123,7 @@ proptest! {
         let known = [wire.know(), wire.know(), wire.know()];
         let elsewhere = known[0].placeholder();
         let [placeholders, keys] = [
-            known.each_ref().map(|it| it.placeholder()),
+            known.each_ref().map(Known::placeholder),
             known.each_ref().map(|it| it.key.as_str()),
         ];
         let without: Vec<u8> = requests.iter().flat_map(|it| it.write(&placeholders, elsewhere)).collect();

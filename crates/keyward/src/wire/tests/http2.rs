@@ -167,7 +167,7 @@ proptest! {
             let parts = parts.iter().flat_map(|part| part.write(&credentials, elsewhere));
             PREFACE.iter().copied().chain(parts).collect()
         };
-        let without = write(known.each_ref().map(|it| it.placeholder()));
+        let without = write(known.each_ref().map(Known::placeholder));
         let with = write(known.each_ref().map(|it| it.key.as_str()));
         prop_assert_eq!(without.len(), with.len());
         let sent = wire.send(&without, &records, &slices);

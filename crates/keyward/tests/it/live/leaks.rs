@@ -18,7 +18,7 @@ thread_local! {
 ///
 /// The subscriber is the process's: with one for each thread, a place in the code that another
 /// thread comes to first may be switched off for all.
-fn logs() -> CapturedLogs {
+pub(crate) fn logs() -> CapturedLogs {
     static ALL: Once = Once::new();
     ALL.call_once(|| {
         tracing_subscriber::fmt()

@@ -6,7 +6,7 @@ pub(crate) use self::fixture::print_of;
 mod bounds;
 mod files;
 pub(crate) mod fixture;
-mod leaks;
+pub(crate) mod leaks;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod refresh;

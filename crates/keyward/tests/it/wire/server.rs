@@ -1,0 +1,152 @@
+//! A TLS server on loopback that takes down what it gets, and misbehaves by the path.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// The names that its certificate has; the last is none of OpenAI's.
+pub(crate) const NAMES: [&str; 4] =
+    ["api.openai.com", "eu.api.openai.com", "127.0.0.1", "evil.example"];
+
+/// A request as it came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) name: Option<String>,
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: CertificateDer<'static>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(rustls::ALL_VERSIONS).await
+    }
+
+    pub(crate) async fn start_with(versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let (config, certificate) = configuration(versions);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let server =
+            Self { address: listener.local_addr().unwrap(), certificate, seen: Arc::default() };
+        tokio::spawn(server.clone().accept(listener, TlsAcceptor::from(Arc::new(config))));
+        server
+    }
+    pub(crate) fn roots(&self) -> RootCertStore {
+        roots(self.certificate.clone())
+    }
+
+    pub(crate) fn url(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.address.port())
+    }
+
+    /// What it got since the last time.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+
+    async fn accept(self, listener: TcpListener, acceptor: TlsAcceptor) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (this, acceptor) = (self.clone(), acceptor.clone());
+            tokio::spawn(async move {
+                // A client that refuses the certificate ends it here.
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let (_, tls) = stream.get_ref();
+                let is_http2 = tls.alpn_protocol() == Some(b"h2");
+                let name = tls.server_name().map(str::to_owned);
+                let service = service_fn(move |request| {
+                    let (this, name) = (this.clone(), name.clone());
+                    async move { Ok::<_, Infallible>(this.answer(request, name).await) }
+                });
+                // A client may go in the middle.
+                let io = TokioIo::new(stream);
+                if is_http2 {
+                    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let _ = server.serve_connection(io, service).await;
+                } else {
+                    let server = hyper::server::conn::http1::Builder::new();
+                    let _ = server.serve_connection(io, service).await;
+                }
+            });
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        name: Option<String>,
+    ) -> Response<BoxBody<Bytes, std::io::Error>> {
+        let path = request.uri().path().to_owned();
+        let authorization = request.headers().get("authorization");
+        let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+        let body = request.into_body().collect().await.map(|it| it.to_bytes()).unwrap_or_default();
+        let echo = authorization.clone().unwrap_or_default();
+        if path != "/forget" {
+            let seen = Seen { name, path: path.clone(), authorization, body };
+            self.seen.lock().unwrap().push(seen);
+        }
+        let answer = Response::builder();
+        let text =
+            |text: String| Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
+        match path.as_str() {
+            "/redirect" => answer
+                .status(StatusCode::TEMPORARY_REDIRECT)
+                .header("location", self.url("evil.example", "/landed"))
+                .body(text(String::new())),
+            "/echo" => answer
+                .status(StatusCode::UNAUTHORIZED)
+                .header("x-echo", &echo)
+                .body(text(format!("Incorrect API key provided: {echo}"))),
+            "/cut" => {
+                let pieces = [
+                    Ok(Frame::data(Bytes::from_static(b"{\"begun\":"))),
+                    Err(std::io::Error::other("cut off")),
+                ];
+                answer.body(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces))))
+            }
+            _ => answer.body(text("{}".to_owned())),
+        }
+        .unwrap()
+    }
+}
+
+pub(crate) fn configuration(
+    versions: &[&'static SupportedProtocolVersion],
+) -> (ServerConfig, CertificateDer<'static>) {
+    let names = NAMES.map(str::to_owned);
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(names).unwrap();
+    let certificate = cert.der().clone();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let cryptography = rustls::crypto::ring::default_provider();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(cryptography))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (config, certificate)
+}
+
+pub(crate) fn roots(certificate: CertificateDer<'static>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    roots
+}
