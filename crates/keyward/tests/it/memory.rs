@@ -14,12 +14,16 @@ use keyward::{
 pub(crate) use self::search::Masked;
 use crate::fixture::{load, ready};
 
+#[cfg(feature = "wire")]
+mod copies;
 mod freed;
 mod redact;
 #[path = "../../../../tests/memory/search.rs"]
 mod search;
 #[cfg(feature = "sealed")]
 mod store;
+#[cfg(all(feature = "http", feature = "wire"))]
+mod wire;
 #[cfg(feature = "workload-identity")]
 mod workload_identity;
 

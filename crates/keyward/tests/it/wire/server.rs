@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -48,6 +48,11 @@ impl Server {
         tokio::spawn(server.clone().accept(listener, TlsAcceptor::from(Arc::new(config))));
         server
     }
+    /// One in another process.
+    pub(crate) fn at(address: SocketAddr, certificate: CertificateDer<'static>) -> Self {
+        Self { address, certificate, seen: Arc::default() }
+    }
+
     pub(crate) fn roots(&self) -> RootCertStore {
         roots(self.certificate.clone())
     }
@@ -95,7 +100,12 @@ impl Server {
         let path = request.uri().path().to_owned();
         let authorization = request.headers().get("authorization");
         let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
-        let body = request.into_body().collect().await.map(|it| it.to_bytes()).unwrap_or_default();
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         let echo = authorization.clone().unwrap_or_default();
         if path != "/forget" {
             let seen = Seen { name, path: path.clone(), authorization, body };
@@ -149,4 +159,13 @@ pub(crate) fn roots(certificate: CertificateDer<'static>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
     roots
+}
+
+/// A client's configuration that is rustls's own.
+pub(crate) fn plain_client(certificate: CertificateDer<'static>) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots(certificate))
+        .with_no_client_auth()
 }

@@ -1,0 +1,186 @@
+//! What requests leave of a key in memory: of one that the HTTP stack is given in a header, and of
+//! one that is put in late. Client and server are processes of their own, so that nothing else is
+//! in the memory that is searched: this test binary itself, running `child`.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use keyward::authorize::Authorizer;
+use keyward::{FileLoader, KeyPolicy, LiveKey, ProjectKey};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use rustls::pki_types::CertificateDer;
+
+use super::Masked;
+use super::copies::Copies;
+use crate::wire::server::{self, Server};
+use crate::wire::{Http, injector};
+
+const REQUESTS: usize = 200;
+const AT_ONCE: usize = 8;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Header,
+    Late,
+}
+
+/// One copy while it is held, and none after. Pieces that loading the key has left already are
+/// not those of the requests.
+#[test]
+fn a_key_that_is_put_in_late_is_in_memory_once_and_then_no_more() {
+    let (_server, mut lines) = start("server", "");
+    let place = lines.next().unwrap().unwrap();
+    println!(
+        "{REQUESTS} requests, {AT_ONCE} at once, the key replaced in the middle; copies of it"
+    );
+    println!("whole, in pieces, and coded:");
+    println!(
+        "{:<8}{:<6}{:<14}{:<14}{:<14}{:<14}",
+        "mode", "http", "loaded", "used", "old", "dropped"
+    );
+    for http in Http::BOTH {
+        for mode in [Mode::Header, Mode::Late] {
+            let (_child, mut lines) = start(&format!("{mode:?} {http:?}"), &place);
+            let told = lines.next().expect("the child failed").unwrap();
+            let counts: Vec<usize> = told.split(' ').map(|n| n.parse().unwrap()).collect();
+            let copies: Vec<_> = counts
+                .chunks_exact(3)
+                .map(|it| Copies { whole: it[0], pieces: it[1], coded: it[2] })
+                .collect();
+            let shown = copies.iter().map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
+            let shown: String = shown.map(|it| format!("{it:<14}")).collect();
+            println!("{:<8}{:<6}{shown}", format!("{mode:?}"), format!("{http:?}"));
+            let [loaded, used, old, dropped] = copies[..] else { panic!("{told}") };
+            assert_eq!(loaded.whole, 1, "the search is blind");
+            if mode == Mode::Late {
+                assert_eq!((used.whole, used.coded), (1, 0), "{http:?}");
+                assert_eq!((old.whole, old.coded), (0, 0), "{http:?}");
+                assert_eq!((dropped.whole, dropped.coded), (0, 0), "{http:?}");
+                assert!(used.pieces.max(dropped.pieces) <= loaded.pieces, "{http:?}");
+            }
+        }
+    }
+}
+
+/// It is killed at the end.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(
+    job: &str,
+    place: &str,
+) -> (Running, impl Iterator<Item = std::io::Result<String>> + use<>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "memory::wire::child", "--nocapture", "--quiet"])
+        .env("KEYWARD_TEST_JOB", job)
+        .env("KEYWARD_TEST_PLACE", place)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::<ChildStdout>::new(child.stdout.take().unwrap()).lines();
+    // The harness has its own lines.
+    let ours = lines.filter_map(|line| match line {
+        Ok(line) => { line.strip_prefix("told ") }.map(|line| Ok(line.to_owned())),
+        error => Some(error),
+    });
+    (Running(child), ours)
+}
+
+/// What the processes of the test above do. By itself it is nothing.
+#[test]
+fn child() {
+    #[allow(clippy::disallowed_methods, reason = "how the parent tells its child what to do")]
+    let variable = |name: &str| std::env::var(name).ok();
+    let Some(job) = variable("KEYWARD_TEST_JOB") else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if job == "server" {
+        return runtime.block_on(async {
+            let server = Server::start().await;
+            let hex: String = server.certificate.iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("\ntold {} {hex}", server.address);
+            std::future::pending::<()>().await;
+        });
+    }
+    let place = variable("KEYWARD_TEST_PLACE").unwrap();
+    let (address, hex) = place.split_once(' ').unwrap();
+    let certificate: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect();
+    let server = Server::at(address.parse().unwrap(), CertificateDer::from(certificate));
+    let (mode, http) = match &*job {
+        "Header One" => (Mode::Header, Http::One),
+        "Header Two" => (Mode::Header, Http::Two),
+        "Late One" => (Mode::Late, Http::One),
+        _ => (Mode::Late, Http::Two),
+    };
+    measure(&runtime, mode, http, &server);
+}
+
+fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Server) {
+    let (old, new) = (Masked::new(), Masked::new());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("key");
+    let beside = directory.path().join("new");
+    old.write(&path, b"\n");
+    new.write(&beside, b"\n");
+
+    let injector = injector();
+    let authorizer = Authorizer::new(KeyPolicy::production());
+    let mut config = match mode {
+        Mode::Late => injector.client_config(server.roots()).unwrap(),
+        Mode::Header => server::plain_client(server.certificate.clone()),
+    };
+    http.offer_in(&mut config);
+    let client = crate::wire::client_with(server, config);
+    let url = server.url("api.openai.com", "/forget");
+    let value = |key: &ProjectKey| -> HeaderValue {
+        match mode {
+            Mode::Header => authorizer.header(key, &url.parse().unwrap()).unwrap(),
+            Mode::Late => injector.header_value(key).unwrap(),
+        }
+    };
+    let policy = KeyPolicy::production();
+    let mut told = runtime.block_on(async {
+        let mut live = LiveKey::project(FileLoader::new(&path), policy).start().await.unwrap();
+        let ask = async |live: &LiveKey, times: usize| {
+            for _ in 0..times / AT_ONCE {
+                join_all((0..AT_ONCE).map(|_| async {
+                    let value = value(&live.current().unwrap());
+                    let answer = client.post(&url).header(AUTHORIZATION, value).body("{}").send();
+                    assert!(answer.await.unwrap().bytes().await.unwrap().len() == 2);
+                }))
+                .await;
+            }
+        };
+        ask(&live, REQUESTS / 2).await;
+        fs::rename(&beside, &path).unwrap();
+        live.changed().await.unwrap();
+        let mut told = vec![new.copies()];
+        ask(&live, REQUESTS / 2).await;
+        told.push(new.copies());
+        // The time after which the old key is forgotten, at the next request.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(12)).await;
+        tokio::time::resume();
+        ask(&live, AT_ONCE).await;
+        told.push(old.copies());
+        told
+    });
+    drop((client, injector, authorizer));
+    // Tasks of connections end as soon as the runtime runs.
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
+    told.push(new.copies());
+    let told = told.iter().map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
+    println!("\ntold {}", told.collect::<Vec<_>>().join(" "));
+}
