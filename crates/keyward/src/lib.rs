@@ -119,6 +119,8 @@
 //!   and stores over a place of yours.
 //! - `tracing-subscriber`:
 //!   [`RedactingMakeWriter`](https://docs.rs/keyward/latest/keyward/redact/struct.RedactingMakeWriter.html).
+//! - `wire`: [`wire`](https://docs.rs/keyward/latest/keyward/wire/) puts the key in while rustls
+//!   encrypts, so that the HTTP stack never has it. It brings rustls.
 //! - `workload-identity`:
 //!   [`WorkloadIdentity`](https://docs.rs/keyward/latest/keyward/struct.WorkloadIdentity.html), which
 //!   needs no key at all. It brings reqwest and rustls.

@@ -133,6 +133,31 @@ async fn sessions_are_resumed() {
     assert!(error.to_string().contains("evil.example"), "{error}");
 }
 
+/// Another configuration, with a store of sessions that both share, has been there before.
+#[tokio::test]
+async fn a_session_of_others_does_not_go_past_the_gate() {
+    let server = Server::start().await;
+    let store = Arc::new(rustls::client::ClientSessionMemoryCache::new(32));
+    let ours = injector().client_config(server.roots()).unwrap();
+    let configs = [server::plain_client(server.certificate.clone()), ours];
+    for (n, mut config) in configs.into_iter().enumerate() {
+        config.resumption = rustls::client::Resumption::store(store.clone());
+        Http::One.offer_in(&mut config);
+        let config = Arc::new(config);
+        for _ in 0..2 {
+            let evil = ServerName::try_from("evil.example").unwrap();
+            let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+            let connector = tokio_rustls::TlsConnector::from(Arc::clone(&config));
+            let connected = connector.connect(evil, stream).await;
+            assert_eq!(connected.is_ok(), n == 0);
+            let Ok(mut stream) = connected else { continue };
+            let head = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap();
+            tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 100]).await.unwrap();
+        }
+    }
+}
+
 /// The keys of a connection are replaced in the middle of a head; rustls does so by itself after
 /// 2^24 records.
 #[test]
