@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use keyward_core::{AdminKey, KeyPolicy, ProjectKey};
+use keyward_core::{AdminKey, ApiKey, KeyPolicy, ProjectKey};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
@@ -71,6 +71,30 @@ impl Injector<AdminKey> {
         policy: KeyPolicy,
     ) -> Result<Self, WireError> {
         Self::new(&cryptography.into(), policy)
+    }
+
+    /// From now on a new key in the answers of its connections is taken out before the HTTP stack
+    /// reads it; what the client reads in its place is a placeholder, for
+    /// [`redeem`](Self::redeem). It is for clients of the Admin API alone: what looks like a new key
+    /// is replaced whoever the answer is for.
+    ///
+    /// A new key is the whole string that is the member `value` of a JSON object, and looks like a
+    /// key. One that is in two records, or in two frames of HTTP/2, is left as it is, which short
+    /// answers do not do; so is every one while 64 were not redeemed. No key is lost by that.
+    #[must_use]
+    pub fn catch_minted(self) -> Self {
+        self.table.caught.turn_on();
+        self
+    }
+
+    /// The key that this one stands for, once; the same key if it stands for none.
+    ///
+    /// # Security
+    ///
+    /// A key that is not redeemed is held until the injector and its configurations are dropped.
+    #[must_use]
+    pub fn redeem(&self, minted: ApiKey) -> ApiKey {
+        self.table.caught.redeem(minted)
     }
 }
 

@@ -133,6 +133,7 @@ mod http1;
 mod http2;
 mod huffman;
 mod injector;
+mod minted;
 mod placeholder;
 mod request;
 mod suite;

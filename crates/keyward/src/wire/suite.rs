@@ -7,11 +7,13 @@ use rustls::ContentType;
 use rustls::Error;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::cipher::{
-    AeadKey, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundOpaqueMessage,
-    OutboundPlainMessage, Tls13AeadAlgorithm, UnsupportedOperationError,
+    AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, MessageDecrypter, MessageEncrypter,
+    OutboundChunks, OutboundOpaqueMessage, OutboundPlainMessage, Tls13AeadAlgorithm,
+    UnsupportedOperationError,
 };
 use rustls::{CipherSuiteCommon, ConnectionTrafficSecrets, SupportedCipherSuite, Tls13CipherSuite};
 
+use super::minted;
 use super::request::Requests;
 use super::table::Table;
 
@@ -79,7 +81,8 @@ impl Tls13AeadAlgorithm for Aead {
     }
 
     fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
-        self.inner.decrypter(key, iv)
+        let inner = self.inner.decrypter(key, iv);
+        Box::new(Decrypter { inner, table: Weak::clone(&self.table) })
     }
 
     fn key_len(&self) -> usize {
@@ -173,6 +176,26 @@ impl Encrypter {
         chunks.extend(cut(record, done, end));
         let payload = OutboundChunks::new(&chunks);
         self.inner.encrypt(OutboundPlainMessage { payload, ..message }, seq)
+    }
+}
+
+struct Decrypter {
+    inner: Box<dyn MessageDecrypter>,
+    table: Weak<Table>,
+}
+
+impl MessageDecrypter for Decrypter {
+    fn decrypt<'a>(
+        &mut self,
+        message: InboundOpaqueMessage<'a>,
+        seq: u64,
+    ) -> Result<InboundPlainMessage<'a>, Error> {
+        match self.table.upgrade() {
+            Some(table) if table.caught.is_on() => {
+                minted::decrypt(&mut *self.inner, message, seq, &table)
+            }
+            _ => self.inner.decrypt(message, seq),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use rustls::crypto::SecureRandom;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::minted::Caught;
 use super::{WireError, WireErrorKind, huffman, placeholder};
 
 /// What stands in front of the key in the value of `Authorization`.
@@ -134,6 +135,7 @@ pub(super) struct Table {
     random: &'static dyn SecureRandom,
     epoch: Instant,
     entries: Mutex<Entries>,
+    pub(super) caught: Caught,
 }
 
 #[derive(Default)]
@@ -147,7 +149,7 @@ struct Entries {
 
 impl Table {
     pub(super) fn new(random: &'static dyn SecureRandom) -> Self {
-        Self { random, epoch: Instant::now(), entries: Mutex::default() }
+        Self { random, epoch: Instant::now(), entries: Mutex::default(), caught: Caught::default() }
     }
 
     /// What stands for this key, the same as before if it is still known.
@@ -168,12 +170,8 @@ impl Table {
         // EXPOSE: its two lengths alone are taken.
         #[allow(clippy::disallowed_methods, reason = "the marked door")]
         let text = key.expose_secret().as_bytes();
-        let octets = huffman::bits(text).div_ceil(8);
         let taken = |first| others.plain.iter().any(|e| e.plain[SCHEME.len()] == first);
-        let random = |bytes: &mut [u8]| {
-            self.random.fill(bytes).map_err(|_| WireError::new(WireErrorKind::NoRandom))
-        };
-        let placeholder = placeholder::generate(text.len(), octets, &taken, &random)?;
+        let placeholder = self.placeholder(text, &taken)?;
         let plain: Box<[u8]> = [SCHEME, &placeholder].concat().into();
         Ok(Entry {
             key: key.clone(),
@@ -183,6 +181,18 @@ impl Table {
             used: AtomicU64::new(0),
             epoch: self.epoch,
         })
+    }
+
+    /// What can stand for this text elsewhere than in a header.
+    pub(super) fn stand_in(&self, text: &[u8]) -> Result<Vec<u8>, WireError> {
+        self.placeholder(text, &|_| false)
+    }
+
+    fn placeholder(&self, text: &[u8], taken: &dyn Fn(u8) -> bool) -> Result<Vec<u8>, WireError> {
+        let random = |bytes: &mut [u8]| {
+            self.random.fill(bytes).map_err(|_| WireError::new(WireErrorKind::NoRandom))
+        };
+        placeholder::generate(text.len(), huffman::bits(text).div_ceil(8), taken, &random)
     }
 
     /// The one entry whose value, from `offset` on, goes on with these bytes; none if there are

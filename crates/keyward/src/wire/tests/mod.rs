@@ -19,6 +19,7 @@ use super::table::{Form, LINGER, Table, Value};
 
 mod http1;
 mod http2;
+mod minted;
 
 /// A connection and what can be put in on it.
 struct Wire {

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keyward::authorize::Authorizer;
+use keyward::wire::Injector;
 use keyward::{FileLoader, KeyPolicy, LiveKey, ProjectKey};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
+use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
-use super::Masked;
 use super::copies::Copies;
+use super::{MASK, Masked};
 use crate::wire::server::{self, Server};
 use crate::wire::{Http, injector};
 
@@ -60,6 +63,33 @@ fn a_key_that_is_put_in_late_is_in_memory_once_and_then_no_more() {
                 assert_eq!((old.whole, old.coded), (0, 0), "{http:?}");
                 assert_eq!((dropped.whole, dropped.coded), (0, 0), "{http:?}");
                 assert!(used.pieces.max(dropped.pieces) <= loaded.pieces, "{http:?}");
+            }
+        }
+    }
+}
+
+/// The answer that a new key comes in is one of an ordinary client, read to its end and dropped.
+#[test]
+fn a_minted_key_that_is_caught_is_in_memory_once_and_then_no_more() {
+    let (_server, mut lines) = start("server", "");
+    let place = lines.next().unwrap().unwrap();
+    println!("a minted key; copies of it whole, in pieces, and coded:");
+    println!("{:<8}{:<6}{:<14}{:<14}", "mode", "http", "held", "dropped");
+    for http in Http::BOTH {
+        for mode in [Mode::Header, Mode::Late] {
+            let (_child, mut lines) = start(&format!("Mint {mode:?} {http:?}"), &place);
+            let told = lines.next().expect("the child failed").unwrap();
+            let counts: Vec<usize> = told.split(' ').map(|n| n.parse().unwrap()).collect();
+            let [held, dropped] = [&counts[..3], &counts[3..]];
+            println!(
+                "{:<8}{:<6}{held:?}     {dropped:?}",
+                format!("{mode:?}"),
+                format!("{http:?}")
+            );
+            assert!(held[0] >= 1, "the search is blind");
+            if mode == Mode::Late {
+                assert_eq!((held[0], held[2]), (1, 0), "{http:?}");
+                assert_eq!((dropped[0], dropped[2]), (0, 0), "{http:?}");
             }
         }
     }
@@ -118,13 +148,12 @@ fn child() {
         .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
         .collect();
     let server = Server::at(address.parse().unwrap(), CertificateDer::from(certificate));
-    let (mode, http) = match &*job {
-        "Header One" => (Mode::Header, Http::One),
-        "Header Two" => (Mode::Header, Http::Two),
-        "Late One" => (Mode::Late, Http::One),
-        _ => (Mode::Late, Http::Two),
-    };
-    measure(&runtime, mode, http, &server);
+    let mode = if job.contains("Late") { Mode::Late } else { Mode::Header };
+    let http = if job.contains("One") { Http::One } else { Http::Two };
+    match job.starts_with("Mint") {
+        true => mint(&runtime, mode, http, &server),
+        false => measure(&runtime, mode, http, &server),
+    }
 }
 
 fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Server) {
@@ -183,4 +212,30 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
     told.push(new.copies());
     let told = told.iter().map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
     println!("\ntold {}", told.collect::<Vec<_>>().join(" "));
+}
+
+fn mint(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Server) {
+    let key = Masked::new();
+    let injector = Injector::admin(ring::default_provider(), KeyPolicy::admin()).unwrap();
+    let injector = injector.catch_minted();
+    let mut config = match mode {
+        Mode::Late => injector.client_config(server.roots()).unwrap(),
+        Mode::Header => server::plain_client(server.certificate.clone()),
+    };
+    http.offer_in(&mut config);
+    let client = crate::wire::client_with(server, config);
+    let masked: String =
+        key.0.iter().map(|byte| format!("{:02x}", byte ^ MASK ^ server::MASK)).collect();
+    let minted = runtime.block_on(async {
+        let call = client.post(server.url("api.openai.com", "/mint")).body(masked);
+        let answer = Zeroizing::new(call.send().await.unwrap().bytes().await.unwrap().to_vec());
+        let text = std::str::from_utf8(&answer).unwrap().split('"').nth(7).unwrap();
+        injector.redeem(keyward::ApiKey::issued(text.to_owned()).unwrap())
+    });
+    assert_eq!(minted.kind(), keyward::KeyKind::ServiceAccount);
+    let held = key.copies();
+    drop((client, injector, minted));
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
+    let told = [held, key.copies()].map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
+    println!("\ntold {}", told.join(" "));
 }

@@ -19,6 +19,9 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) const NAMES: [&str; 4] =
     ["api.openai.com", "eu.api.openai.com", "127.0.0.1", "evil.example"];
 
+/// The bytes of the key that `/mint` answers come in so, in hexadecimal digits.
+pub(crate) const MASK: u8 = 0x5a;
+
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -106,6 +109,8 @@ impl Server {
             .await
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();
+        let masked =
+            if path == "/mint" { String::from_utf8(body.to_vec()).unwrap() } else { String::new() };
         let echo = authorization.clone().unwrap_or_default();
         if path != "/forget" {
             let seen = Seen { name, path: path.clone(), authorization, body };
@@ -123,6 +128,14 @@ impl Server {
                 .status(StatusCode::UNAUTHORIZED)
                 .header("x-echo", &echo)
                 .body(text(format!("Incorrect API key provided: {echo}"))),
+            "/mint" => {
+                let key = masked.as_bytes().chunks(2).map(|digits| {
+                    let digits = std::str::from_utf8(digits).unwrap();
+                    char::from(u8::from_str_radix(digits, 16).unwrap() ^ MASK)
+                });
+                let key: String = key.collect();
+                answer.body(text(format!(r#"{{"id":"key_1","value":"{key}","created_at":1}}"#)))
+            }
             "/cut" => {
                 let pieces = [
                     Ok(Frame::data(Bytes::from_static(b"{\"begun\":"))),
