@@ -89,7 +89,9 @@ pub(super) fn decrypt<'a>(
 
 /// Where the new keys stand: whole strings that are the `value` of something, and look like keys.
 fn minted(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut members = memchr::memmem::find_iter(bytes, MEMBER);
+    // Not by memchr: unoptimized, it leaves what its vectors held on the stack.
+    let mut members =
+        (0..bytes.len()).filter(|at| bytes[*at] == b'"' && bytes[*at..].starts_with(MEMBER));
     std::iter::from_fn(move || {
         members.by_ref().find_map(|member| {
             let mut at = member + MEMBER.len();
