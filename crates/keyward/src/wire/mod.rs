@@ -27,7 +27,7 @@
 //!     .build()?;
 //!
 //! // For each request:
-//! let value = injector.header_value(&*key.current()?)?;
+//! let value = injector.header_value(&key.current()?)?;
 //! let call = client.post("https://api.openai.com/v1/responses").header("authorization", value);
 //! # let _ = call;
 //! # Ok(())

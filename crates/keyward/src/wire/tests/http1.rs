@@ -110,7 +110,7 @@ impl Request {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// In heads and nowhere else, however it is cut up.
     #[test]

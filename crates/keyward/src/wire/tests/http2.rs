@@ -151,7 +151,7 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// In the field `authorization` of header blocks and nowhere else, however it is cut up.
     #[test]
