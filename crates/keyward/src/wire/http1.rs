@@ -116,6 +116,14 @@ impl Http1 {
                     self.at = At::Authorization(0);
                     continue;
                 }
+                // Most names stand in the record as a whole.
+                At::Name if self.name.len == 0 => match memchr::memchr3(b':', b'\r', b'\n', rest) {
+                    Some(len) if rest[len] == b':' && is_token(&rest[..len]) => {
+                        self.at = self.after_name(&rest[..len]);
+                        at += len;
+                    }
+                    _ => self.step(*byte),
+                },
                 _ => self.step(*byte),
             }
             at += 1;
@@ -164,15 +172,10 @@ impl Http1 {
 
     fn header_name(&mut self, byte: u8) -> At {
         match byte {
-            b':' => match () {
-                () if self.name.is(b"authorization") => At::Before(Header::Authorization),
-                () if self.name.is(b"content-length") => At::Before(Header::ContentLength),
-                () if self.name.is(b"transfer-encoding") => At::Before(Header::TransferEncoding),
-                () => {
-                    self.body.opaque |= self.name.is(b"upgrade");
-                    At::Rest
-                }
-            },
+            b':' => {
+                let name = std::mem::take(&mut self.name);
+                self.after_name(name.text.get(..name.len).unwrap_or_default())
+            }
             b'\r' if self.name.len == 0 => At::Name,
             b'\n' if self.name.len == 0 => self.end_of_head(),
             // A line that goes on with the one before, as was once allowed.
@@ -181,6 +184,19 @@ impl Http1 {
             _ => {
                 self.name.push(byte);
                 At::Name
+            }
+        }
+    }
+
+    fn after_name(&mut self, name: &[u8]) -> At {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        match name.len() {
+            13 if is(b"authorization") => At::Before(Header::Authorization),
+            14 if is(b"content-length") => At::Before(Header::ContentLength),
+            17 if is(b"transfer-encoding") => At::Before(Header::TransferEncoding),
+            len => {
+                self.body.opaque |= len == 7 && is(b"upgrade");
+                At::Rest
             }
         }
     }
@@ -223,6 +239,11 @@ impl Http1 {
             Body { .. } => At::Method,
         }
     }
+}
+
+/// Whether a name has no white space, which nobody may send.
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && !name.iter().any(|byte| matches!(byte, b' ' | b'\t'))
 }
 
 const LAST_7: u64 = (1 << 56) - 1;

@@ -52,22 +52,24 @@ pub(super) fn bits(text: &[u8]) -> usize {
 
 /// The coded form, filled up to whole octets, in one buffer of its size that is wiped on drop.
 pub(super) fn encode(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(bits(text).div_ceil(8)));
+    let octets = bits(text).div_ceil(8);
+    // Four octets are written at once, also the last.
+    let mut out = Zeroizing::new(Vec::with_capacity(octets + 4));
     let (mut pending, mut held) = (0_u64, 0);
     for character in text {
         let character = usize::from(*character & 0x7f);
         let length = u32::from(LENGTHS[character]);
         pending = pending << length | u64::from(CODES[character]);
         held += length;
-        while held >= 8 {
-            held -= 8;
-            out.push((pending >> held) as u8);
+        if held >= 32 {
+            held -= 32;
+            out.extend_from_slice(&((pending >> held) as u32).to_be_bytes());
         }
     }
-    if held > 0 {
-        let fill = 8 - held;
-        out.push((pending << fill) as u8 | ((1_u16 << fill) - 1) as u8);
-    }
+    let fill = 32 - held;
+    let last = pending << fill | ((1_u64 << fill) - 1);
+    out.extend_from_slice(&(last as u32).to_be_bytes());
+    out.truncate(octets);
     out
 }
 

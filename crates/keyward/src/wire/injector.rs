@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::HeaderValue;
 use keyward_core::{AdminKey, ApiKey, KeyPolicy, ProjectKey};
 use rustls::client::WebPkiServerVerifier;
@@ -15,7 +14,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use super::gate::Gate;
 use super::suite;
-use super::table::{Table, Value};
+use super::table::Table;
 use super::{WireError, WireErrorKind};
 use crate::NarrowedKey;
 
@@ -150,9 +149,11 @@ impl<K: NarrowedKey> Injector<K> {
     /// The value of `Authorization` for a request: the placeholder of this key, marked as
     /// sensitive.
     ///
-    /// Take it anew for each request, with the key that is in use then. The key can be put in as
-    /// long as there is a header value with its placeholder, and ten seconds more, for what the
-    /// client has written but not sent; then the injector forgets it at the next request.
+    /// Take it anew for each request, with the key that is in use then; that costs no more than a
+    /// clone. The key can be put in as long as there is a header value with its placeholder, and some
+    /// twenty seconds more, for what the
+    /// client has written but not sent. After that the injector forgets it, when it is asked for a
+    /// header value again, of whatever key.
     ///
     /// # Errors
     ///
@@ -161,7 +162,7 @@ impl<K: NarrowedKey> Injector<K> {
     pub fn header_value(&self, key: &K) -> Result<HeaderValue, WireError> {
         let key = key.as_api_key();
         self.policy.check_kind(key.kind())?;
-        Ok(sensitive(self.table.value(key)?))
+        self.table.value(key)
     }
 
     fn builder(&self) -> ConfigBuilder<ClientConfig, WantsVerifier> {
@@ -173,13 +174,6 @@ fn builder(
     cryptography: &Arc<CryptoProvider>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
     ClientConfig::builder_with_provider(Arc::clone(cryptography)).with_protocol_versions(&[&TLS13])
-}
-
-fn sensitive(value: Value) -> HeaderValue {
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value))
-        .expect("a placeholder consists of letters, digits, `-` and `_`");
-    value.set_sensitive(true);
-    value
 }
 
 impl<K: NarrowedKey> Clone for Injector<K> {

@@ -93,9 +93,9 @@
 //!   otherwise, if it is cut, has had the beginning of the key put in before that is seen: at a
 //!   policy's host, by who chose the header.
 //! - **Rotation.** A new key has a new placeholder. A request keeps the one that it was put together
-//!   with. A key can be put in while a header value with its placeholder exists, and ten seconds
-//!   more; then it is forgotten, at the next request of any key or when the injector and its
-//!   configurations are dropped.
+//!   with. A key can be put in while a header value with its placeholder exists, and some twenty
+//!   seconds more; then it is forgotten, when a header value of any key is asked for or when the injector and
+//!   its configurations are dropped.
 //!
 //! Each of these is held by a test: `crates/keyward/src/wire/tests` over a cipher that does nothing,
 //! split at every byte; `crates/keyward/tests/it/wire` with reqwest, hyper and rustls, and with

@@ -15,6 +15,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Requests {
     protocol: Protocol,
     progress: Progress,
+    /// Empty between two records; kept for its room.
+    found: Found,
 }
 
 #[derive(Debug)]
@@ -90,21 +92,26 @@ impl Found {
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { protocol: Protocol::Unknown(0), progress: Progress::Foreign }
+        Self {
+            protocol: Protocol::Unknown(0),
+            progress: Progress::Foreign,
+            found: Found::default(),
+        }
     }
 
     /// Reads a record on, and tells where keys belong, in order.
     pub(super) fn read(&mut self, record: &[&[u8]], table: &Table) -> Vec<Splice> {
-        let mut found = Found::default();
+        let mut found = std::mem::take(&mut self.found);
         let mut base = 0;
         for slice in record {
             self.walk(slice, base, &mut found);
             base += slice.len();
         }
         let mut splices = Vec::new();
-        for piece in found.0 {
+        for piece in found.0.drain(..) {
             splices.extend(self.settle(&piece, record, table));
         }
+        self.found = found;
         splices
     }
 

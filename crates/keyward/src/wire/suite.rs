@@ -148,32 +148,30 @@ impl Encrypter {
             return self.inner.encrypt(message, seq);
         };
         let single;
-        let several;
+        let mut several;
         let record: &[&[u8]] = match message.payload {
             OutboundChunks::Single(chunk) => {
                 single = [chunk];
                 &single
             }
             OutboundChunks::Multiple { chunks, start, end } => {
-                several = cut(chunks, start, end);
+                several = Vec::with_capacity(chunks.len());
+                cut(chunks, start, end, &mut several);
                 &several
             }
         };
         let splices = self.requests.read(record, &table);
-        if splices.is_empty() {
-            return self.inner.encrypt(message, seq);
-        }
+        let Some(last) = splices.last() else { return self.inner.encrypt(message, seq) };
         let keys: Vec<_> = splices.iter().map(|splice| splice.entry.key(splice.form)).collect();
         let mut chunks = Vec::with_capacity(record.len() + 2 * splices.len());
         let mut done = 0;
-        let end = record.iter().map(|slice| slice.len()).sum();
         for (splice, key) in splices.iter().zip(&keys) {
-            chunks.extend(cut(record, done, splice.at.start));
+            cut(record, done, splice.at.start, &mut chunks);
             // Key and placeholder are of one length, so that the piece is always there.
             chunks.push(&key.as_ref()[splice.from..splice.from + splice.at.len()]);
             done = splice.at.end;
         }
-        chunks.extend(cut(record, done, end));
+        cut(record, last.at.end, usize::MAX, &mut chunks);
         let payload = OutboundChunks::new(&chunks);
         self.inner.encrypt(OutboundPlainMessage { payload, ..message }, seq)
     }
@@ -199,10 +197,9 @@ impl MessageDecrypter for Decrypter {
     }
 }
 
-/// The part of these slices from `start` to `end`.
-fn cut<'a>(slices: &[&'a [u8]], start: usize, end: usize) -> Vec<&'a [u8]> {
+/// Adds the part of these slices from `start` to `end`.
+fn cut<'a>(slices: &[&'a [u8]], start: usize, end: usize, parts: &mut Vec<&'a [u8]>) {
     let mut base = 0;
-    let mut parts = Vec::with_capacity(slices.len());
     for slice in slices {
         let from = start.clamp(base, base + slice.len()) - base;
         let to = end.clamp(base, base + slice.len()) - base;
@@ -211,5 +208,4 @@ fn cut<'a>(slices: &[&'a [u8]], start: usize, end: usize) -> Vec<&'a [u8]> {
         }
         base += slice.len();
     }
-    parts
 }

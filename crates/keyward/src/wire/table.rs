@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderValue;
 use keyward_core::{ApiKey, KeyFingerprint};
 use rustls::crypto::SecureRandom;
 use tokio::time::Instant;
@@ -19,6 +21,8 @@ pub(super) const SCHEME: &[u8] = b"Bearer ";
 
 /// How long a key can still be put in after the last header value with its placeholder is gone: an
 /// HTTP stack drops the header once it has written it into its buffer, and not once that is sent.
+/// It comes twice, because the table's own header value, which spares making one for each request,
+/// is dropped after as long without a request.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
 
 /// The form of a header's value on the wire.
@@ -47,7 +51,7 @@ pub(super) struct Entry {
     coded: Box<[u8]>,
     /// How many header values there are.
     values: AtomicUsize,
-    /// When the last of them was made or dropped, in milliseconds of the table's clock.
+    /// When it was asked for last, or the last of them was dropped, in milliseconds of the table's clock.
     used: AtomicU64,
     epoch: Instant,
 }
@@ -73,15 +77,18 @@ impl Entry {
         }
     }
 
-    fn touch(&self) {
-        let elapsed = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.used.store(elapsed, Ordering::Relaxed);
+    fn touch(&self, now: Duration) {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.used.store(now, Ordering::Relaxed);
     }
 
-    fn is_over(&self) -> bool {
+    fn is_idle(&self, now: Duration) -> bool {
         let used = Duration::from_millis(self.used.load(Ordering::Relaxed));
-        self.values.load(Ordering::Acquire) == 0
-            && self.epoch.elapsed().saturating_sub(used) >= LINGER
+        now.saturating_sub(used) >= LINGER
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        self.values.load(Ordering::Acquire) == 0 && self.is_idle(now)
     }
 }
 
@@ -107,19 +114,18 @@ impl AsRef<[u8]> for KeyBytes<'_> {
 }
 
 /// What a header value owns: its text, and the claim that the key can be put in.
-pub(super) struct Value(Arc<Entry>);
+struct Value(Arc<Entry>);
 
 impl Value {
-    fn new(entry: Arc<Entry>) -> Self {
+    fn new(entry: &Arc<Entry>) -> Self {
         entry.values.fetch_add(1, Ordering::AcqRel);
-        entry.touch();
-        Self(entry)
+        Self(Arc::clone(entry))
     }
 }
 
 impl Drop for Value {
     fn drop(&mut self) {
-        self.0.touch();
+        self.0.touch(self.0.epoch.elapsed());
         self.0.values.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -140,11 +146,31 @@ pub(super) struct Table {
 
 #[derive(Default)]
 struct Entries {
-    by_key: HashMap<KeyFingerprint, Arc<Entry>>,
+    by_key: HashMap<KeyFingerprint, Known>,
     /// Sorted by their values in this form, so that the ones that begin alike stand together.
     plain: Vec<Arc<Entry>>,
     coded: Vec<Arc<Entry>>,
     swept: Duration,
+}
+
+/// A key, and a header value that is at hand while the key is in use.
+struct Known {
+    entry: Arc<Entry>,
+    value: Option<HeaderValue>,
+}
+
+impl Known {
+    fn value(&mut self, now: Duration) -> HeaderValue {
+        self.entry.touch(now);
+        self.value.get_or_insert_with(|| sensitive(Value::new(&self.entry))).clone()
+    }
+}
+
+fn sensitive(value: Value) -> HeaderValue {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value))
+        .expect("a placeholder consists of letters, digits, `-` and `_`");
+    value.set_sensitive(true);
+    value
 }
 
 impl Table {
@@ -153,17 +179,17 @@ impl Table {
     }
 
     /// What stands for this key, the same as before if it is still known.
-    pub(super) fn value(&self, key: &ApiKey) -> Result<Value, WireError> {
+    pub(super) fn value(&self, key: &ApiKey) -> Result<HeaderValue, WireError> {
+        let now = self.epoch.elapsed();
         let mut entries = self.entries();
-        entries.sweep(self.epoch.elapsed());
-        if let Some(entry) = entries.by_key.get(&key.fingerprint())
-            && entry.key == *key
+        entries.sweep(now);
+        if let Some(known) = entries.by_key.get_mut(&key.fingerprint())
+            && is_same(&known.entry.key, key)
         {
-            return Ok(Value::new(Arc::clone(entry)));
+            return Ok(known.value(now));
         }
         let entry = Arc::new(self.entry(key, &entries)?);
-        entries.insert(&entry);
-        Ok(Value::new(entry))
+        Ok(entries.insert(entry).value(now))
     }
 
     fn entry(&self, key: &ApiKey, others: &Entries) -> Result<Entry, WireError> {
@@ -204,8 +230,7 @@ impl Table {
         bytes: &[u8],
         whole: Option<usize>,
     ) -> Option<Arc<Entry>> {
-        let mut entries = self.entries();
-        entries.sweep(self.epoch.elapsed());
+        let entries = self.entries();
         let sorted = match form {
             Form::Coded => &entries.coded,
             Form::Plain => &entries.plain,
@@ -227,16 +252,17 @@ impl Table {
 }
 
 impl Entries {
-    fn insert(&mut self, entry: &Arc<Entry>) {
+    fn insert(&mut self, entry: Arc<Entry>) -> &mut Known {
         for form in [Form::Coded, Form::Plain] {
             let sorted = match form {
                 Form::Coded => &mut self.coded,
                 Form::Plain => &mut self.plain,
             };
             let at = sorted.partition_point(|other| other.value(form) < entry.value(form));
-            sorted.insert(at, Arc::clone(entry));
+            sorted.insert(at, Arc::clone(&entry));
         }
-        self.by_key.insert(entry.key.fingerprint(), Arc::clone(entry));
+        let known = Known { entry, value: None };
+        self.by_key.entry(known.entry.key.fingerprint()).insert_entry(known).into_mut()
     }
 
     /// Forgets the keys that are over; looks once a second.
@@ -245,10 +271,21 @@ impl Entries {
             return;
         }
         self.swept = now;
-        self.by_key.retain(|_, entry| !entry.is_over());
-        self.plain.retain(|entry| !entry.is_over());
-        self.coded.retain(|entry| !entry.is_over());
+        for known in self.by_key.values_mut().filter(|known| known.entry.is_idle(now)) {
+            known.value = None;
+        }
+        self.by_key.retain(|_, known| !known.entry.is_over(now));
+        self.plain.retain(|entry| !entry.is_over(now));
+        self.coded.retain(|entry| !entry.is_over(now));
     }
+}
+
+/// Whether two keys are the same; at once if they share their text, as clones do.
+fn is_same(a: &ApiKey, b: &ApiKey) -> bool {
+    // EXPOSE: the addresses alone are looked at.
+    #[allow(clippy::disallowed_methods, reason = "the marked door")]
+    let is_shared = std::ptr::eq(a.expose_secret(), b.expose_secret());
+    is_shared || a == b
 }
 
 /// How many keys there are.

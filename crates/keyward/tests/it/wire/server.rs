@@ -52,6 +52,7 @@ impl Server {
         server
     }
     /// One in another process.
+    #[cfg(all(feature = "http", target_os = "linux"))]
     pub(crate) fn at(address: SocketAddr, certificate: CertificateDer<'static>) -> Self {
         Self { address, certificate, seen: Arc::default() }
     }
