@@ -22,6 +22,7 @@ const LENGTHS: [u8; 128] = {
     lengths
 };
 
+/// The codes, and in the lowest eight bits their lengths.
 const CODES: [u32; 128] = {
     let mut codes = [0; 128];
     let (mut next, mut length) = (0_u32, 1);
@@ -29,7 +30,7 @@ const CODES: [u32; 128] = {
         let mut symbol = 0;
         while symbol < 128 {
             if LENGTHS[symbol] == length {
-                codes[symbol] = next;
+                codes[symbol] = next << 8 | length as u32;
                 next += 1;
             }
             symbol += 1;
@@ -52,14 +53,18 @@ pub(super) fn bits(text: &[u8]) -> usize {
 
 /// The coded form, filled up to whole octets, in one buffer of its size that is wiped on drop.
 pub(super) fn encode(text: &[u8]) -> Zeroizing<Vec<u8>> {
-    let octets = bits(text).div_ceil(8);
+    encode_to(text, bits(text).div_ceil(8))
+}
+
+/// The same where its length in octets is known.
+pub(super) fn encode_to(text: &[u8], octets: usize) -> Zeroizing<Vec<u8>> {
     // Four octets are written at once, also the last.
     let mut out = Zeroizing::new(Vec::with_capacity(octets + 4));
     let (mut pending, mut held) = (0_u64, 0);
     for character in text {
-        let character = usize::from(*character & 0x7f);
-        let length = u32::from(LENGTHS[character]);
-        pending = pending << length | u64::from(CODES[character]);
+        let code = CODES[usize::from(*character & 0x7f)];
+        let length = code & 0xff;
+        pending = pending << length | u64::from(code >> 8);
         held += length;
         if held >= 32 {
             held -= 32;
@@ -104,10 +109,10 @@ mod tests {
         for (character, code) in
             [(b'?', 0x3fc), (b'|', 0x7fc), (b'>', 0xffb), (b'~', 0x1ffd), (b'}', 0x3ffd)]
         {
-            assert_eq!(CODES[usize::from(character)], code);
+            assert_eq!(CODES[usize::from(character)] >> 8, code);
         }
-        assert_eq!(CODES[usize::from(b'{')], 0x7ffe);
-        assert_eq!(CODES[usize::from(b'\\')], 0x7fff0);
+        assert_eq!(CODES[usize::from(b'{')] >> 8, 0x7ffe);
+        assert_eq!(CODES[usize::from(b'\\')] >> 8, 0x7fff0);
         assert_eq!(encode(b"Bearer ").len(), 5);
         assert_eq!(bits(b"Bearer "), 40);
     }

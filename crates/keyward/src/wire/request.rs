@@ -167,14 +167,15 @@ impl Requests {
             }
         });
         let Progress::Of(entry) = &self.progress else { return None };
+        let entry = Arc::clone(entry);
+        if *whole == Some(offset + at.len()) {
+            // A connection that waits holds no key.
+            self.progress = Progress::Foreign;
+        }
         let skipped = scheme.len().saturating_sub(*offset);
         let at = at.start + skipped..at.end;
-        (!at.is_empty()).then(|| Splice {
-            at,
-            entry: Arc::clone(entry),
-            form: *form,
-            from: offset + skipped - scheme.len(),
-        })
+        let from = offset + skipped - scheme.len();
+        (!at.is_empty()).then_some(Splice { at, entry, form: *form, from })
     }
 }
 

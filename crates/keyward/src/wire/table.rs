@@ -72,7 +72,10 @@ impl Entry {
         #[allow(clippy::disallowed_methods, reason = "the marked door")]
         let text = self.key.expose_secret().as_bytes();
         match form {
-            Form::Coded => KeyBytes::Coded(huffman::encode(text)),
+            Form::Coded => {
+                let octets = self.coded.len() - form.scheme().len();
+                KeyBytes::Coded(huffman::encode_to(text, octets))
+            }
             Form::Plain => KeyBytes::Plain(text),
         }
     }

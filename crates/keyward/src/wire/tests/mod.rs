@@ -15,6 +15,7 @@ use rustls::crypto::cipher::{
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
 use super::huffman;
+use super::request::Requests;
 use super::suite::Aead;
 use super::table::{Form, LINGER, Table};
 
@@ -266,6 +267,22 @@ async fn a_key_is_forgotten_after_its_last_header_value() {
     assert_eq!(wire.record(&[&without]), without, "it is forgotten");
     let again = wire.table.value(&ApiKey::parse(key).unwrap()).unwrap();
     assert_ne!(again.as_bytes(), header.as_bytes(), "a new placeholder");
+}
+
+/// Also where the end of the value comes in a record of its own.
+#[test]
+fn a_connection_that_waits_holds_no_key() {
+    let wire = Wire::new();
+    let known = wire.know();
+    let request = head(known.value.to_str().unwrap());
+    for split in 0..request.len() {
+        let mut requests = Requests::new();
+        let (a, b) = request.split_at(split);
+        let pieces =
+            requests.read(&[a], &wire.table).len() + requests.read(&[b], &wire.table).len();
+        assert!(pieces > 0, "it is put in, split at {split}");
+        assert!(format!("{requests:?}").contains("Foreign"), "split at {split}: {requests:?}");
+    }
 }
 
 #[test]
