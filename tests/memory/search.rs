@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "not every binary that takes this file in needs all of it")]
 
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Mutex;
 
@@ -18,7 +19,6 @@ pub(crate) const MASK: u8 = 0xa5;
 /// What stands before the random part, which is no secret.
 const PREFIX: &str = "sk-svcacct-";
 
-/// A search copies what it finds: one at a time, and each wipes its copy.
 static SEARCHING: Mutex<()> = Mutex::new(());
 
 /// A key that is kept masked, so that the search does not find what it searches for.
@@ -49,6 +49,11 @@ impl Masked {
     /// The same key once more, as masked.
     pub(crate) fn again(&self) -> Self {
         Self(self.0.clone())
+    }
+
+    /// The key as it is kept.
+    pub(crate) fn masked(&self) -> &[u8] {
+        &self.0
     }
 
     /// The key, byte by byte.
@@ -91,12 +96,23 @@ pub(crate) fn copies_of(needle: &[u8]) -> usize {
 
 /// The same, and no further than to so many.
 fn search(needle: &[u8], enough: usize) -> usize {
-    let memory = File::open("/proc/self/mem").unwrap();
-    let _alone = SEARCHING.lock();
-    let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
-    // Where the search keeps what it looks at.
-    let own = chunk.as_ptr() as u64..chunk.as_ptr() as u64 + chunk.len() as u64;
+    let overlap = needle.len() - 1;
     let mut copies = 0;
+    walk(overlap, |chunk, own| {
+        copies += count(&chunk[..chunk.len().min(own + overlap)], needle);
+        if copies >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    copies
+}
+
+/// Shows the writable memory of this process, in chunks that overlap by `overlap` bytes; the
+/// second argument is where the overlap begins. What was read is wiped.
+pub(crate) fn walk(overlap: usize, mut look: impl FnMut(&[u8], usize) -> ControlFlow<()>) {
+    // A search copies what it finds: one at a time, and each wipes its copy.
+    let _alone = SEARCHING.lock();
+    let memory = File::open("/proc/self/mem").unwrap();
+    let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
+    let itself = chunk.as_ptr().addr() as u64..(chunk.as_ptr().addr() + chunk.len()) as u64;
     for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
         let mut fields = line.split(' ');
         let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
@@ -107,28 +123,24 @@ fn search(needle: &[u8], enough: usize) -> usize {
         let mut at = u64::from_str_radix(start, 16).unwrap();
         let end = u64::from_str_radix(end, 16).unwrap();
         while at < end {
-            if own.contains(&at) {
-                at = own.end;
+            // The chunk holds what was read just before.
+            if itself.contains(&at) {
+                at = itself.end;
                 continue;
             }
-            let end = if at < own.start { end.min(own.start) } else { end };
+            let end = if at < itself.start { end.min(itself.start) } else { end };
             let want = chunk.len().min((end - at) as usize);
             let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
                 break; // Another thread gave it back.
             };
-            copies += count(&chunk[..got], needle);
-            if copies >= enough {
-                return copies;
+            let is_last = at + got as u64 >= end;
+            let own = if is_last { got } else { got.saturating_sub(overlap).max(1) };
+            if look(&chunk[..got], own).is_break() {
+                return;
             }
-            if got < needle.len() || at + got as u64 >= end {
-                at = end;
-                continue;
-            }
-            // One byte less than the needle is read twice, so that none is counted twice.
-            at += (got - needle.len() + 1) as u64;
+            at += own as u64;
         }
     }
-    copies
 }
 
 fn count(haystack: &[u8], masked: &[u8]) -> usize {

@@ -1,11 +1,11 @@
 //! Counting what is left of a key: whole copies, pieces, and the form that HTTP/2 gives it.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
+use std::ops::ControlFlow;
 
 use zeroize::Zeroizing;
 
-use super::{MASK, Masked, SEARCHING};
+use super::Masked;
+use super::search::{MASK, walk};
 
 #[path = "../../../src/wire/huffman.rs"]
 mod huffman;
@@ -22,20 +22,20 @@ pub(crate) struct Copies {
 }
 
 impl Masked {
-    pub(crate) fn copies(&self) -> Copies {
+    pub(crate) fn traces(&self) -> Copies {
         let coded: Vec<u8> = huffman::encode(&Zeroizing::new(self.to_bytes()))
             .iter()
             .map(|byte| byte ^ MASK)
             .collect();
-        let [plain, coded] = [Needle::new(&self.0, 24), Needle::new(&coded, 16)];
-        let _alone = SEARCHING.lock();
+        let [plain, coded] = [Needle::new(self.masked(), 24), Needle::new(&coded, 16)];
         let mut copies = Copies::default();
-        walk(self.0.len(), |chunk, own| {
+        walk(self.masked().len(), |chunk, own| {
             plain.runs(chunk, own, |len| match len == plain.masked.len() {
                 true => copies.whole += 1,
                 false => copies.pieces += 1,
             });
             coded.runs(chunk, own, |_| copies.coded += 1);
+            ControlFlow::Continue(())
         });
         copies
     }
@@ -90,49 +90,17 @@ impl<'a> Needle<'a> {
     }
 }
 
-/// Shows the writable memory of this process, in chunks that overlap by `overlap` bytes; the
-/// second argument is where the overlap begins. What was read is wiped.
-fn walk(overlap: usize, mut look: impl FnMut(&[u8], usize)) {
-    let memory = File::open("/proc/self/mem").unwrap();
-    let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
-    let itself = chunk.as_ptr().addr() as u64..(chunk.as_ptr().addr() + chunk.len()) as u64;
-    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
-        let mut fields = line.split(' ');
-        let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-        if !rights.starts_with("rw") {
-            continue;
-        }
-        let (start, end) = range.split_once('-').unwrap();
-        let mut at = u64::from_str_radix(start, 16).unwrap();
-        let end = u64::from_str_radix(end, 16).unwrap();
-        while at < end {
-            // The chunk holds what was read just before.
-            if itself.contains(&at) {
-                at = itself.end;
-                continue;
-            }
-            let end = if at < itself.start { end.min(itself.start) } else { end };
-            let want = chunk.len().min((end - at) as usize);
-            let Ok(got) = memory.read_at(&mut chunk[..want], at) else { break };
-            let is_last = at + got as u64 >= end;
-            let own = if is_last { got } else { got.saturating_sub(overlap).max(1) };
-            look(&chunk[..got], own);
-            at += own as u64;
-        }
-    }
-}
-
 #[test]
 fn copies_pieces_and_coded_ones_are_counted() {
     let key = Masked::new();
     let zero = Copies::default();
-    assert_eq!(key.copies(), zero);
+    assert_eq!(key.traces(), zero);
     let whole = Zeroizing::new(key.to_bytes());
-    assert_eq!(key.copies(), Copies { whole: 1, ..zero });
+    assert_eq!(key.traces(), Copies { whole: 1, ..zero });
     let piece = Zeroizing::new(key.bytes().skip(50).take(24).collect::<Vec<_>>());
-    assert_eq!(key.copies(), Copies { whole: 1, pieces: 1, ..zero });
+    assert_eq!(key.traces(), Copies { whole: 1, pieces: 1, ..zero });
     let coded = huffman::encode(&whole);
-    assert_eq!(key.copies(), Copies { whole: 1, pieces: 1, coded: 1 });
+    assert_eq!(key.traces(), Copies { whole: 1, pieces: 1, coded: 1 });
     drop((whole, piece, coded));
-    assert_eq!(key.copies(), zero);
+    assert_eq!(key.traces(), zero);
 }

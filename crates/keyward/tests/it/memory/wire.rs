@@ -16,8 +16,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+use super::Masked;
 use super::copies::Copies;
-use super::{MASK, Masked};
+use super::search::MASK;
 use crate::wire::server::{self, Server};
 use crate::wire::{Http, injector};
 
@@ -197,9 +198,9 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
         ask(&live, REQUESTS / 2).await;
         fs::rename(&beside, &path).unwrap();
         live.changed().await.unwrap();
-        let mut told = vec![new.copies()];
+        let mut told = vec![new.traces()];
         ask(&live, REQUESTS / 2).await;
-        told.push(new.copies());
+        told.push(new.traces());
         // The time after which the old key is forgotten, at the next request.
         for _ in 0..2 {
             tokio::time::pause();
@@ -207,13 +208,13 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
             tokio::time::resume();
             ask(&live, AT_ONCE).await;
         }
-        told.push(old.copies());
+        told.push(old.traces());
         told
     });
     drop((client, injector, authorizer));
     // Tasks of connections end as soon as the runtime runs.
     runtime.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
-    told.push(new.copies());
+    told.push(new.traces());
     let told = told.iter().map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
     println!("\ntold {}", told.collect::<Vec<_>>().join(" "));
 }
@@ -237,9 +238,9 @@ fn mint(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Serv
         injector.redeem(keyward::ApiKey::issued(text.to_owned()).unwrap())
     });
     assert_eq!(minted.kind(), keyward::KeyKind::ServiceAccount);
-    let held = key.copies();
+    let held = key.traces();
     drop((client, injector, minted));
     runtime.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
-    let told = [held, key.copies()].map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
+    let told = [held, key.traces()].map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
     println!("\ntold {}", told.join(" "));
 }
