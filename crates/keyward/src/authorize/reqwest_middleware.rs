@@ -43,9 +43,9 @@ use crate::LiveKey;
 /// proxies. [`client`](Self::client) sets up a client for which both are answered:
 ///
 /// - It follows no redirect. Other clients of reqwest follow them by default, and take
-///   `Authorization` off on the way to another scheme, host or port (read in its source and tested,
-///   0.13.5); the middleware then fails with [`AuthorizeError::Redirected`], because what answers
-///   there is not OpenAI.
+///   `Authorization` off on the way to another scheme, host or port (so its source says, 0.13.5;
+///   another port is tested); the middleware then fails with [`AuthorizeError::Redirected`], because
+///   what answers there is not OpenAI.
 /// - It makes requests over https alone, for which a proxy makes a tunnel and learns the host and
 ///   nothing else; unless the policy names an address of this machine, and then it takes no proxy,
 ///   because what is sent to one over http it could read. Other clients send http to the proxy that
