@@ -16,7 +16,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::Masked;
+use super::{Masked, write};
 use super::copies::Copies;
 use super::search::MASK;
 use crate::wire::server::{self, Server};
@@ -164,8 +164,8 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     let beside = directory.path().join("new");
-    old.write(&path, b"\n");
-    new.write(&beside, b"\n");
+    write(&old, &path, b"\n");
+    write(&new, &beside, b"\n");
 
     let injector = injector();
     let authorizer = Authorizer::new(KeyPolicy::production());
@@ -230,7 +230,7 @@ fn mint(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Serv
     http.offer_in(&mut config);
     let client = crate::wire::client_with(server, config);
     let masked: String =
-        key.0.iter().map(|byte| format!("{:02x}", byte ^ MASK ^ server::MASK)).collect();
+        key.masked().iter().map(|byte| format!("{:02x}", byte ^ MASK ^ server::MASK)).collect();
     let minted = runtime.block_on(async {
         let call = client.post(server.url("api.openai.com", "/mint")).body(masked);
         let answer = Zeroizing::new(call.send().await.unwrap().bytes().await.unwrap().to_vec());
