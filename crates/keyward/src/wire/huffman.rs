@@ -52,14 +52,14 @@ pub(super) fn bits(text: &[u8]) -> usize {
 }
 
 /// The coded form, filled up to whole octets, in one buffer of its size that is wiped on drop.
-pub(super) fn encode(text: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(super) fn encode(text: &[u8]) -> Zeroizing<Box<[u8]>> {
     encode_to(text, bits(text).div_ceil(8))
 }
 
 /// The same where its length in octets is known.
-pub(super) fn encode_to(text: &[u8], octets: usize) -> Zeroizing<Vec<u8>> {
-    // Four octets are written at once, also the last.
-    let mut out = Zeroizing::new(Vec::with_capacity(octets + 4));
+pub(super) fn encode_to(text: &[u8], octets: usize) -> Zeroizing<Box<[u8]>> {
+    let mut out = Zeroizing::new(vec![0; octets].into_boxed_slice());
+    let mut rest = &mut out[..];
     let (mut pending, mut held) = (0_u64, 0);
     for character in text {
         let code = CODES[usize::from(*character & 0x7f)];
@@ -68,13 +68,15 @@ pub(super) fn encode_to(text: &[u8], octets: usize) -> Zeroizing<Vec<u8>> {
         held += length;
         if held >= 32 {
             held -= 32;
-            out.extend_from_slice(&((pending >> held) as u32).to_be_bytes());
+            let octets = ((pending >> held) as u32).to_be_bytes();
+            let (next, later) = rest.split_at_mut(octets.len());
+            next.copy_from_slice(&octets);
+            rest = later;
         }
     }
     let fill = 32 - held;
-    let last = pending << fill | ((1_u64 << fill) - 1);
-    out.extend_from_slice(&(last as u32).to_be_bytes());
-    out.truncate(octets);
+    let last = (pending << fill | ((1_u64 << fill) - 1)) as u32;
+    rest.copy_from_slice(&last.to_be_bytes()[..rest.len()]);
     out
 }
 

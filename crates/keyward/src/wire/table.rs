@@ -1,6 +1,6 @@
 //! [`Table`]: the keys that can be put in, by what stands for them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,7 +103,7 @@ impl fmt::Debug for Entry {
 
 /// The bytes of a key in one of its forms.
 pub(super) enum KeyBytes<'a> {
-    Coded(Zeroizing<Vec<u8>>),
+    Coded(Zeroizing<Box<[u8]>>),
     Plain(&'a [u8]),
 }
 
@@ -149,7 +149,7 @@ pub(super) struct Table {
 
 #[derive(Default)]
 struct Entries {
-    by_key: HashMap<KeyFingerprint, Known>,
+    by_key: BTreeMap<KeyFingerprint, Known>,
     /// Sorted by their values in this form, so that the ones that begin alike stand together.
     plain: Vec<Arc<Entry>>,
     coded: Vec<Arc<Entry>>,
@@ -192,7 +192,7 @@ impl Table {
             return Ok(known.value(now));
         }
         let entry = Arc::new(self.entry(key, &entries)?);
-        Ok(entries.insert(entry).value(now))
+        Ok(entries.insert(entry, now))
     }
 
     fn entry(&self, key: &ApiKey, others: &Entries) -> Result<Entry, WireError> {
@@ -204,7 +204,7 @@ impl Table {
         let plain: Box<[u8]> = [SCHEME, &placeholder].concat().into();
         Ok(Entry {
             key: key.clone(),
-            coded: huffman::encode(&plain).as_slice().into(),
+            coded: huffman::encode(&plain).as_ref().into(),
             plain,
             values: AtomicUsize::new(0),
             used: AtomicU64::new(0),
@@ -255,7 +255,7 @@ impl Table {
 }
 
 impl Entries {
-    fn insert(&mut self, entry: Arc<Entry>) -> &mut Known {
+    fn insert(&mut self, entry: Arc<Entry>, now: Duration) -> HeaderValue {
         for form in [Form::Coded, Form::Plain] {
             let sorted = match form {
                 Form::Coded => &mut self.coded,
@@ -264,8 +264,11 @@ impl Entries {
             let at = sorted.partition_point(|other| other.value(form) < entry.value(form));
             sorted.insert(at, Arc::clone(&entry));
         }
-        let known = Known { entry, value: None };
-        self.by_key.entry(known.entry.key.fingerprint()).insert_entry(known).into_mut()
+        let fingerprint = entry.key.fingerprint();
+        let mut known = Known { entry, value: None };
+        let value = known.value(now);
+        self.by_key.insert(fingerprint, known);
+        value
     }
 
     /// Forgets the keys that are over; looks once a second.
