@@ -48,7 +48,7 @@
 //!
 //! | | HTTP/1.1, held | dropped | HTTP/2, held | dropped |
 //! |---|---|---|---|---|
-//! | [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/), the header holds the key | 9 | 8 | 1, and 9 coded | 8 coded |
+//! | [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/), the header holds the key | 9 | 7 to 8 | 1, and 9 coded | 8 to 9 coded |
 //! | late injection | **1** | **0** | **1** | **0** |
 //!
 //! It is opt-in. The plain sensitive header of `authorize` stays what to use where a client cannot
