@@ -49,9 +49,10 @@
 //! | each reference of `Schemes` | as its source | as its source | a load through it |
 //!
 //! A service that holds a [`LiveKey`](keyward::LiveKey) over each of `aws-sm:NAME`,
-//! `aws-sm:NAME#api_key`, `gcp-sm:PROJECT/SECRET`, `vault:MOUNT/PATH` and `vault:MOUNT/PATH#FIELD` was asked 200 times a
-//! second while the key was replaced there and the old one deleted in a fake organization, once it
-//! had been given up and at once: no request failed (`tests/it/service.rs`).
+//! `aws-sm:NAME#api_key`, `azure-kv:VAULT/SECRET`, `gcp-sm:PROJECT/SECRET`, `vault:MOUNT/PATH` and
+//! `vault:MOUNT/PATH#FIELD` was asked 200 times a second while the key was replaced there and the
+//! old one deleted in a fake organization, once it had been given up and at once: no request failed
+//! (`tests/it/service.rs`).
 //!
 //! The fakes of Azure and Google keep state, check what their clouds document to check, and work with
 //! the clouds' own clients for Rust and for Python (`fake.rs` and `witness.py` in `tests/it/azure`

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::checksum;
 use super::client::Google;
 use super::error::{Call, of_sdk};
+use super::secret::is_plain;
 use crate::place::Name;
 use crate::quiet::quietly;
 use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
@@ -47,13 +48,29 @@ impl Kms {
         Self { google: google.clone(), key: Name::new(key) }
     }
 
+    /// As it is sent: it leads nowhere else in a URL.
+    fn name(&self) -> Result<&str, Error> {
+        let name = self.key.checked()?;
+        let segments: Vec<_> = name.split('/').collect();
+        let is_key =
+            matches!(segments[..], ["projects", _, "locations", _, "keyRings", _, "cryptoKeys", _]);
+        if is_key && segments.iter().all(|segment| is_plain(segment)) {
+            return Ok(name);
+        }
+        Err(Error::new(
+            ErrorKind::Invalid,
+            "that is no name of a KMS key",
+            "write projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY",
+        ))
+    }
+
     async fn open(&self, sealed: &[u8], bound: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let request = self
             .google
             .kms()
             .await?
             .decrypt()
-            .set_name(self.key.checked()?)
+            .set_name(self.name()?)
             .set_ciphertext(sealed.to_vec())
             .set_ciphertext_crc32c(checksum::of(sealed))
             .set_additional_authenticated_data(bound.to_vec())
@@ -74,7 +91,7 @@ impl Kms {
             .kms()
             .await?
             .encrypt()
-            .set_name(self.key.checked()?)
+            .set_name(self.name()?)
             .set_plaintext(text)
             .set_plaintext_crc32c(checksum::of(plaintext))
             .set_additional_authenticated_data(bound.to_vec())

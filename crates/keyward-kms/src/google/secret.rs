@@ -154,14 +154,14 @@ impl SecretName {
     }
 }
 
-/// A part of a name that leads nowhere else in a URL.
 fn segment(part: &str) -> Result<&str, Error> {
+    if is_plain(part) { Ok(part) } else { Err(malformed()) }
+}
+
+/// Whether a part of a name leads nowhere else in a URL.
+pub(super) fn is_plain(part: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    let leads_up = matches!(part, "." | "..");
-    if part.is_empty() || leads_up || !part.chars().all(is_plain) {
-        return Err(malformed());
-    }
-    Ok(part)
+    !part.is_empty() && !matches!(part, "." | "..") && part.chars().all(is_plain)
 }
 
 fn malformed() -> Error {

@@ -27,7 +27,7 @@ mod pkcs11;
 ))]
 mod references;
 mod seal;
-#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+#[cfg(any(feature = "aws", feature = "azure", feature = "google", feature = "vault"))]
 mod service;
 #[cfg(feature = "vault")]
 mod vault;

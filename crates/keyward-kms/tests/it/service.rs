@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
+use keyward::Timestamp;
 use keyward::authorize::Authorizer;
 use keyward::reference::References;
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 use keyward::store::{KeyNote, KeyStore};
-use keyward::{DynKeyLoader, KeyFingerprint, KeyPolicy, LiveKey, Timestamp};
+use keyward::{DynKeyLoader, KeyFingerprint, KeyPolicy, LiveKey};
 use keyward_kms::Schemes;
 use keyward_testkit::FakeOpenAi;
 use keyward_testkit::leak::LeakDetector;
@@ -177,6 +180,7 @@ async fn delete(org: &FakeOpenAi, project: &str, key: &str) {
 }
 
 /// As a rotation replaces a key in a store.
+#[cfg(any(feature = "aws", feature = "google", feature = "vault"))]
 async fn rotate(store: &impl KeyStore, secret: &str) {
     let now = Timestamp::from_unix_seconds(1_790_000_000);
     let version = store.stage(&key(secret), &KeyNote::new(), now).await.unwrap();
@@ -207,6 +211,18 @@ fn a_service_over_secrets_manager_survives_rotations_under_load() {
             survives(loader, async |secret: &str| rotate(&store, secret).await, learns).await
         });
     }
+}
+
+/// Where somebody else sets the key, because Key Vault is no store.
+#[cfg(feature = "azure")]
+#[test]
+fn a_service_over_key_vault_survives_rotations_under_load() {
+    check(async |learns| {
+        let fake = crate::azure::fake::Fake::start().await;
+        let references = Schemes::new().with_azure(&fake.azure()).register(References::new());
+        let loader = references.loader("azure-kv:billing-prod/openai").unwrap();
+        survives(loader, async |secret: &str| drop(fake.set("openai", secret)), learns).await
+    });
 }
 
 #[cfg(feature = "google")]

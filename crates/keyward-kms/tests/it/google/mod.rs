@@ -155,9 +155,13 @@ fn what_is_wrong_with_the_settings_is_told() {
     assert_fails(result, canary, LoadErrorKind::Invalid, "in the clear");
     let (result, _) = logged(SecretManagerLoader::new(&nowhere(), "openai").load());
     assert_fails(result, canary, LoadErrorKind::Invalid, "write PROJECT/SECRET");
-    let kms = Kms::new(&nowhere(), "openai");
-    let (result, _) = logged(DirectLoader::from_bytes(*b"sealed", kms, context()).load());
-    assert_fails(result, canary, LoadErrorKind::Invalid, "cannot make the request");
+    for name in
+        ["openai", "", &format!("{KEY}/x"), &format!("{KEY}?x"), &KEY.replace("openai", "..")]
+    {
+        let kms = Kms::new(&nowhere(), name);
+        let (result, _) = logged(DirectLoader::from_bytes(*b"sealed", kms, context()).load());
+        assert_fails(result, canary, LoadErrorKind::Invalid, "no name of a KMS key");
+    }
 }
 
 #[test]

@@ -10,7 +10,9 @@ use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
+use keyward::reference::References;
 use keyward::{KeyLoader as _, LoadErrorKind};
+use keyward_kms::Schemes;
 use keyward_kms::pkcs11::{AesKey, Pin, Token};
 use keyward_kms::{DirectLoader, EnvelopeLoader, ErrorKind, SealContext, SealedKey, seal_directly};
 use keyward_testkit::keys::KeyRng;
@@ -145,6 +147,21 @@ fn seals() {
         ];
         let in_envelope =
             EnvelopeLoader::from_bytes(envelope.as_bytes(), aes.clone(), context()).load().await;
+        // By references, from files.
+        let dir = tempfile::tempdir().unwrap();
+        let place = |file: &str| dir.path().join(file).display().to_string();
+        std::fs::write(place("direct"), &direct).unwrap();
+        std::fs::write(place("envelope"), envelope.to_text()).unwrap();
+        let references = Schemes::new().with_pkcs11(&token).register(References::new());
+        let of = "name=billing/openai&project=proj_abc";
+        for (reference, source) in [
+            (format!("pkcs11:{}#key={label}&{of}", place("direct")), "pkcs11"),
+            (format!("envelope:{}#pkcs11={label}&{of}", place("envelope")), "envelope"),
+        ] {
+            let loaded = references.loader(&reference).unwrap().load().await.unwrap();
+            assert!(loaded.key == key(&secret));
+            assert_eq!(loaded.source.scheme(), source);
+        }
         let mut changed = direct.clone();
         changed[20] ^= 1;
         let refused = [
@@ -221,7 +238,7 @@ fn is_wrong() {
 }
 
 #[test]
-fn the_process_ends_at_once_and_a_load_in_its_deadline() {
+fn a_load_ends_in_its_deadline() {
     with_softhsm("pkcs11::is_slow");
 }
 
