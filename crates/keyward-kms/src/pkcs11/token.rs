@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as ModuleError, RvError};
@@ -19,8 +20,10 @@ use crate::{Error, ErrorKind};
 
 /// A token of a PKCS#11 module, which is logged in to as its user. Clones share the login.
 ///
-/// Making one loads nothing and asks nothing. All calls are made by one thread, which nobody waits
-/// for longer than a load's deadline: a module that hangs holds up neither the service nor its exit.
+/// Making one loads nothing and asks nothing. All calls are made by one thread, which a load waits
+/// for until its deadline, and the drop of the last clone for a second: a module that hangs holds
+/// up neither the service nor its exit for longer. A process that ends while the module is at work
+/// all the same may be brought down by it: SoftHSM does so.
 ///
 /// ```no_run
 /// use keyward_kms::pkcs11::{Pin, Token};
@@ -36,8 +39,27 @@ struct Inner {
     module: PathBuf,
     label: String,
     pin: Pin,
-    /// To the thread, once there is one.
-    calls: Mutex<Option<Sender<Call>>>,
+    /// Once there is one.
+    thread: Mutex<Option<Thread>>,
+}
+
+/// The thread that calls the module.
+struct Thread {
+    calls: Sender<Call>,
+    /// Nothing comes of it but its end, which is that of the thread.
+    ended: Receiver<()>,
+}
+
+/// Waits a moment until the session is closed: a module may bring a process down that ends while
+/// it is at work.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Thread { calls, ended }) = thread {
+            drop(calls);
+            let _ = ended.recv_timeout(MOMENT);
+        }
+    }
 }
 
 /// What the thread does, with a session that is logged in or the reason why there is none.
@@ -68,7 +90,7 @@ impl Token {
             module: module.into(),
             label: label.into(),
             pin: pin.into(),
-            calls: Mutex::new(None),
+            thread: Mutex::new(None),
         }))
     }
 
@@ -97,16 +119,17 @@ impl Token {
     }
 
     fn send(&self, call: Call) -> Result<(), Error> {
-        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let call = match calls.as_ref() {
-            Some(calls) => match calls.send(call) {
+        let mut thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = match thread.as_ref() {
+            Some(thread) => match thread.calls.send(call) {
                 Ok(()) => return Ok(()),
                 // The thread was brought down.
                 Err(mpsc::SendError(call)) => call,
             },
             None => call,
         };
-        let (sender, receiver) = mpsc::channel();
+        let (calls, receiver) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
         let worker = Worker {
             module: self.0.module.clone(),
             label: self.0.label.clone(),
@@ -115,12 +138,15 @@ impl Token {
             refused: false,
         };
         let name = "keyward-pkcs11".to_owned();
-        let begun = thread::Builder::new().name(name).spawn(move || worker.work(&receiver));
+        let begun = thread::Builder::new().name(name).spawn(move || {
+            worker.work(&receiver);
+            drop::<Sender<()>>(ends);
+        });
         begun.map_err(|_| {
             Error::new(ErrorKind::Unexpected, "no thread can be had", "look at the limits")
         })?;
-        let _ = sender.send(call);
-        *calls = Some(sender);
+        let _ = calls.send(call);
+        *thread = Some(Thread { calls, ended });
         Ok(())
     }
 }
@@ -189,6 +215,9 @@ impl Worker {
         }
     }
 }
+
+/// How long the drop of the last token waits.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// As the token itself would say it of a PIN that it refuses.
 fn refused() -> ModuleError {

@@ -2,6 +2,7 @@
 //! which a test does not edit, so each test runs in a process of its own.
 
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -27,6 +28,9 @@ fn with_softhsm(test: &str) {
     else {
         return;
     };
+    // SoftHSM's tokens are files, and a process that makes a key there is in the way of others.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
         .env("SOFTHSM2_CONF", conf)
