@@ -13,8 +13,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let [size, shape, context, seed, rest @ ..] = bytes else { return };
     let shapes: Vec<&KeyShape> = keys::shapes().iter().filter(|shape| is_marked(shape)).collect();
-    let key = shapes[usize::from(*shape) % shapes.len()]
-        .generate(&mut KeyRng::seeded(u64::from(*seed)));
+    let key =
+        shapes[usize::from(*shape) % shapes.len()].generate(&mut KeyRng::seeded(u64::from(*seed)));
     let contexts = corpus::contexts();
     let context = &contexts[usize::from(*context) % contexts.len()];
     let (before, after) = rest.split_at(rest.len() / 2);

@@ -4,6 +4,8 @@
 //! that have nothing else. What they take ends where no character of a key follows: a match that
 //! stopped inside a key would leave its tail.
 
+use memchr::memmem;
+
 use crate::KeyKind;
 use crate::formats::MARKER;
 
@@ -66,7 +68,7 @@ fn marked(view: &[u8], from: usize, at: usize) -> Option<Match> {
     let end = after + run(&view[after..], SIDE, is_key);
     let before = &view[from.max(at.saturating_sub(SIDE))..at];
     let before = &before[before.len() - before.iter().rev().take_while(|b| is_key(**b)).count()..];
-    let begins = |prefix: &[u8]| before.windows(prefix.len()).position(|window| window == prefix);
+    let begins = |prefix: &[u8]| memmem::find(before, prefix);
     // Other text may be glued to the front, so a prefix that says more is looked for first. Of
     // several the first counts, because a later one can be chance within the key.
     let named = OWN_PREFIXES.iter().filter_map(|p| Some((begins(p)?, p.len()))).min();
@@ -105,7 +107,7 @@ fn session(view: &[u8], at: usize) -> Option<Match> {
 fn unmarked(view: &[u8], at: usize, names_openai: impl Fn(usize) -> bool) -> Option<Match> {
     let len = run(&view[at..], 2 * SIDE, is_key);
     let key = &view[at..at + len];
-    if key.windows(MARKER.len()).any(|window| window == MARKER) {
+    if memmem::find(key, MARKER).is_some() {
         return None;
     }
     let prefix = OWN_PREFIXES.iter().find(|prefix| key.starts_with(prefix));

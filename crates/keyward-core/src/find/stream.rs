@@ -96,7 +96,9 @@ impl KeyStream {
             && let Some(end) = memchr::memrchr(b'\n', text)
         {
             let (lines, rest) = text.split_at(end + 1);
-            self.clear();
+            if !self.buffer.is_empty() {
+                self.clear();
+            }
             self.tell_all(lines, &mut each);
             text = rest;
         }
@@ -208,9 +210,17 @@ impl KeyStream {
 
     /// Whole lines, straight from where they are.
     fn tell_all(&mut self, text: &[u8], each: &mut impl FnMut(Piece<'_>)) {
-        let mut search = Search { offset: self.offset as u64, ..Search::default() };
-        let mut told = 0;
-        while let Some(found) = self.finder.next(text, &mut search) {
+        let run = self.finder.gate.next_run(text, 0);
+        let mut search = Search { run, offset: self.offset as u64, ..Search::default() };
+        let mut told = if run.is_none() && self.finder.registered.is_empty() {
+            each(Piece::Text(text));
+            text.len()
+        } else {
+            0
+        };
+        while told < text.len()
+            && let Some(found) = self.finder.next(text, &mut search)
+        {
             tell(text, &mut told, found, self.offset, each);
         }
         if told < text.len() {
