@@ -114,7 +114,8 @@
 //!   written to TOML or JSON.
 //! - `sealed`: [`SealedFile`](https://docs.rs/keyward/latest/keyward/store/struct.SealedFile.html),
 //!   the encrypted store.
-//! - `simd`: looking for keys in text is about twice as fast; the same is found.
+//! - `simd`: keys in text are looked for with the widest registers that the processor has. The same
+//!   is found.
 //! - `store`: [`FileStore`](https://docs.rs/keyward/latest/keyward/store/struct.FileStore.html),
 //!   and stores over a place of yours.
 //! - `tracing-subscriber`:
