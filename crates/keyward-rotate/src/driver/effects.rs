@@ -1,0 +1,405 @@
+//! The effects of a [`Driver`], one function each.
+
+use std::time::Duration;
+
+use keyward::store::{KeyNote, KeyStore, StoreErrorKind};
+
+use super::{Driver, persist};
+use crate::event::{EventKind, Straggler};
+use crate::journal::{Entry, Journal, OldKey, Retirement};
+use crate::machine::{Next, Proof, Watch};
+use crate::outside::{Deletion, Expiry, ListedKey, NotMade, Organization, Time};
+use crate::probe::Probe;
+use crate::tag::Tag;
+use crate::{RotateError, RotateErrorKind};
+
+/// The shortest expiry that there is: what cannot be deleted is dead a second later.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+impl<O, S, J, P, T> Driver<'_, O, S, J, P, T>
+where
+    O: Organization,
+    S: KeyStore,
+    J: Journal,
+    P: Probe,
+    T: Time,
+{
+    pub(super) async fn perform(&mut self, next: Next) -> Result<(), RotateError> {
+        match next {
+            Next::Finished | Next::Stop(_) => {}
+            Next::Abandon { why, error } => self.abandon(why, error).await?,
+            Next::Begin { old, left_alone } => {
+                for key in &left_alone {
+                    self.tell(EventKind::LeftAlone { key: key.clone() });
+                }
+                self.left_alone = left_alone;
+                self.begin(old).await?;
+            }
+            Next::Check => {
+                persist!(self, self.outside.organization.check())?;
+                self.hand.is_checked = true;
+            }
+            Next::DeleteAccount(account) => self.delete_stray_account(account).await?,
+            Next::Discard(version) => {
+                let discarded = persist!(self, async {
+                    let discarded = self.outside.store.discard(&version).await;
+                    discarded.map_err(|error| RotateError::of_store(&error))
+                });
+                self.is_stale = true;
+                discarded?;
+            }
+            Next::Expire { key, within } => self.expire(key, within).await?,
+            Next::List => {
+                let with_accounts = self.ledger.own_accounts;
+                let listing = persist!(self, self.outside.organization.list(with_accounts))?;
+                self.hand.listing = Some(listing);
+            }
+            Next::MakeAccount => self.make_account().await?,
+            Next::Mint => self.mint().await?,
+            Next::Note(entry) => self.note_of_open(entry).await?,
+            Next::Probe => self.probe().await,
+            Next::Promote(version) => {
+                let promoted = persist!(self, async {
+                    let now = self.outside.time.wall();
+                    let promoted = self.outside.store.promote(&version, now).await;
+                    promoted.map_err(|error| RotateError::of_store(&error))
+                });
+                self.is_stale = true;
+                promoted?;
+            }
+            Next::Retire { old, straggling } => self.retire(old, straggling).await?,
+            Next::Stage => self.stage().await?,
+            Next::Sweep(key) => self.sweep(&key).await?,
+            Next::TakeUp { tag, old } => {
+                let entry = Entry::Intent { old, own_account: false, now: false };
+                self.note(&tag, entry).await?;
+            }
+            Next::Tell(key) => {
+                let straggler = self.straggler(&key);
+                self.tell(EventKind::Straggling(straggler));
+                if let Some(watch) = self.hand.watches.get_mut(&key) {
+                    watch.is_told = true;
+                }
+            }
+            Next::Wait { why, pause, waited } => {
+                let pause = pause.min(self.outside.settings.lease / 3);
+                self.tell(EventKind::Waiting { why, pause, waited });
+                self.outside.time.sleep(pause).await;
+                self.renew().await?;
+                self.is_stale = true;
+            }
+            Next::Watch(key) => self.watch(key).await?,
+        }
+        Ok(())
+    }
+
+    fn open_tag(&self) -> Option<Tag> {
+        self.ledger.open.as_ref().map(|open| open.tag.clone())
+    }
+
+    async fn begin(&mut self, old: Vec<OldKey>) -> Result<(), RotateError> {
+        let tag = Tag::new(self.outside.slot.name(), (self.outside.random)());
+        let now = self.goal == crate::machine::Goal::Now;
+        let entry = Entry::Intent { old, own_account: self.ledger.own_accounts, now };
+        #[cfg(test)]
+        if self.outside.mutant == Some(crate::machine::Mutant::SkipIntent) {
+            let at = self.outside.time.wall();
+            self.ledger.add(&crate::Record { at, tag: tag.clone(), entry });
+            self.hand.is_fresh = true;
+            self.hand.began = Some(tag);
+            return Ok(());
+        }
+        self.note(&tag, entry).await?;
+        self.hand.began = Some(tag);
+        self.hand.is_fresh = true;
+        self.hand.attempts += 1;
+        self.hand.proof = None;
+        self.hand.is_verified = false;
+        self.hand.watches.clear();
+        Ok(())
+    }
+
+    async fn abandon(
+        &mut self,
+        why: &'static str,
+        error: Option<RotateError>,
+    ) -> Result<(), RotateError> {
+        let Some(tag) = self.open_tag() else { return Ok(()) };
+        self.note(&tag, Entry::Abandoned { why: why.to_owned() }).await?;
+        self.minted = None;
+        self.hand.has_key = false;
+        self.hand.is_fresh = false;
+        self.hand.proof = None;
+        self.hand.is_verified = false;
+        self.hand.listing = None;
+        self.is_stale = true;
+        if error.is_some() {
+            self.hand.failed = error;
+        }
+        Ok(())
+    }
+
+    async fn note_of_open(&mut self, entry: Entry) -> Result<(), RotateError> {
+        let Some(tag) = self.open_tag() else { return Ok(()) };
+        match entry {
+            Entry::Done => self.finish(),
+            Entry::Superseded => {
+                self.hand.failed = Some(RotateError::new(
+                    RotateErrorKind::StoreChanged,
+                    format!("another key stands in the place of the one made as `{tag}`"),
+                    "if that is meant, sweep what is left over and rotate again",
+                ));
+            }
+            _ => {}
+        }
+        let is_verified = entry == Entry::Verified;
+        self.note(&tag, entry).await?;
+        self.hand.is_verified |= is_verified;
+        Ok(())
+    }
+
+    /// An account for one key. Whatever is not surely nothing is given up and looked for.
+    async fn make_account(&mut self) -> Result<(), RotateError> {
+        let Some(tag) = self.open_tag() else { return Ok(()) };
+        let since = self.outside.time.running();
+        let mut times = 0;
+        loop {
+            match self.outside.organization.make_account(&tag).await {
+                Ok(account) => {
+                    self.hand.listing = None;
+                    return self.note(&tag, Entry::AccountMade { account }).await;
+                }
+                Err(NotMade::Later(error)) => {
+                    times += 1;
+                    if !self.pauses_after(&error, since, times).await {
+                        return self.abandon("no account could be made", Some(error)).await;
+                    }
+                }
+                Err(NotMade::Never(error)) => {
+                    return self.abandon("no account may be made", Some(error)).await;
+                }
+                Err(NotMade::Unknown) => {
+                    return self.abandon("whether an account was made is not known", None).await;
+                }
+            }
+        }
+    }
+
+    async fn mint(&mut self) -> Result<(), RotateError> {
+        let Some(open) = self.ledger.open.clone() else { return Ok(()) };
+        let since = self.outside.time.running();
+        let mut times = 0;
+        self.hand.is_fresh = false;
+        self.hand.listing = None;
+        let mut minted = loop {
+            let account = open.account.as_deref();
+            match self.outside.organization.mint(account, &open.tag).await {
+                Ok(minted) => break minted,
+                Err(NotMade::Later(error)) => {
+                    times += 1;
+                    if !self.pauses_after(&error, since, times).await {
+                        return self.abandon("no key could be made", Some(error)).await;
+                    }
+                }
+                Err(NotMade::Never(error)) => {
+                    return self.abandon("the organization makes no such key", Some(error)).await;
+                }
+                Err(NotMade::Unknown) => {
+                    #[cfg(test)]
+                    if self.outside.mutant == Some(crate::machine::Mutant::MintAgain) {
+                        continue;
+                    }
+                    return self.abandon("whether a key was made is not known", None).await;
+                }
+            }
+        };
+        if minted.id.is_none() {
+            // It is needed to retire it one day, and found by its name.
+            let listing = self.outside.organization.list(false).await.unwrap_or_default();
+            let name = Some(open.tag.as_str());
+            let listed = listing.keys.into_iter().find(|key| key.name.as_deref() == name);
+            minted.id = listed.map(|key| key.id);
+        }
+        let entry = Entry::Minted {
+            key: minted.id.clone(),
+            created_at: minted.created_at,
+            expires_at: minted.expires_at,
+        };
+        let id = minted.id.clone();
+        self.minted = Some(minted);
+        self.hand.has_key = true;
+        let noted = self.note(&open.tag, entry).await;
+        if let (Err(_), Some(id)) = (&noted, id) {
+            // Nobody else has it, and nobody will: it must not be left behind.
+            let _ = self.outside.organization.delete_key(&id).await;
+        }
+        noted
+    }
+
+    async fn stage(&mut self) -> Result<(), RotateError> {
+        let (Some(minted), Some(tag)) = (self.minted.clone(), self.open_tag()) else {
+            self.hand.has_key = false;
+            return Ok(());
+        };
+        let mut note = KeyNote::new()
+            .tag(tag.as_str())
+            .created_at(minted.created_at)
+            .expires_at(minted.expires_at);
+        if let Some(id) = &minted.id {
+            note = note.key_id(id);
+        }
+        let mut is_conflict = false;
+        let staged = persist!(self, async {
+            let now = self.outside.time.wall();
+            let staged = self.outside.store.stage(&minted.key, &note, now).await;
+            staged.map_err(|error| {
+                is_conflict = error.kind() == StoreErrorKind::Conflict;
+                RotateError::of_store(&error)
+            })
+        });
+        self.is_stale = true;
+        match staged {
+            Ok(version) => {
+                self.minted = None;
+                self.hand.has_key = false;
+                self.note(&tag, Entry::Staged { version: version.to_string() }).await
+            }
+            // What is pending there is looked at.
+            Err(_) if is_conflict => Ok(()),
+            Err(error) if error.is_lease_held() => Err(error),
+            Err(error) => self.abandon("the store did not take the key", Some(error)).await,
+        }
+    }
+
+    async fn probe(&mut self) {
+        let Some(pending) = self.snapshot.pending.clone() else {
+            self.is_stale = true;
+            return;
+        };
+        let answer = self.outside.probe.probe(&pending.key, self.outside.slot).await;
+        let asked_at = self.outside.time.running();
+        let before = self.hand.proof;
+        self.hand.proof = Some(Proof {
+            since: before.map_or(asked_at, |proof| proof.since),
+            asked_at,
+            answer,
+            times: before.map_or(0, |proof| proof.times) + 1,
+        });
+        self.is_stale = true;
+    }
+
+    /// The old key will die by itself from here on, whatever becomes of this process.
+    async fn expire(&mut self, key: String, within: Duration) -> Result<(), RotateError> {
+        match persist!(self, self.outside.organization.expire(&key, within))? {
+            Expiry::Gone => self.retired(&key, Retirement::Gone).await,
+            // Without the expiry there still is the deletion.
+            Expiry::Refused | Expiry::Set(_) => {
+                let now = self.outside.time.running();
+                self.hand.watches.entry(key).or_insert_with(|| begun(now)).put_off_at = now;
+                Ok(())
+            }
+        }
+    }
+
+    async fn watch(&mut self, key: String) -> Result<(), RotateError> {
+        let Some(listed) = persist!(self, self.outside.organization.look(&key))? else {
+            return self.retired(&key, Retirement::Gone).await;
+        };
+        let now = self.outside.time.running();
+        let watch = self.hand.watches.entry(key).or_insert_with(|| begun(now));
+        if watch.looked_at.is_some() && watch.last_used_at != listed.last_used_at {
+            watch.quiet_since = now;
+        }
+        watch.last_used_at = listed.last_used_at;
+        watch.looked_at = Some(now);
+        Ok(())
+    }
+
+    async fn retire(&mut self, old: OldKey, straggling: bool) -> Result<(), RotateError> {
+        if straggling {
+            let straggler = self.straggler(&old.key);
+            if self.outside.slot.stragglers() == crate::Stragglers::Warn {
+                self.tell(EventKind::Straggling(straggler.clone()));
+            }
+            self.stragglers.retain(|other| other.key != old.key);
+            self.stragglers.push(straggler);
+        }
+        if let Some(account) = &old.account {
+            match persist!(self, self.outside.organization.delete_account(account))? {
+                Deletion::Deleted => {
+                    return self.retired(&old.key, Retirement::AccountDeleted).await;
+                }
+                Deletion::Gone => return self.retired(&old.key, Retirement::Gone).await,
+                Deletion::Refused => {}
+            }
+        }
+        match persist!(self, self.outside.organization.delete_key(&old.key))? {
+            Deletion::Deleted => self.retired(&old.key, Retirement::Deleted).await,
+            Deletion::Gone => self.retired(&old.key, Retirement::Gone).await,
+            Deletion::Refused => {
+                if let Some(tag) = self.open_tag().filter(|_| !self.ledger.own_accounts) {
+                    self.note(&tag, Entry::DeletionRefused).await?;
+                }
+                match persist!(self, self.outside.organization.expire(&old.key, AT_ONCE))? {
+                    Expiry::Set(_) => self.retired(&old.key, Retirement::Expired).await,
+                    Expiry::Gone => self.retired(&old.key, Retirement::Gone).await,
+                    Expiry::Refused => Err(RotateError::new(
+                        RotateErrorKind::Refused,
+                        format!("{} can be neither deleted nor let expire", old.key),
+                        "delete it by hand, then resume",
+                    )),
+                }
+            }
+        }
+    }
+
+    async fn retired(&mut self, key: &str, how: Retirement) -> Result<(), RotateError> {
+        self.is_stale = true;
+        let Some(tag) = self.open_tag() else { return Ok(()) };
+        self.note(&tag, Entry::Retired { key: key.to_owned(), how }).await
+    }
+
+    /// A key of an attempt that was given up. That it stays does not stop a rotation.
+    async fn sweep(&mut self, key: &ListedKey) -> Result<(), RotateError> {
+        let deleted = persist!(self, self.outside.organization.delete_key(&key.id));
+        if matches!(deleted, Ok(Deletion::Refused)) {
+            if let Some(tag) = key.tag().filter(|_| !self.ledger.own_accounts) {
+                self.note(&tag, Entry::DeletionRefused).await?;
+            }
+            let _ = persist!(self, self.outside.organization.expire(&key.id, AT_ONCE));
+        }
+        self.is_stale = true;
+        self.hand.given_up.push(key.id.clone());
+        Ok(())
+    }
+
+    async fn delete_stray_account(&mut self, account: String) -> Result<(), RotateError> {
+        let _ = persist!(self, self.outside.organization.delete_account(&account));
+        self.is_stale = true;
+        self.hand.given_up.push(account);
+        Ok(())
+    }
+
+    fn straggler(&self, key: &str) -> Straggler {
+        let watch = self.hand.watches.get(key);
+        Straggler {
+            key: key.to_owned(),
+            last_used_at: watch.and_then(|watch| watch.last_used_at),
+            watched: watch.map_or(Duration::ZERO, |watch| {
+                self.outside.time.running().saturating_sub(watch.since)
+            }),
+        }
+    }
+}
+
+fn begun(now: Duration) -> Watch {
+    Watch {
+        since: now,
+        quiet_since: now,
+        looked_at: None,
+        put_off_at: now,
+        last_used_at: None,
+        is_told: false,
+    }
+}
+

@@ -1,0 +1,319 @@
+//! [`Driver`]: does what the machine decides, one thing after the other, under the slot's lease.
+
+use std::time::Duration;
+
+use keyward::store::{KeyStore, Lease, Snapshot};
+
+use crate::event::{Event, EventKind, Hub, Wait};
+use crate::journal::{Entry, Journal, Record, Written};
+use crate::machine::{Goal, Hand, Ledger, Next, Step, View, back_off, decide};
+use crate::outcome::Outcome;
+use crate::outside::{Minted, Organization, Time};
+use crate::probe::Probe;
+use crate::tag::Tag;
+use crate::{RotateError, RotateErrorKind, Slot};
+
+mod effects;
+
+/// All that a slot's machine acts on.
+pub(crate) struct Outside<'a, O, S, J, P, T> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) organization: &'a O,
+    pub(crate) store: &'a S,
+    pub(crate) journal: &'a J,
+    pub(crate) probe: &'a P,
+    pub(crate) time: &'a T,
+    pub(crate) hub: &'a Hub,
+    /// By which name the lease is held.
+    pub(crate) holder: &'a str,
+    pub(crate) settings: &'a Settings,
+    pub(crate) random: &'a (dyn Fn() -> u128 + Send + Sync),
+    #[cfg(test)]
+    pub(crate) mutant: Option<crate::machine::Mutant>,
+}
+
+/// How a rotator behaves, whatever the slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// For how long a lease is taken.
+    pub(crate) lease: Duration,
+    /// For how long what does not answer is asked again.
+    pub(crate) patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(300), patience: Duration::from_secs(120) }
+    }
+}
+
+/// One call's run of a slot's machine.
+pub(crate) struct Driver<'a, O, S, J, P, T> {
+    pub(crate) outside: Outside<'a, O, S, J, P, T>,
+    goal: Goal,
+    ledger: Ledger,
+    written: Written,
+    lease: Lease,
+    snapshot: Snapshot,
+    /// Whether the snapshot may not be what the store holds.
+    is_stale: bool,
+    hand: Hand,
+    /// The key that was made, until the store has it.
+    minted: Option<Minted>,
+    outcome: Option<Outcome>,
+    stragglers: Vec<crate::Straggler>,
+    left_alone: Vec<Option<String>>,
+}
+
+/// Asks again, with back-off and within the patience, while what does not answer may answer later.
+macro_rules! persist {
+    ($driver:expr, $call:expr) => {{
+        let since = $driver.outside.time.running();
+        let mut times = 0;
+        loop {
+            let error = match $call.await {
+                Ok(done) => break Ok(done),
+                Err(error) => error,
+            };
+            times += 1;
+            if !$driver.pauses_after(&error, since, times).await {
+                break Err(error);
+            }
+        }
+    }};
+}
+pub(crate) use persist;
+
+/// More steps than any rotation takes: a machine that does not come to an end is stopped.
+const MOST_STEPS: u32 = 100_000;
+
+impl<'a, O, S, J, P, T> Driver<'a, O, S, J, P, T>
+where
+    O: Organization,
+    S: KeyStore,
+    J: Journal,
+    P: Probe,
+    T: Time,
+{
+    /// Runs the machine until there is nothing more to do. The outcome is that of the last rotation
+    /// that came to its end.
+    pub(crate) async fn run(
+        outside: Outside<'a, O, S, J, P, T>,
+        goal: Goal,
+    ) -> Result<Option<Outcome>, RotateError> {
+        let slot = outside.slot.name();
+        let mut driver = match Self::start(outside, goal).await {
+            Ok(driver) => driver,
+            Err(error) => return Err(error.in_slot(slot)),
+        };
+        let result = driver.steps().await.map_err(|error| error.in_slot(slot));
+        match &result {
+            Ok(_) => driver.tell(EventKind::Finished),
+            Err(error) => driver.tell(EventKind::Failed(error.to_string())),
+        }
+        // It ends by time too.
+        let _ = driver.outside.store.release(&driver.lease).await;
+        result.map(|()| driver.outcome)
+    }
+
+    async fn start(outside: Outside<'a, O, S, J, P, T>, goal: Goal) -> Result<Self, RotateError> {
+        let slot = outside.slot.name();
+        let nobody = Lease::new("", 0, outside.time.wall());
+        let mut driver = Self {
+            outside,
+            goal,
+            ledger: Ledger::default(),
+            written: Written::default(),
+            lease: nobody,
+            snapshot: Snapshot::new(),
+            is_stale: true,
+            hand: Hand::default(),
+            minted: None,
+            outcome: None,
+            stragglers: Vec::new(),
+            left_alone: Vec::new(),
+        };
+        let (holder, ttl) = (driver.outside.holder, driver.outside.settings.lease);
+        driver.lease = persist!(driver, async {
+            let now = driver.outside.time.wall();
+            let taken = driver.outside.store.lease(holder, ttl, now).await;
+            taken.map_err(|error| RotateError::of_store(&error))
+        })?;
+        driver.written = persist!(driver, driver.outside.journal.read(slot))?;
+        driver.ledger = Ledger::of(&driver.written.records()?);
+        Ok(driver)
+    }
+
+    async fn steps(&mut self) -> Result<(), RotateError> {
+        for _ in 0..MOST_STEPS {
+            let was_stale = self.is_stale;
+            if was_stale {
+                self.read_store().await?;
+            }
+            let next = decide(&self.view());
+            match &next {
+                Next::Finished => return Ok(()),
+                Next::Stop(error) => return Err(error.clone()),
+                // Before something is destroyed, the store is looked at once more.
+                Next::DeleteAccount(_) | Next::Retire { .. } | Next::Sweep(_) if !was_stale => {
+                    self.is_stale = true;
+                    continue;
+                }
+                Next::Wait { .. } | Next::List | Next::Check => {}
+                _ => self.renew().await?,
+            }
+            self.perform(next).await?;
+        }
+        Err(RotateError::new(
+            RotateErrorKind::GaveUp,
+            "the rotation does not come to an end",
+            "report it, with the journal",
+        ))
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            slot: self.outside.slot,
+            goal: self.goal,
+            ledger: &self.ledger,
+            snapshot: &self.snapshot,
+            hand: &self.hand,
+            can_expire: self.outside.organization.can_expire(),
+            running: self.outside.time.running(),
+            #[cfg(test)]
+            mutant: self.outside.mutant,
+        }
+    }
+
+    async fn read_store(&mut self) -> Result<(), RotateError> {
+        self.snapshot = persist!(self, async {
+            let snapshot = self.outside.store.snapshot().await;
+            snapshot.map_err(|error| RotateError::of_store(&error))
+        })?;
+        self.is_stale = false;
+        if let Some(current) = &self.snapshot.current {
+            self.outside.organization.take_over(&current.key)?;
+        }
+        Ok(())
+    }
+
+    /// The lease is held on. If it is lost, nothing further is done.
+    async fn renew(&mut self) -> Result<(), RotateError> {
+        let ttl = self.outside.settings.lease;
+        self.lease = persist!(self, async {
+            let now = self.outside.time.wall();
+            let held = self.outside.store.renew(&self.lease, ttl, now).await;
+            held.map_err(|error| RotateError::of_store(&error))
+        })?;
+        Ok(())
+    }
+
+    /// Writes something down, before anything else is done.
+    async fn note(&mut self, tag: &Tag, entry: Entry) -> Result<(), RotateError> {
+        let slot = self.outside.slot.name();
+        let at = self.outside.time.wall();
+        let record = Record { at, tag: tag.clone(), entry };
+        let line = record.to_line();
+        let since = self.outside.time.running();
+        let mut times = 0;
+        loop {
+            let error = match self.outside.journal.append(slot, &self.written, &line).await {
+                Ok(written) => {
+                    self.written = written;
+                    break;
+                }
+                Err(error) => error,
+            };
+            times += 1;
+            if !self.pauses_after(&error, since, times).await {
+                return Err(error);
+            }
+            // It may have been written, and the answer lost.
+            let now = persist!(self, self.outside.journal.read(slot))?;
+            if now.text.ends_with(&line) {
+                self.written = now;
+                break;
+            }
+            if now.revision != self.written.revision {
+                return Err(lost());
+            }
+        }
+        self.ledger.add(&record);
+        let key = match &record.entry {
+            Entry::Draining { key } | Entry::Retired { key, .. } => Some(key.clone()),
+            Entry::Minted { key, .. } => key.clone(),
+            Entry::Promoted | Entry::Staged { .. } | Entry::Verified => {
+                self.ledger.open.as_ref().and_then(|open| open.key.clone())
+            }
+            _ => None,
+        };
+        let step = record.step();
+        let what = match record.entry {
+            Entry::DeletionRefused => EventKind::DeletionRefused,
+            _ => EventKind::Step { step, key },
+        };
+        self.tell_of(Some(tag), what);
+        Ok(())
+    }
+
+    /// Whether a failure may pass, and there is time to wait for that; it has been waited then.
+    async fn pauses_after(&self, error: &RotateError, since: Duration, times: u32) -> bool {
+        let waited = self.outside.time.running().saturating_sub(since);
+        let is_passing = error.is_retryable() && !error.is_lease_held();
+        let left = self.outside.settings.patience.saturating_sub(waited);
+        let pause = error.retry_after().unwrap_or_default().max(back_off(times));
+        if !is_passing || pause > left {
+            return false;
+        }
+        self.tell(EventKind::Waiting { why: Wait::Recovery, pause, waited });
+        self.outside.time.sleep(pause).await;
+        true
+    }
+
+    fn tell(&self, what: EventKind) {
+        self.tell_of(self.ledger.open.as_ref().map(|open| &open.tag), what);
+    }
+
+    fn tell_of(&self, tag: Option<&Tag>, what: EventKind) {
+        self.outside.hub.tell(&Event {
+            at: self.outside.time.wall(),
+            slot: self.outside.slot.name().to_owned(),
+            rotation: tag.map(|tag| tag.rotation().to_owned()),
+            what,
+        });
+    }
+
+    /// The rotation is over.
+    fn finish(&mut self) {
+        let Some(open) = self.ledger.open.clone().filter(|open| open.step == Step::Promoted) else {
+            return;
+        };
+        let current = self.snapshot.current.as_ref();
+        let is_mine = self.hand.began.as_ref() == Some(&open.tag);
+        self.hand.is_finished = is_mine || self.goal != Goal::Now;
+        self.outcome = Some(Outcome {
+            slot: self.outside.slot.name().to_owned(),
+            key_id: current.and_then(|key| key.note.key_id.clone()).or(open.key),
+            expires_at: current.and_then(|key| key.note.expires_at),
+            retired: open.retired,
+            left_alone: std::mem::take(&mut self.left_alone),
+            stragglers: std::mem::take(&mut self.stragglers),
+            was_resumed: !is_mine,
+            has_own_account: open.own_account,
+            tag: open.tag,
+        });
+        if !self.ledger.abandoned.is_empty() {
+            // What was given up may have appeared since.
+            self.hand.listing = None;
+        }
+    }
+}
+
+/// Somebody else wrote the journal.
+fn lost() -> RotateError {
+    RotateError::new(
+        RotateErrorKind::LeaseLost,
+        "another rotator wrote the journal meanwhile",
+        "let it finish, and look at the status",
+    )
+}

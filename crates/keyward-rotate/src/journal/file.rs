@@ -1,0 +1,216 @@
+//! [`FileJournal`]: a directory of journals on this machine, one file a slot.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{Journal, Written};
+use crate::{RotateError, RotateErrorKind};
+
+/// Keeps the journals of slots in a directory, `SLOT.journal` each, and never removes a line.
+///
+/// A line counts when it and, for a new file, the directory are on the disk. One that a crash cut
+/// off is not there, and is overwritten by the next.
+///
+/// It is on one machine, so only rotators of this machine can go on with what it tells. Where there
+/// are several, use [`StoreJournal`](super::StoreJournal). It needs a tokio runtime.
+#[derive(Clone, Debug)]
+pub struct FileJournal {
+    directory: PathBuf,
+}
+
+impl FileJournal {
+    /// Journals in this directory, which must be there and writable by its owner alone. Nothing is
+    /// read yet.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    fn path(&self, slot: &str) -> PathBuf {
+        self.directory.join(format!("{slot}.journal"))
+    }
+}
+
+impl Journal for FileJournal {
+    async fn read(&self, slot: &str) -> Result<Written, RotateError> {
+        let path = self.path(slot);
+        on_a_thread(move || match File::open(&path) {
+            Ok(mut file) => {
+                check(&path, &file)?;
+                whole_lines(&mut file).map_err(|error| trouble(&path, &error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Written::new("", "0")),
+            Err(error) => Err(trouble(&path, &error)),
+        })
+        .await
+    }
+
+    async fn append(
+        &self,
+        slot: &str,
+        read: &Written,
+        line: &str,
+    ) -> Result<Written, RotateError> {
+        let (path, directory) = (self.path(slot), self.directory.clone());
+        let (read, line) = (read.clone(), line.to_owned());
+        on_a_thread(move || {
+            let is_new = !path.exists();
+            let mut file = open(&path).map_err(|error| trouble(&path, &error))?;
+            check(&path, &file)?;
+            // Held until the file is closed; a process that dies lets go of it.
+            file.lock().map_err(|error| trouble(&path, &error))?;
+            let now = whole_lines(&mut file).map_err(|error| trouble(&path, &error))?;
+            if now.revision != read.revision {
+                return Err(RotateError::new(
+                    RotateErrorKind::LeaseLost,
+                    "another rotator wrote the journal meanwhile",
+                    "let it finish, and look at the status",
+                ));
+            }
+            let write = |file: &mut File| {
+                file.set_len(now.text.len() as u64)?;
+                file.seek(SeekFrom::End(0))?;
+                file.write_all(line.as_bytes())?;
+                file.sync_all()?;
+                if is_new { File::open(&directory)?.sync_all() } else { Ok(()) }
+            };
+            write(&mut file).map_err(|error| trouble(&path, &error))?;
+            let text = now.text + &line;
+            let revision = text.len().to_string();
+            Ok(Written::new(text, revision))
+        })
+        .await
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RotateError> + Send + 'static,
+) -> Result<T, RotateError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(_) => Err(RotateError::new(
+            RotateErrorKind::JournalUnavailable,
+            "the runtime ended while the journal was written",
+            "resume with another",
+        )),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Its lines that are whole; the revision is their length.
+fn whole_lines(file: &mut File) -> io::Result<Written> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    bytes.truncate(end);
+    let text = String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+    let revision = text.len().to_string();
+    Ok(Written::new(text, revision))
+}
+
+/// Who may write to it may make a rotator delete keys.
+fn check(path: &Path, file: &File) -> Result<(), RotateError> {
+    let metadata = file.metadata().map_err(|error| trouble(path, &error))?;
+    if !metadata.is_file() {
+        return Err(refused(path, "is no regular file", "move it away"));
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o022 != 0 {
+        return Err(refused(path, "can be written by others than its owner", "`chmod go-w` it"));
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, what: &str, fix: &'static str) -> RotateError {
+    let what = format!("{} {what}", path.display());
+    RotateError::new(RotateErrorKind::JournalRefused, what, fix)
+}
+
+fn trouble(path: &Path, error: &io::Error) -> RotateError {
+    let what = format!("{}: {}", path.display(), error.kind());
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem
+        | io::ErrorKind::InvalidData => RotateError::new(
+            RotateErrorKind::JournalRefused,
+            what,
+            "let the rotator's user write to the journal's directory, and nobody else",
+        ),
+        _ => RotateError::new(
+            RotateErrorKind::JournalUnavailable,
+            what,
+            "check the file system that it lies on",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{FileJournal, Journal as _, Written};
+    use crate::journal::{Entry, Record};
+    use crate::tag::Tag;
+    use keyward::Timestamp;
+
+    fn line(n: u128) -> String {
+        let at = Timestamp::from_unix_seconds(1_790_000_000);
+        Record { at, tag: Tag::new("billing", n), entry: Entry::Done }.to_line()
+    }
+
+    #[tokio::test]
+    async fn lines_are_added_and_a_torn_one_is_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = FileJournal::new(directory.path());
+        let empty = journal.read("billing").await.unwrap();
+        assert_eq!(empty.text, "");
+        let first = journal.append("billing", &empty, &line(1)).await.unwrap();
+
+        // Power is lost in the middle of the second.
+        let path = directory.path().join("billing.journal");
+        fs::write(&path, format!("{}{}", first.text, &line(2)[..20])).unwrap();
+        let read = journal.read("billing").await.unwrap();
+        assert_eq!(read, first);
+        let second = journal.append("billing", &read, &line(3)).await.unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), line(1) + &line(3));
+        assert_eq!(second.records().unwrap().len(), 2);
+        assert_eq!(journal.read("search").await.unwrap().text, "", "another slot's is another");
+    }
+
+    #[tokio::test]
+    async fn of_two_that_read_the_same_one_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = FileJournal::new(directory.path());
+        let empty = Written::new("", "0");
+        let (one, two) = (line(1), line(2));
+        let (a, b) = tokio::join!(
+            journal.append("billing", &empty, &one),
+            journal.append("billing", &empty, &two)
+        );
+        assert!(a.is_ok() != b.is_ok());
+        assert!(a.err().or(b.err()).unwrap().is_lease_held());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_journal_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("billing.journal");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let error = FileJournal::new(directory.path()).read("billing").await.unwrap_err();
+        assert!(error.needs_a_person() && error.to_string().contains("chmod"), "{error}");
+    }
+}

@@ -1,0 +1,90 @@
+//! Replace OpenAI API keys without downtime: no orphan, no lost secret, no dead key in use, whatever
+//! dies in between.
+//!
+//! The primary type is [`Rotator`]. A [`Slot`] says whose key it is, what it may do and how long it
+//! lives; the key is kept in a [`KeyStore`](keyward::store::KeyStore), where services find it.
+//!
+//! # A rotation
+//!
+//! | step | what is done | if the process dies then |
+//! |---|---|---|
+//! | plan | the project is active, the account is there, its role is not `none` | nothing has happened |
+//! | intent | the journal has the tag of the key to come, and which old ones it replaces | the tag is looked for and what it names deleted; another attempt begins |
+//! | mint | a key on the same service account: named by the tag, scoped, expiring | the same: its value is lost |
+//! | stage | the store has the key, as the pending one | it is gone on with |
+//! | verify | it is used once, until it is accepted | it is proved again |
+//! | promote | it is the store's current key; services notice | it is gone on with |
+//! | drain | the old key is given an expiry, and watched until nobody has used it for a while | the expiry kills it all the same; the watch begins anew |
+//! | retire | the old key is deleted | it is gone on with; gone is deleted |
+//! | done | the journal says so | |
+//!
+//! A call that makes a key is sent once. When its outcome is not known, the attempt is given up in
+//! the journal first, then what carries its tag is deleted, and another attempt begins under another
+//! tag; what appears late is deleted by the next rotation, or by a [`Sweep`].
+//!
+//! # What it never does
+//!
+//! - It never touches a key that it did not make: whose name is not a [`Tag`] of the slot, unless its
+//!   id is named by [`Slot::retiring`].
+//! - It never deletes the store's current key.
+//! - It never makes an account where keys of the slot's own account can be deleted. Where the
+//!   organization refuses that, as all did before 2026-10, it says so
+//!   ([`EventKind::DeletionRefused`]), lets the old key expire instead, and gives each further key
+//!   an account of its own, which is deleted with it.
+//! - It never writes a key anywhere but into the store.
+//!
+//! # Many rotators
+//!
+//! Each call takes the slot's lease in the store, and holds it on before each step; one that finds
+//! it taken leaves. A lease ends by time, so it is not proof against a process that slept. What is,
+//! is the comparison in each write of the journal and of the store: who slept while another went on
+//! fails at its next one. What it can have done before that is one call to the organization: at worst
+//! it made a key that nobody knows, which is found by its tag.
+//!
+//! Clocks matter little: nothing but leases and due dates depends on this machine's, and silence is
+//! told by the organization's `last_used_at` alone.
+//!
+//! # Features
+//!
+//! - `toml`: [`SlotFile`](https://docs.rs/keyward-rotate/latest/keyward_rotate/struct.SlotFile.html),
+//!   slots written down in a `keyward.toml`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use crate::error::{RotateError, RotateErrorKind};
+pub use crate::event::{Event, EventKind, Events, Straggler, Wait};
+pub use crate::journal::{
+    DynJournal, Entry, FileJournal, Journal, OldKey, Record, Retirement, StoreJournal, Written,
+};
+pub use crate::outcome::Outcome;
+pub use crate::plan::{Plan, PlannedStep};
+pub use crate::probe::{DynProbe, HttpProbe, Probe, ProbeAnswer};
+pub use crate::rotator::{Rotator, RotatorBuilder};
+#[cfg(feature = "toml")]
+pub use crate::slot::SlotFile;
+pub use crate::slot::{Slot, Stragglers, Verification};
+pub use crate::status::{KeyStatus, OpenRotation, Status};
+pub use crate::sweep::{Fate, Orphan, Sweep, SweepReport};
+pub use crate::tag::{NotATag, Tag};
+
+mod daemon;
+mod driver;
+mod error;
+mod event;
+mod journal;
+mod machine;
+mod organization;
+mod outcome;
+mod outside;
+mod plan;
+mod probe;
+mod rotator;
+mod slot;
+mod status;
+mod sweep;
+mod tag;
+
+/// The README's snippet is held to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

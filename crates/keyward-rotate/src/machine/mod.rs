@@ -1,0 +1,469 @@
+//! The machine: from what the journal, the store and the organization say, and from what this
+//! process alone knows, the one next thing to do. It is pure: nothing here reads, writes or waits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use keyward::Timestamp;
+use keyward::store::{Snapshot, StoredKey, Version};
+
+use crate::event::Wait;
+use crate::journal::{Entry, OldKey};
+use crate::outside::{ListedKey, Listing};
+use crate::probe::ProbeAnswer;
+use crate::tag::Tag;
+use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
+
+pub(crate) mod ledger;
+
+pub(crate) use self::ledger::{Attempt, Ledger, Step};
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Goal {
+    /// To replace the key because it leaked.
+    Now,
+    /// To end what is open, and to begin nothing.
+    Resume,
+    /// To end what is open, or else to replace the key.
+    Rotate,
+}
+
+/// All that a decision depends on.
+pub(crate) struct View<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) goal: Goal,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) hand: &'a Hand,
+    pub(crate) can_expire: bool,
+    /// How long this process has been going.
+    pub(crate) running: Duration,
+    #[cfg(test)]
+    pub(crate) mutant: Option<Mutant>,
+}
+
+/// What this process knows and a later one would not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hand {
+    /// What the organization listed; none when that may have changed since.
+    pub(crate) listing: Option<Listing>,
+    /// Whether a key could be used if it was made.
+    pub(crate) is_checked: bool,
+    /// The attempt that this process began itself.
+    pub(crate) began: Option<Tag>,
+    /// Whether nothing was sent yet for the open attempt, which therefore has made nothing.
+    pub(crate) is_fresh: bool,
+    /// Whether the value of the key that was made is at hand.
+    pub(crate) has_key: bool,
+    pub(crate) attempts: u32,
+    pub(crate) proof: Option<Proof>,
+    /// Whether this process wrote down that the key works.
+    pub(crate) is_verified: bool,
+    /// The old keys that are watched.
+    pub(crate) watches: BTreeMap<String, Watch>,
+    /// Keys that nothing more can be done about.
+    pub(crate) given_up: Vec<String>,
+    /// Whether a rotation came to its end, as the goal wants it.
+    pub(crate) is_finished: bool,
+    /// With what the call ends when what was begun is cleaned up.
+    pub(crate) failed: Option<RotateError>,
+}
+
+/// How far the proof of a new key is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proof {
+    pub(crate) since: Duration,
+    pub(crate) asked_at: Duration,
+    pub(crate) answer: ProbeAnswer,
+    pub(crate) times: u32,
+}
+
+/// What is known of an old key by watching it. All durations are how long this process had been
+/// going; when the key was used is compared by the organization's clock alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    pub(crate) since: Duration,
+    pub(crate) quiet_since: Duration,
+    pub(crate) looked_at: Option<Duration>,
+    pub(crate) put_off_at: Duration,
+    pub(crate) last_used_at: Option<Timestamp>,
+    pub(crate) is_told: bool,
+}
+
+/// The next thing to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Next {
+    /// The attempt is given up, and the call with it if there is an error.
+    Abandon { why: &'static str, error: Option<RotateError> },
+    /// An attempt begins, with a new tag.
+    Begin { old: Vec<OldKey>, left_alone: Vec<Option<String>> },
+    Check,
+    DeleteAccount(String),
+    Discard(Version),
+    Expire { key: String, within: Duration },
+    Finished,
+    List,
+    MakeAccount,
+    Mint,
+    Note(Entry),
+    Probe,
+    Promote(Version),
+    /// An old key of the open attempt dies.
+    Retire { old: OldKey, straggling: bool },
+    Stage,
+    Stop(RotateError),
+    /// A key of an attempt that was given up dies.
+    Sweep(ListedKey),
+    /// What an earlier process staged, of which the journal does not know, is gone on with.
+    TakeUp { tag: Tag, old: Vec<OldKey> },
+    /// The key is still used at the end of its grace.
+    Tell(String),
+    Wait { why: Wait, pause: Duration, waited: Duration },
+    Watch(String),
+}
+
+/// A machine that is broken in one way, so that the tests are seen to notice.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mutant {
+    ForgetAbandoned,
+    KeepUnverified,
+    MintAgain,
+    RetireAny,
+    RetireStaged,
+    SkipIntent,
+}
+
+/// How many attempts to make a key one call begins.
+pub(crate) const ATTEMPTS: u32 = 3;
+
+/// Decides.
+pub(crate) fn decide(view: &View<'_>) -> Next {
+    let Some(open) = &view.ledger.open else {
+        return begin(view);
+    };
+    let is_mine = view.hand.began.as_ref() == Some(&open.tag);
+    let Snapshot { current, pending, .. } = view.snapshot;
+    if is_of(current.as_ref(), &open.tag) {
+        return end(view, open, is_mine);
+    }
+    if open.step >= Step::Promoted {
+        return Next::Note(Entry::Superseded);
+    }
+    if view.goal == Goal::Now && !is_mine {
+        return Next::Abandon { why: "a key that cannot have leaked is made instead", error: None };
+    }
+    if let Some(pending) = pending {
+        return if is_of(Some(pending), &open.tag) {
+            prove(view, open, pending)
+        } else if tag_of(pending).is_some_and(|tag| view.ledger.has_abandoned(&tag)) {
+            Next::Discard(pending.version.clone())
+        } else {
+            Next::Abandon { why: "another key is pending", error: Some(foreign_pending()) }
+        };
+    }
+    #[cfg(test)]
+    if view.mutant == Some(Mutant::MintAgain) && !view.hand.has_key {
+        return Next::Mint;
+    }
+    if view.hand.has_key {
+        Next::Stage
+    } else if !view.hand.is_fresh {
+        // It may have been made, or may still be: its value is lost either way.
+        Next::Abandon { why: "its value was lost on the way to the store", error: None }
+    } else if open.own_account && open.account.is_none() {
+        Next::MakeAccount
+    } else {
+        Next::Mint
+    }
+}
+
+/// Nothing is open: what was given up is cleaned up, and then an attempt begins, if one is wanted.
+fn begin(view: &View<'_>) -> Next {
+    let View { ledger, snapshot, hand, .. } = view;
+    let pending_tag = snapshot.pending.as_ref().and_then(tag_of);
+    if let (Some(pending), Some(tag)) = (&snapshot.pending, &pending_tag)
+        && ledger.has_abandoned(tag)
+    {
+        return Next::Discard(pending.version.clone());
+    }
+    let is_wanted = !hand.is_finished && hand.failed.is_none() && view.goal != Goal::Resume;
+    let takes_up = pending_tag.filter(|tag| tag.slot() == view.slot.name());
+    if !ledger.abandoned.is_empty() || is_wanted || (takes_up.is_some() && hand.failed.is_none()) {
+        let Some(listing) = &hand.listing else {
+            return Next::List;
+        };
+        if let Some(stray) = stray(view, listing) {
+            return stray;
+        }
+    }
+    if let Some(error) = &hand.failed {
+        return Next::Stop(error.clone());
+    }
+    if let Some(tag) = takes_up {
+        let (old, _) = to_retire(view);
+        return Next::TakeUp { tag, old };
+    }
+    if !is_wanted {
+        return Next::Finished;
+    }
+    if snapshot.pending.is_some() {
+        return Next::Stop(foreign_pending());
+    }
+    if hand.attempts >= ATTEMPTS {
+        return Next::Stop(RotateError::new(
+            RotateErrorKind::GaveUp,
+            format!("{ATTEMPTS} attempts to make a key had no known outcome"),
+            "look at the organization's status, and rotate later; what was made is cleaned up then",
+        ));
+    }
+    if !hand.is_checked {
+        return Next::Check;
+    }
+    let (old, left_alone) = to_retire(view);
+    Next::Begin { old, left_alone }
+}
+
+/// Something that an attempt left behind that was given up, if there is any.
+fn stray(view: &View<'_>, listing: &Listing) -> Option<Next> {
+    #[cfg(test)]
+    if view.mutant == Some(Mutant::ForgetAbandoned) {
+        return None;
+    }
+    let Snapshot { current, pending, previous, .. } = view.snapshot;
+    let is_stored = |key: &ListedKey| {
+        [current, pending, previous].into_iter().flatten().any(|stored| is_listed(stored, key))
+    };
+    let is_open_to = |id: &String| !view.hand.given_up.contains(id);
+    let key = listing.keys.iter().find(|key| {
+        key.tag().is_some_and(|tag| view.ledger.has_abandoned(&tag))
+            && !is_stored(key)
+            && is_open_to(&key.id)
+    });
+    if let Some(key) = key {
+        return Some(Next::Sweep(key.clone()));
+    }
+    let account = listing.accounts.iter().find(|(id, name)| {
+        let tag = name.parse().ok();
+        let is_in_use = [current, pending, previous]
+            .into_iter()
+            .flatten()
+            .any(|stored| tag.is_some() && tag_of(stored) == tag);
+        tag.is_some_and(|tag| view.ledger.has_abandoned(&tag)) && !is_in_use && is_open_to(id)
+    });
+    account.map(|(id, _)| Next::DeleteAccount(id.clone()))
+}
+
+/// The keys that an attempt that begins now replaces: those that it may retire in the end, and the
+/// ids of those that it leaves alone, as far as they can be told.
+pub(crate) fn to_retire(view: &View<'_>) -> (Vec<OldKey>, Vec<Option<String>>) {
+    let empty = Listing::default();
+    let listing = view.hand.listing.as_ref().unwrap_or(&empty);
+    let (mut old, mut left_alone) = (Vec::new(), Vec::new());
+    if let Some(current) = &view.snapshot.current {
+        match listed(current, listing) {
+            Some(key) if may_retire(view, key) => old.push(old_key(key, view.slot)),
+            Some(key) => left_alone.push(Some(key.id.clone())),
+            None if tag_of(current).is_some() => {}
+            None => left_alone.push(None),
+        }
+    }
+    for id in view.slot.retired_by_id() {
+        let found = listing.keys.iter().find(|key| key.id == *id);
+        if let Some(key) = found.filter(|key| old.iter().all(|old| old.key != key.id)) {
+            old.push(old_key(key, view.slot));
+        }
+    }
+    (old, left_alone)
+}
+
+fn old_key(key: &ListedKey, slot: &Slot) -> OldKey {
+    let is_own = Tag::is_of(key.account_name.as_deref(), slot.name())
+        && key.account.as_deref() != Some(slot.service_account().as_str());
+    OldKey { key: key.id.clone(), account: key.account.clone().filter(|_| is_own) }
+}
+
+/// Whether keyward made the key for this slot, or was told that it may delete it.
+fn may_retire(view: &View<'_>, key: &ListedKey) -> bool {
+    #[cfg(test)]
+    if view.mutant == Some(Mutant::RetireAny) {
+        return true;
+    }
+    Tag::is_of(key.name.as_deref(), view.slot.name())
+        || view.slot.retired_by_id().contains(&key.id)
+}
+
+/// Which of the listed keys a stored one is: by its id, or by what is shown of it if that fits one
+/// alone.
+fn listed<'a>(stored: &StoredKey, listing: &'a Listing) -> Option<&'a ListedKey> {
+    if let Some(id) = &stored.note.key_id {
+        return listing.keys.iter().find(|key| key.id == *id);
+    }
+    let shows = |key: &&ListedKey| {
+        key.redacted.as_deref().is_some_and(|shown| stored.key.matches_redacted(shown))
+    };
+    let mut fitting = listing.keys.iter().filter(shows);
+    fitting.next().filter(|_| fitting.next().is_none())
+}
+
+fn is_listed(stored: &StoredKey, key: &ListedKey) -> bool {
+    match &stored.note.key_id {
+        Some(id) => *id == key.id,
+        None => {
+            (stored.note.tag.is_some() && stored.note.tag == key.name)
+                || key.redacted.as_deref().is_some_and(|shown| stored.key.matches_redacted(shown))
+        }
+    }
+}
+
+/// The new key is staged: it is used once before anybody depends on it.
+fn prove(view: &View<'_>, open: &Attempt, pending: &StoredKey) -> Next {
+    if open.step < Step::Staged {
+        return Next::Note(Entry::Staged { version: pending.version.to_string() });
+    }
+    #[cfg(test)]
+    match view.mutant {
+        Some(Mutant::KeepUnverified) => return Next::Promote(pending.version.clone()),
+        Some(Mutant::RetireStaged) => {
+            if let Some(old) = open.old.iter().find(|old| !open.is_retired(&old.key)) {
+                return Next::Retire { old: old.clone(), straggling: false };
+            }
+        }
+        _ => {}
+    }
+    let Some(proof) = view.hand.proof else {
+        return Next::Probe;
+    };
+    let waited = view.running.saturating_sub(proof.since);
+    let patience = view.slot.verification().patience;
+    match proof.answer {
+        ProbeAnswer::UnderScoped if !view.slot.accepts_under_scoped() => Next::Abandon {
+            why: "it may do less than it is for",
+            error: Some(RotateError::new(
+                RotateErrorKind::NotAccepted,
+                "the new key is live and may not do what it was asked to prove itself by",
+                "mend the slot's scopes, its `verification.path`, or the role of its account",
+            )),
+        },
+        ProbeAnswer::Live | ProbeAnswer::UnderScoped => {
+            // Also where the journal says so already: that it is written by this process now is
+            // what keeps another from giving the key up at the same time.
+            if !view.hand.is_verified {
+                return Next::Note(Entry::Verified);
+            }
+            Next::Promote(pending.version.clone())
+        }
+        ProbeAnswer::Dead | ProbeAnswer::Unknown if waited < patience => {
+            let pause = back_off(proof.times).min(patience - waited).max(SHORTEST);
+            if view.running.saturating_sub(proof.asked_at) >= pause {
+                return Next::Probe;
+            }
+            Next::Wait { why: Wait::Acceptance, pause, waited }
+        }
+        ProbeAnswer::Dead => Next::Abandon {
+            why: "it was not accepted in time",
+            error: Some(RotateError::new(
+                RotateErrorKind::NotAccepted,
+                format!("the new key was still not accepted after {waited:?}"),
+                "raise `verification.patience`, or look at the account's role and the project",
+            )),
+        },
+        ProbeAnswer::Unknown => Next::Stop(RotateError::new(
+            RotateErrorKind::NotProved,
+            format!("whether the new key works could not be told within {waited:?}"),
+            "see that the API can be reached from here, and resume: the key is staged",
+        )),
+    }
+}
+
+/// The new key is current: the old ones are retired, and the rotation ends.
+fn end(view: &View<'_>, open: &Attempt, is_mine: bool) -> Next {
+    if open.step < Step::Promoted {
+        return Next::Note(Entry::Promoted);
+    }
+    let current = view.snapshot.current.as_ref().and_then(|key| key.note.key_id.as_deref());
+    // Whatever was written down, the key in use is not touched.
+    let left = |old: &&OldKey| !open.is_retired(&old.key) && Some(old.key.as_str()) != current;
+    if let Some(old) = open.old.iter().find(left) {
+        let at_once = open.now || view.slot.grace().is_zero() || (view.goal == Goal::Now && !is_mine);
+        if at_once {
+            return Next::Retire { old: old.clone(), straggling: false };
+        }
+        return drain(view, open, old);
+    }
+    if let Some(previous) = &view.snapshot.previous {
+        let id = previous.note.key_id.as_deref();
+        let is_retired = id.is_some_and(|id| open.is_retired(id));
+        let is_given_up = tag_of(previous).is_some_and(|tag| view.ledger.has_abandoned(&tag));
+        if is_retired || is_given_up {
+            return Next::Discard(previous.version.clone());
+        }
+    }
+    Next::Note(Entry::Done)
+}
+
+/// One old key is watched until nobody uses it.
+fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
+    let (grace, silence) = (view.slot.grace(), view.slot.silence());
+    let Some(watch) = view.hand.watches.get(&old.key) else {
+        return if view.can_expire {
+            Next::Expire { key: old.key.clone(), within: grace }
+        } else {
+            Next::Watch(old.key.clone())
+        };
+    };
+    if !open.draining.contains(&old.key) {
+        return Next::Note(Entry::Draining { key: old.key.clone() });
+    }
+    let Some(looked_at) = watch.looked_at else {
+        return Next::Watch(old.key.clone());
+    };
+    if looked_at.saturating_sub(watch.quiet_since) >= silence {
+        return Next::Retire { old: old.clone(), straggling: false };
+    }
+    let watched = view.running.saturating_sub(watch.since);
+    if watched >= grace {
+        if view.slot.stragglers() != Stragglers::Hold {
+            return Next::Retire { old: old.clone(), straggling: true };
+        }
+        if !watch.is_told {
+            return Next::Tell(old.key.clone());
+        }
+    }
+    // Held: it must not expire under those who use it.
+    if view.slot.stragglers() == Stragglers::Hold
+        && view.can_expire
+        && view.running.saturating_sub(watch.put_off_at) >= grace / 2
+    {
+        return Next::Expire { key: old.key.clone(), within: grace };
+    }
+    let pause = (silence / 4).clamp(SHORTEST, Duration::from_secs(60)).min(grace.max(SHORTEST));
+    if view.running.saturating_sub(looked_at) >= pause {
+        return Next::Watch(old.key.clone());
+    }
+    Next::Wait { why: Wait::Silence, pause, waited: watched }
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// 1, 2, 4, 8, 15, 15 … seconds.
+pub(crate) fn back_off(times: u32) -> Duration {
+    Duration::from_secs(1 << times.saturating_sub(1).min(4)).min(Duration::from_secs(15))
+}
+
+fn is_of(stored: Option<&StoredKey>, tag: &Tag) -> bool {
+    stored.is_some_and(|key| key.note.tag.as_deref() == Some(tag.as_str()))
+}
+
+pub(crate) fn tag_of(stored: &StoredKey) -> Option<Tag> {
+    stored.note.tag.as_deref()?.parse().ok()
+}
+
+pub(crate) fn foreign_pending() -> RotateError {
+    RotateError::new(
+        RotateErrorKind::ForeignPending,
+        "a key that no rotation of this slot staged is pending in the store",
+        "promote or discard it by hand, then rotate",
+    )
+}

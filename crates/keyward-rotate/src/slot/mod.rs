@@ -1,0 +1,294 @@
+//! [`Slot`]: one place where a key is kept and replaced, and the rules for it.
+
+use std::time::Duration;
+
+use keyward_admin::{ProjectId, Scope, Scopes, ServiceAccountId};
+
+use crate::tag::is_slot_name;
+use crate::{RotateError, RotateErrorKind};
+
+#[cfg(feature = "toml")]
+mod file;
+
+#[cfg(feature = "toml")]
+pub use self::file::SlotFile;
+
+/// One key that is replaced from time to time: whose it is, what it may do, how long it lives.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use keyward_admin::{Scope, Scopes};
+/// use keyward_rotate::{Slot, Stragglers};
+///
+/// let day = Duration::from_secs(86_400);
+/// let scopes = Scopes::only(Scope::RESPONSES_WRITE);
+/// let slot = Slot::new("billing", "proj_abc", "svc_acct_abc", scopes)?
+///     .with_ttl(30 * day)?
+///     .with_grace(day)
+///     .with_stragglers(Stragglers::Hold);
+/// assert_eq!(slot.rotate_after(), 20 * day);
+/// # Ok::<(), keyward_rotate::RotateError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Slot {
+    name: String,
+    project: ProjectId,
+    service_account: ServiceAccountId,
+    scopes: Scopes,
+    ttl: Duration,
+    rotate_after: Option<Duration>,
+    grace: Duration,
+    silence: Duration,
+    stragglers: Stragglers,
+    verification: Verification,
+    adopted: Vec<String>,
+    store: Option<String>,
+}
+
+/// What happens when the old key is still used at the end of the grace.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Stragglers {
+    /// The old key is deleted; that somebody used it is told with the outcome alone.
+    GoOn,
+    /// The old key lives as long as it is used: its expiry is put off, and who waits is told.
+    Hold,
+    /// The old key is deleted, with a warning.
+    #[default]
+    Warn,
+}
+
+/// How a new key is proved before anybody depends on it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Verification {
+    /// What is asked of the API, below its base address, with `GET`. `/models` unless said
+    /// otherwise.
+    pub path: String,
+    /// Whether "live, and may not do this" is enough. Unless said, it is enough for a key whose
+    /// scopes do not let it read models, as far as scopes are known.
+    pub accept_under_scoped: Option<bool>,
+    /// For how long a key that is not accepted yet is asked again: the authentication cache of the
+    /// API has to learn of it. Two minutes unless said otherwise.
+    pub patience: Duration,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self {
+            path: "/models".to_owned(),
+            accept_under_scoped: None,
+            patience: Duration::from_secs(120),
+        }
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MIN_TTL: Duration = Duration::from_secs(60);
+const MAX_TTL: Duration = Duration::from_secs(31_536_000);
+
+impl Slot {
+    /// A slot whose keys live 30 days and are replaced after 20, with a grace of an hour for the
+    /// old one and ten minutes of silence before it is deleted.
+    ///
+    /// The name is part of the name of each key: 1 to 32 of `a-z`, `0-9` and `-`.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateErrorKind::Configuration`] for a name that is none.
+    pub fn new(
+        name: impl Into<String>,
+        project: impl Into<ProjectId>,
+        service_account: impl Into<ServiceAccountId>,
+        scopes: Scopes,
+    ) -> Result<Self, RotateError> {
+        let name = name.into();
+        if !is_slot_name(&name) {
+            return Err(RotateError::new(
+                RotateErrorKind::Configuration,
+                "a slot's name is 1 to 32 of `a-z`, `0-9` and `-`, and no key",
+                "rename the slot",
+            ));
+        }
+        Ok(Self {
+            name,
+            project: project.into(),
+            service_account: service_account.into(),
+            scopes,
+            ttl: 30 * DAY,
+            rotate_after: None,
+            grace: Duration::from_secs(3600),
+            silence: Duration::from_secs(600),
+            stragglers: Stragglers::default(),
+            verification: Verification::default(),
+            adopted: Vec::new(),
+            store: None,
+        })
+    }
+
+    /// How long a key lives: from a minute to a year, which is the API's bound
+    /// ([reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/subresources/api_keys/methods/create)).
+    ///
+    /// # Errors
+    ///
+    /// [`RotateErrorKind::Configuration`] for another duration.
+    pub fn with_ttl(mut self, ttl: Duration) -> Result<Self, RotateError> {
+        if !(MIN_TTL..=MAX_TTL).contains(&ttl) {
+            return Err(self.misset("`ttl` is from a minute to a year", "set another duration"));
+        }
+        self.ttl = ttl;
+        self.check_rotate_after()
+    }
+
+    /// After how long a key is replaced: shorter than it lives, and two thirds of that unless set.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateErrorKind::Configuration`] when it is zero or not shorter than the ttl.
+    pub fn with_rotate_after(mut self, age: Duration) -> Result<Self, RotateError> {
+        self.rotate_after = Some(age);
+        self.check_rotate_after()
+    }
+
+    /// How long the old key lives on at the most once the new one is in use: the expiry that the
+    /// organization is told. Zero deletes it at once.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// For how long the old key must not have been used before it is deleted. Choose it longer than
+    /// services take to notice a new key.
+    #[must_use]
+    pub fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// What happens when the old key is still used at the end of the grace.
+    #[must_use]
+    pub fn with_stragglers(mut self, stragglers: Stragglers) -> Self {
+        self.stragglers = stragglers;
+        self
+    }
+
+    /// How a new key is proved.
+    #[must_use]
+    pub fn with_verification(mut self, verification: Verification) -> Self {
+        self.verification = verification;
+        self
+    }
+
+    /// Lets a key be deleted that keyward did not make, by its id, once the new one is in use: the
+    /// one that the service had until now. No other such key is ever touched.
+    #[must_use]
+    pub fn retiring(mut self, key_id: impl Into<String>) -> Self {
+        self.adopted.push(key_id.into());
+        self
+    }
+
+    /// Where the key is kept, as a [reference](mod@keyward::reference) that the application
+    /// resolves. This crate does not look at it.
+    #[must_use]
+    pub fn with_store_reference(mut self, reference: impl Into<String>) -> Self {
+        self.store = Some(reference.into());
+        self
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &ProjectId {
+        &self.project
+    }
+
+    /// The service account, which stays the same.
+    #[must_use]
+    pub fn service_account(&self) -> &ServiceAccountId {
+        &self.service_account
+    }
+
+    /// What a key may do.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// How long a key lives.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// After how long a key is replaced.
+    #[must_use]
+    pub fn rotate_after(&self) -> Duration {
+        self.rotate_after.unwrap_or(self.ttl / 3 * 2)
+    }
+
+    /// How long the old key lives on at the most.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// For how long the old key must not have been used before it is deleted.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// What happens when the old key is still used at the end of the grace.
+    #[must_use]
+    pub fn stragglers(&self) -> Stragglers {
+        self.stragglers
+    }
+
+    /// How a new key is proved.
+    #[must_use]
+    pub fn verification(&self) -> &Verification {
+        &self.verification
+    }
+
+    /// The ids of the keys that keyward did not make and may delete.
+    #[must_use]
+    pub fn retired_by_id(&self) -> &[String] {
+        &self.adopted
+    }
+
+    /// Where the key is kept, if it was written down.
+    #[must_use]
+    pub fn store_reference(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+
+    /// Whether a key that is live and may not do what was asked is good.
+    pub(crate) fn accepts_under_scoped(&self) -> bool {
+        self.verification.accept_under_scoped.unwrap_or_else(|| match &self.scopes {
+            Scopes::Only(list) => {
+                !list.iter().any(|s| [Scope::MODEL_REQUEST, Scope::ALL_READ].contains(s))
+            }
+            _ => false,
+        })
+    }
+
+    fn check_rotate_after(self) -> Result<Self, RotateError> {
+        match self.rotate_after {
+            Some(age) if age.is_zero() || age >= self.ttl => {
+                Err(self.misset("`rotate_after` is shorter than `ttl`, and not zero", "mend one"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    fn misset(&self, what: &'static str, fix: &'static str) -> RotateError {
+        RotateError::new(RotateErrorKind::Configuration, what, fix).in_slot(&self.name)
+    }
+}

@@ -1,0 +1,128 @@
+//! [`Status`]: where a slot is. Only the store and the journal are asked for it.
+
+use std::fmt;
+use std::time::Duration;
+
+use keyward::store::{Lease, Snapshot, StoredKey};
+use keyward::{KeyFingerprint, Timestamp};
+
+use crate::Slot;
+use crate::machine::{Ledger, tag_of};
+use crate::tag::Tag;
+
+/// Where a slot is. `Display` is one line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The slot.
+    pub slot: String,
+    /// The key in use.
+    pub current: Option<KeyStatus>,
+    /// The rotation that is open, if one is.
+    pub open: Option<OpenRotation>,
+    /// The last rotation that came to its end, and when.
+    pub done: Option<(Tag, Timestamp)>,
+    /// The lease that was taken last and not given back; it may have run out.
+    pub lease: Option<Lease>,
+    /// When the next rotation is due; none when it is due now, because no key that keyward made is
+    /// in use.
+    pub due_at: Option<Timestamp>,
+}
+
+/// What is known of a key that is in use.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeyStatus {
+    /// What may be shown of it.
+    pub fingerprint: KeyFingerprint,
+    /// Its id, if it was noted.
+    pub key_id: Option<String>,
+    /// The tag under which it was made, if keyward made it.
+    pub tag: Option<Tag>,
+    /// When it expires, if it was noted.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A rotation that is not over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct OpenRotation {
+    /// The tag of its key.
+    pub tag: Tag,
+    /// How far it has come, as [`Record::step`](crate::Record::step) tells.
+    pub step: &'static str,
+    /// When it began, by the clock of who began it.
+    pub begun_at: Timestamp,
+}
+
+impl Status {
+    pub(crate) fn of(slot: &Slot, ledger: &Ledger, snapshot: &Snapshot) -> Self {
+        let current = snapshot.current.as_ref();
+        Self {
+            slot: slot.name().to_owned(),
+            current: current.map(|stored| KeyStatus {
+                fingerprint: stored.key.fingerprint(),
+                key_id: stored.note.key_id.clone(),
+                tag: tag_of(stored),
+                expires_at: stored.note.expires_at,
+            }),
+            open: ledger.open.as_ref().map(|open| OpenRotation {
+                tag: open.tag.clone(),
+                step: open.step.as_str(),
+                begun_at: open.begun_at,
+            }),
+            done: ledger.done.clone(),
+            lease: snapshot.lease.clone(),
+            due_at: due_at(slot, current),
+        }
+    }
+
+    /// Whether there is something to do at this moment: a rotation is open, or the next is due.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.open.is_some() || self.due_at.is_none_or(|at| now >= at)
+    }
+}
+
+/// When the key in use is to be replaced: at its age, and early enough before it expires, whichever
+/// is first.
+pub(crate) fn due_at(slot: &Slot, current: Option<&StoredKey>) -> Option<Timestamp> {
+    let current = current?;
+    tag_of(current)?;
+    let note = &current.note;
+    let age = slot.rotate_after();
+    let by_age = note.created_at.or(current.promoted_at).map(|at| at.saturating_add(age));
+    let early = slot.ttl().saturating_sub(age);
+    let by_end = note.expires_at.map(|at| before(at, early));
+    [by_age, by_end].into_iter().flatten().min()
+}
+
+pub(crate) fn before(at: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_seconds(at.as_unix_seconds().saturating_sub(by))
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.slot)?;
+        match &self.current {
+            None => f.write_str("no key in use")?,
+            Some(key) => {
+                write!(f, "{} in use", key.fingerprint)?;
+                if let Some(id) = &key.key_id {
+                    write!(f, " ({id})")?;
+                }
+                if let Some(at) = key.expires_at {
+                    write!(f, ", expires {at}")?;
+                }
+            }
+        }
+        if let Some(OpenRotation { tag, step, begun_at }) = &self.open {
+            write!(f, "; {} has come to `{step}`, begun {begun_at}", tag.rotation())?;
+        }
+        match self.due_at {
+            Some(at) => write!(f, "; due {at}"),
+            None => f.write_str("; due now"),
+        }
+    }
+}

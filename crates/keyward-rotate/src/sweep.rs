@@ -1,0 +1,347 @@
+//! [`Sweep`]: the keys that keyward made and that nobody knows any more. They are told, and deleted
+//! only when that is asked for.
+
+use std::fmt;
+use std::time::Duration;
+
+use keyward::Timestamp;
+use keyward::store::{KeyStore, Lease, Snapshot};
+
+use crate::driver::Outside;
+use crate::journal::Journal;
+use crate::machine::Ledger;
+use crate::outside::{Deletion, Expiry, ListedKey, Listing, Organization, Time};
+use crate::probe::Probe;
+use crate::status::before;
+use crate::tag::Tag;
+use crate::{RotateError, Slot};
+
+/// What to sweep, and whether anything is deleted: a dry run unless said otherwise.
+///
+/// ```
+/// use keyward_rotate::Sweep;
+///
+/// let look = Sweep::report();
+/// let act = Sweep::report().of_the_whole_project().deleting();
+/// # let _ = (look, act);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "pass it to `Rotator::sweep`"]
+pub struct Sweep {
+    pub(crate) deletes: bool,
+    pub(crate) whole_project: bool,
+    pub(crate) unknown_slots: bool,
+    pub(crate) min_age: Duration,
+}
+
+impl Sweep {
+    /// Looks for the keys of one slot, and deletes nothing.
+    pub fn report() -> Self {
+        Self {
+            deletes: false,
+            whole_project: false,
+            unknown_slots: false,
+            min_age: Duration::from_secs(3600),
+        }
+    }
+
+    /// Deletes what is found, but for what is protected.
+    pub fn deleting(mut self) -> Self {
+        self.deletes = true;
+        self
+    }
+
+    /// Looks at every slot of the rotator in the same project, and tells of tags of others.
+    pub fn of_the_whole_project(mut self) -> Self {
+        self.whole_project = true;
+        self
+    }
+
+    /// Deletes also what carries the tag of a slot that this rotator does not have. Another
+    /// rotator may have it: its journal and store are not asked.
+    pub fn including_unknown_slots(mut self) -> Self {
+        self.whole_project = true;
+        self.unknown_slots = true;
+        self
+    }
+
+    /// How old a key must be by this machine's clock to be no part of a rotation under way: an
+    /// hour unless said otherwise.
+    pub fn older_than(mut self, age: Duration) -> Self {
+        self.min_age = age;
+        self
+    }
+}
+
+/// What a sweep found. `Display` is a line for each orphan, and a last one with the sum.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// How many keys were listed.
+    pub listed: usize,
+    /// The orphans: what keyward made, and neither a journal nor a store knows.
+    pub orphans: Vec<Orphan>,
+}
+
+/// Something that keyward made and nobody knows any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Orphan {
+    /// The tag under which it was made.
+    pub tag: Tag,
+    /// The id of the key; none for an account of a key's own that has no key.
+    pub key_id: Option<String>,
+    /// The account that was made for the key alone, if one was.
+    pub account: Option<String>,
+    /// When it was made, by the organization's clock.
+    pub created_at: Option<Timestamp>,
+    /// When it expires, by the organization's clock.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, by the organization's clock: if that is recent, somebody has it.
+    pub last_used_at: Option<Timestamp>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an [`Orphan`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It was deleted, or was gone.
+    Deleted,
+    /// It could not be deleted, so it was let expire.
+    Expired,
+    /// Nothing was done, because that was not asked for.
+    Reported,
+    /// It was not touched: another rotator holds the slot's lease.
+    SlotInUse,
+    /// It could be neither deleted nor let expire.
+    Stayed,
+    /// It was not touched: it is too young.
+    TooYoung,
+    /// It was not touched: this rotator does not have its slot.
+    UnknownSlot,
+}
+
+impl SweepReport {
+    /// Whether nothing is left that nobody knows.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.orphans.iter().all(|orphan| matches!(orphan.fate, Fate::Deleted | Fate::Expired))
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.listed = self.listed.max(other.listed);
+        self.orphans.extend(other.orphans);
+    }
+}
+
+impl fmt::Display for SweepReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.orphans.iter().try_for_each(|orphan| writeln!(f, "{orphan}"))?;
+        let dead = |o: &&Orphan| matches!(o.fate, Fate::Deleted | Fate::Expired);
+        let gone = self.orphans.iter().filter(dead).count();
+        write!(f, "{} keys listed, {} orphans, {gone} removed", self.listed, self.orphans.len())
+    }
+}
+
+impl fmt::Display for Orphan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.key_id.as_ref().or(self.account.as_ref());
+        write!(f, "{} {}", id.map_or("-", String::as_str), self.tag)?;
+        if let Some(at) = self.created_at {
+            write!(f, ", made {at}")?;
+        }
+        match self.last_used_at {
+            Some(at) => write!(f, ", last used {at}: ")?,
+            None => f.write_str(", never used: ")?,
+        }
+        f.write_str(match self.fate {
+            Fate::Deleted => "deleted",
+            Fate::Expired => "let expire",
+            Fate::Reported => "left, as this is a dry run",
+            Fate::SlotInUse => "left, as another rotator has the slot",
+            Fate::Stayed => "could not be deleted",
+            Fate::TooYoung => "left, as it is young",
+            Fate::UnknownSlot => "left, as this rotator does not have the slot",
+        })
+    }
+}
+
+/// What a slot knows of its keys.
+pub(crate) struct Known<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) snapshot: &'a Snapshot,
+}
+
+impl Known<'_> {
+    fn has(&self, tag: &Tag, key: Option<&str>) -> bool {
+        let Snapshot { current, pending, previous, .. } = self.snapshot;
+        let stored = [current, pending, previous].into_iter().flatten().any(|stored| {
+            stored.note.tag.as_deref() == Some(tag.as_str())
+                || (key.is_some() && stored.note.key_id.as_deref() == key)
+        });
+        let open = self.ledger.open.as_ref().is_some_and(|open| {
+            open.tag == *tag || open.old.iter().any(|old| Some(old.key.as_str()) == key)
+        });
+        stored || open
+    }
+}
+
+/// What of a listing carries a tag of the slot, or of a slot that nobody has, and is not known.
+pub(crate) fn orphans(
+    listing: &Listing,
+    known: &Known<'_>,
+    all_slots: &[&str],
+    sweep: &Sweep,
+    now: Timestamp,
+) -> Vec<Orphan> {
+    let youngest = before(now, sweep.min_age);
+    let fate = |tag: &Tag, made: Option<Timestamp>| {
+        if tag.slot() != known.slot.name() && !sweep.unknown_slots {
+            Fate::UnknownSlot
+        } else if made.is_some_and(|at| at > youngest) {
+            Fate::TooYoung
+        } else {
+            Fate::Reported
+        }
+    };
+    let is_wanted = |tag: &Tag| {
+        let is_foreign = sweep.whole_project && !all_slots.contains(&tag.slot());
+        tag.slot() == known.slot.name() || is_foreign
+    };
+    let mut found: Vec<_> = listing
+        .keys
+        .iter()
+        .filter_map(|key| {
+            let tag = key.tag().filter(|tag| is_wanted(tag) && !known.has(tag, Some(&key.id)))?;
+            let fate = fate(&tag, key.created_at);
+            Some(orphan(key, tag, fate))
+        })
+        .collect();
+    for (id, name) in &listing.accounts {
+        let Ok(tag) = name.parse::<Tag>() else { continue };
+        let has_key = listing.keys.iter().any(|key| key.account.as_ref() == Some(id));
+        if has_key || !is_wanted(&tag) || known.has(&tag, None) {
+            continue;
+        }
+        found.push(Orphan {
+            // An account alone opens nothing, so its age does not matter.
+            fate: fate(&tag, None),
+            tag,
+            key_id: None,
+            account: Some(id.clone()),
+            created_at: None,
+            expires_at: None,
+            last_used_at: None,
+        });
+    }
+    found
+}
+
+fn orphan(key: &ListedKey, tag: Tag, fate: Fate) -> Orphan {
+    let is_own = key.account_name.as_deref() == Some(tag.as_str());
+    Orphan {
+        tag,
+        key_id: Some(key.id.clone()),
+        account: key.account.clone().filter(|_| is_own),
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used_at: key.last_used_at,
+        fate,
+    }
+}
+
+/// Sweeps one slot, under its lease when something may be deleted.
+pub(crate) async fn sweep_slot<O, S, J, P, T>(
+    outside: &Outside<'_, O, S, J, P, T>,
+    all_slots: &[&str],
+    sweep: &Sweep,
+) -> Result<SweepReport, RotateError>
+where
+    O: Organization,
+    S: KeyStore,
+    J: Journal,
+    P: Probe,
+    T: Time,
+{
+    let now = outside.time.wall();
+    let lease = if sweep.deletes {
+        match outside.store.lease(outside.holder, outside.settings.lease, now).await {
+            Ok(lease) => Some(lease),
+            Err(error) if error.lease().is_some() => None,
+            Err(error) => return Err(RotateError::of_store(&error)),
+        }
+    } else {
+        None
+    };
+    let result = sweep_under(outside, lease.as_ref(), all_slots, sweep).await;
+    if let Some(lease) = lease {
+        let _ = outside.store.release(&lease).await;
+    }
+    result.map_err(|error| error.in_slot(outside.slot.name()))
+}
+
+async fn sweep_under<O, S, J, P, T>(
+    outside: &Outside<'_, O, S, J, P, T>,
+    lease: Option<&Lease>,
+    all_slots: &[&str],
+    sweep: &Sweep,
+) -> Result<SweepReport, RotateError>
+where
+    O: Organization,
+    S: KeyStore,
+    J: Journal,
+    P: Probe,
+    T: Time,
+{
+    let ttl = outside.settings.lease;
+    // The organization first: what is made after that is not in the list, and what was known
+    // before that may be known no more.
+    let listing = outside.organization.list(true).await?;
+    let snapshot = outside.store.snapshot().await.map_err(|e| RotateError::of_store(&e))?;
+    let ledger = Ledger::of(&outside.journal.read(outside.slot.name()).await?.records()?);
+    if let Some(current) = &snapshot.current {
+        outside.organization.take_over(&current.key)?;
+    }
+    let now = outside.time.wall();
+    let known = Known { slot: outside.slot, ledger: &ledger, snapshot: &snapshot };
+    let mut orphans = orphans(&listing, &known, all_slots, sweep, now);
+    let held = snapshot.lease.as_ref().is_some_and(|held| {
+        held.holder != outside.holder && !held.is_over(now)
+    });
+    let mut lease = lease.cloned();
+    for orphan in orphans.iter_mut().filter(|orphan| orphan.fate == Fate::Reported) {
+        let is_own = orphan.tag.slot() == outside.slot.name();
+        if is_own && held {
+            orphan.fate = Fate::SlotInUse;
+        } else if sweep.deletes && lease.is_some() {
+            if let Some(held) = &lease {
+                let now = outside.time.wall();
+                let renewed = outside.store.renew(held, ttl, now).await;
+                lease = Some(renewed.map_err(|error| RotateError::of_store(&error))?);
+            }
+            orphan.fate = remove(outside.organization, orphan).await?;
+        }
+    }
+    Ok(SweepReport { listed: listing.keys.len(), orphans })
+}
+
+async fn remove<O: Organization>(organization: &O, orphan: &Orphan) -> Result<Fate, RotateError> {
+    if let Some(account) = &orphan.account {
+        match organization.delete_account(account).await? {
+            Deletion::Deleted | Deletion::Gone => return Ok(Fate::Deleted),
+            Deletion::Refused => {}
+        }
+    }
+    let Some(key) = &orphan.key_id else { return Ok(Fate::Stayed) };
+    match organization.delete_key(key).await? {
+        Deletion::Deleted | Deletion::Gone => Ok(Fate::Deleted),
+        Deletion::Refused => match organization.expire(key, Duration::from_secs(1)).await? {
+            Expiry::Set(_) => Ok(Fate::Expired),
+            Expiry::Gone => Ok(Fate::Deleted),
+            Expiry::Refused => Ok(Fate::Stayed),
+        },
+    }
+}
