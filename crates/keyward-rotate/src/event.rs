@@ -125,9 +125,9 @@ impl fmt::Display for Event {
             EventKind::LeftAlone { key: Some(key) } => {
                 write!(f, "{key} is left alone: keyward did not make it")
             }
-            EventKind::LeftAlone { key: None } => {
-                f.write_str("the old key is left alone: it cannot be told which of the listed it is")
-            }
+            EventKind::LeftAlone { key: None } => f.write_str(
+                "the old key is left alone: it cannot be told which of the listed it is",
+            ),
             EventKind::Step { step, key: Some(key) } => write!(f, "{step} {key}"),
             EventKind::Step { step, key: None } => f.write_str(step),
             EventKind::Straggling(straggler) => write!(f, "{straggler}"),

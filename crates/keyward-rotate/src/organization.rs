@@ -58,8 +58,7 @@ impl Organization for ProjectKeys<'_> {
 
     async fn list(&self, with_accounts: bool) -> Result<Listing, RotateError> {
         let keys = self.project().api_keys().list().all().await.map_err(|e| told(&e))?;
-        let mut listing =
-            Listing { keys: keys.iter().map(listed).collect(), accounts: Vec::new() };
+        let mut listing = Listing { keys: keys.iter().map(listed).collect(), accounts: Vec::new() };
         if with_accounts {
             let accounts = self.project().service_accounts().list().all().await;
             listing.accounts = accounts

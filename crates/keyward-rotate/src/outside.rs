@@ -102,8 +102,10 @@ pub(crate) trait Organization: Send + Sync {
     ) -> impl Future<Output = Result<Expiry, RotateError>> + Send;
 
     /// Looks at one key; none when it is gone.
-    fn look(&self, key: &str)
-    -> impl Future<Output = Result<Option<ListedKey>, RotateError>> + Send;
+    fn look(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<ListedKey>, RotateError>> + Send;
 
     fn delete_key(&self, key: &str) -> impl Future<Output = Result<Deletion, RotateError>> + Send;
 

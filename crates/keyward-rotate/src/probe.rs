@@ -227,9 +227,17 @@ mod tests {
     fn what_an_answer_says_of_the_key() {
         let cases = [
             (200, "", ProbeAnswer::Live),
-            (401, r#"{"error":{"code":"invalid_api_key","message":"Incorrect"}}"#, ProbeAnswer::Dead),
+            (
+                401,
+                r#"{"error":{"code":"invalid_api_key","message":"Incorrect"}}"#,
+                ProbeAnswer::Dead,
+            ),
             (401, "", ProbeAnswer::Dead),
-            (401, r#"{"error":{"code":null,"message":"Missing scopes: x"}}"#, ProbeAnswer::UnderScoped),
+            (
+                401,
+                r#"{"error":{"code":null,"message":"Missing scopes: x"}}"#,
+                ProbeAnswer::UnderScoped,
+            ),
             (403, r#"{"error":{"code":"missing_scope"}}"#, ProbeAnswer::UnderScoped),
             (403, r#"{"error":{"message":"Country not supported"}}"#, ProbeAnswer::Unknown),
             (401, r#"{"error":{"code":"ip_not_authorized"}}"#, ProbeAnswer::Unknown),

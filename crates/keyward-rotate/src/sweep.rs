@@ -308,9 +308,10 @@ where
     let now = outside.time.wall();
     let known = Known { slot: outside.slot, ledger: &ledger, snapshot: &snapshot };
     let mut orphans = orphans(&listing, &known, all_slots, sweep, now);
-    let held = snapshot.lease.as_ref().is_some_and(|held| {
-        held.holder != outside.holder && !held.is_over(now)
-    });
+    let held = snapshot
+        .lease
+        .as_ref()
+        .is_some_and(|held| held.holder != outside.holder && !held.is_over(now));
     let mut lease = lease.cloned();
     for orphan in orphans.iter_mut().filter(|orphan| orphan.fate == Fate::Reported) {
         let is_own = orphan.tag.slot() == outside.slot.name();

@@ -80,8 +80,8 @@ impl std::str::FromStr for Tag {
     fn from_str(text: &str) -> Result<Self, NotATag> {
         let (slot, rotation) =
             text.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('/')).ok_or(NotATag)?;
-        let is_rotation = rotation.len() == ROTATION_LEN
-            && rotation.bytes().all(|byte| ALPHABET.contains(&byte));
+        let is_rotation =
+            rotation.len() == ROTATION_LEN && rotation.bytes().all(|byte| ALPHABET.contains(&byte));
         if !is_slot_name(slot) || !is_rotation {
             return Err(NotATag);
         }

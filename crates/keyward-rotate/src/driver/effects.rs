@@ -402,4 +402,3 @@ fn begun(now: Duration) -> Watch {
         is_told: false,
     }
 }
-

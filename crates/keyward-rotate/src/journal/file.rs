@@ -46,12 +46,7 @@ impl Journal for FileJournal {
         .await
     }
 
-    async fn append(
-        &self,
-        slot: &str,
-        read: &Written,
-        line: &str,
-    ) -> Result<Written, RotateError> {
+    async fn append(&self, slot: &str, read: &Written, line: &str) -> Result<Written, RotateError> {
         let (path, directory) = (self.path(slot), self.directory.clone());
         let (read, line) = (read.clone(), line.to_owned());
         on_a_thread(move || {

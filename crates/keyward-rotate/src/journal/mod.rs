@@ -99,12 +99,7 @@ impl Journal for DynJournal {
         self.0.read_any(slot).await
     }
 
-    async fn append(
-        &self,
-        slot: &str,
-        read: &Written,
-        line: &str,
-    ) -> Result<Written, RotateError> {
+    async fn append(&self, slot: &str, read: &Written, line: &str) -> Result<Written, RotateError> {
         self.0.append_any(slot, read, line).await
     }
 }

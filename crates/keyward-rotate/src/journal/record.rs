@@ -243,9 +243,8 @@ const REMEMBERED: usize = 16;
 /// What of a journal must be kept when another attempt begins: whether single keys can be deleted,
 /// and the tags under which a key may still appear.
 pub(crate) fn compacted(records: &[Record]) -> String {
-    let is_kept = |record: &&Record| {
-        matches!(record.entry, Entry::Abandoned { .. } | Entry::DeletionRefused)
-    };
+    let is_kept =
+        |record: &&Record| matches!(record.entry, Entry::Abandoned { .. } | Entry::DeletionRefused);
     let kept: Vec<_> = records.iter().filter(is_kept).collect();
     let refused = kept.iter().rfind(|record| record.entry == Entry::DeletionRefused);
     let abandoned: Vec<_> =
@@ -295,7 +294,7 @@ mod tests {
         assert_eq!(text.lines().count(), records.len(), "one line each");
         // A person reads it.
         assert!(text.starts_with(
-            r#"{"at":"2026-09-21T14:13:20Z","tag":"keyward/billing/sr10000000000","step":"intent""#
+            r#"{"at":"2026-09-21T14:13:20Z","tag":"keyward/billing/s1c0000000000","step":"intent""#
         ), "{text}");
         // A write that was cut off anywhere is not there.
         let whole = records[0].to_line();
@@ -321,7 +320,9 @@ mod tests {
         let kept = read(&compacted(&records)).unwrap();
         assert_eq!(kept.len(), 17);
         assert_eq!(kept[0].entry, Entry::DeletionRefused);
-        assert!(kept[1..].iter().all(|record| record.entry == Entry::Abandoned { why: "x".into() }));
+        assert!(
+            kept[1..].iter().all(|record| record.entry == Entry::Abandoned { why: "x".into() })
+        );
     }
 
     proptest! {

@@ -45,8 +45,7 @@ impl<S: KeyStore> Journal for StoreJournal<S> {
         line: &str,
     ) -> Result<Written, RotateError> {
         let begins = read(line)?.iter().any(|r| matches!(r.entry, Entry::Intent { .. }));
-        let mut text =
-            if begins { compacted(&written.records()?) } else { written.text.clone() };
+        let mut text = if begins { compacted(&written.records()?) } else { written.text.clone() };
         text.push_str(line);
         let before = Text::new(written.text.as_str(), written.revision.as_str());
         let now = self.store.write_journal(&before, &text).await;

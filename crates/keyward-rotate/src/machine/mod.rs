@@ -95,13 +95,22 @@ pub(crate) struct Watch {
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
     /// The attempt is given up, and the call with it if there is an error.
-    Abandon { why: &'static str, error: Option<RotateError> },
+    Abandon {
+        why: &'static str,
+        error: Option<RotateError>,
+    },
     /// An attempt begins, with a new tag.
-    Begin { old: Vec<OldKey>, left_alone: Vec<Option<String>> },
+    Begin {
+        old: Vec<OldKey>,
+        left_alone: Vec<Option<String>>,
+    },
     Check,
     DeleteAccount(String),
     Discard(Version),
-    Expire { key: String, within: Duration },
+    Expire {
+        key: String,
+        within: Duration,
+    },
     Finished,
     List,
     MakeAccount,
@@ -110,16 +119,26 @@ pub(crate) enum Next {
     Probe,
     Promote(Version),
     /// An old key of the open attempt dies.
-    Retire { old: OldKey, straggling: bool },
+    Retire {
+        old: OldKey,
+        straggling: bool,
+    },
     Stage,
     Stop(RotateError),
     /// A key of an attempt that was given up dies.
     Sweep(ListedKey),
     /// What an earlier process staged, of which the journal does not know, is gone on with.
-    TakeUp { tag: Tag, old: Vec<OldKey> },
+    TakeUp {
+        tag: Tag,
+        old: Vec<OldKey>,
+    },
     /// The key is still used at the end of its grace.
     Tell(String),
-    Wait { why: Wait, pause: Duration, waited: Duration },
+    Wait {
+        why: Wait,
+        pause: Duration,
+        waited: Duration,
+    },
     Watch(String),
 }
 
@@ -190,6 +209,9 @@ fn begin(view: &View<'_>) -> Next {
     }
     let is_wanted = !hand.is_finished && hand.failed.is_none() && view.goal != Goal::Resume;
     let takes_up = pending_tag.filter(|tag| tag.slot() == view.slot.name());
+    if is_wanted && takes_up.is_none() && !hand.is_checked {
+        return Next::Check;
+    }
     if !ledger.abandoned.is_empty() || is_wanted || (takes_up.is_some() && hand.failed.is_none()) {
         let Some(listing) = &hand.listing else {
             return Next::List;
@@ -217,9 +239,6 @@ fn begin(view: &View<'_>) -> Next {
             format!("{ATTEMPTS} attempts to make a key had no known outcome"),
             "look at the organization's status, and rotate later; what was made is cleaned up then",
         ));
-    }
-    if !hand.is_checked {
-        return Next::Check;
     }
     let (old, left_alone) = to_retire(view);
     Next::Begin { old, left_alone }
@@ -290,8 +309,7 @@ fn may_retire(view: &View<'_>, key: &ListedKey) -> bool {
     if view.mutant == Some(Mutant::RetireAny) {
         return true;
     }
-    Tag::is_of(key.name.as_deref(), view.slot.name())
-        || view.slot.retired_by_id().contains(&key.id)
+    Tag::is_of(key.name.as_deref(), view.slot.name()) || view.slot.retired_by_id().contains(&key.id)
 }
 
 /// Which of the listed keys a stored one is: by its id, or by what is shown of it if that fits one
@@ -386,7 +404,8 @@ fn end(view: &View<'_>, open: &Attempt, is_mine: bool) -> Next {
     // Whatever was written down, the key in use is not touched.
     let left = |old: &&OldKey| !open.is_retired(&old.key) && Some(old.key.as_str()) != current;
     if let Some(old) = open.old.iter().find(left) {
-        let at_once = open.now || view.slot.grace().is_zero() || (view.goal == Goal::Now && !is_mine);
+        let at_once =
+            open.now || view.slot.grace().is_zero() || (view.goal == Goal::Now && !is_mine);
         if at_once {
             return Next::Retire { old: old.clone(), straggling: false };
         }
@@ -438,7 +457,8 @@ fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
     {
         return Next::Expire { key: old.key.clone(), within: grace };
     }
-    let pause = (silence / 4).clamp(SHORTEST, Duration::from_secs(60)).min(grace.max(SHORTEST));
+    // Often enough that a key that is held is put off in time.
+    let pause = (silence / 4).min(grace / 4).clamp(SHORTEST, Duration::from_secs(60));
     if view.running.saturating_sub(looked_at) >= pause {
         return Next::Watch(old.key.clone());
     }

@@ -1,0 +1,1 @@
+//! No key in what a rotation writes, tells or logs.

@@ -1,0 +1,1 @@
+//! Sweeps: what is found, and what is not touched.
