@@ -79,6 +79,8 @@ mod outside;
 mod plan;
 mod probe;
 mod rotator;
+#[cfg(test)]
+mod simulation;
 mod slot;
 mod status;
 mod sweep;

@@ -26,6 +26,11 @@ impl ListedKey {
     pub(crate) fn tag(&self) -> Option<Tag> {
         self.name.as_deref()?.parse().ok()
     }
+
+    /// Whether it has expired, by a clock that need not be the organization's.
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| now >= at)
+    }
 }
 
 /// What the organization lists of where the slot's keys are.

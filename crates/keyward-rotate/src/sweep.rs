@@ -79,7 +79,8 @@ impl Sweep {
 pub struct SweepReport {
     /// How many keys were listed.
     pub listed: usize,
-    /// The orphans: what keyward made, and neither a journal nor a store knows.
+    /// The orphans: what keyward made, and neither a journal nor a store knows. What has expired by
+    /// this machine's clock is none.
     pub orphans: Vec<Orphan>,
 }
 
@@ -215,7 +216,8 @@ pub(crate) fn orphans(
         .keys
         .iter()
         .filter_map(|key| {
-            let tag = key.tag().filter(|tag| is_wanted(tag) && !known.has(tag, Some(&key.id)))?;
+            let is_orphan = |tag: &Tag| is_wanted(tag) && !known.has(tag, Some(&key.id));
+            let tag = key.tag().filter(|tag| is_orphan(tag) && !key.has_expired(now))?;
             let fate = fate(&tag, key.created_at);
             Some(orphan(key, tag, fate))
         })

@@ -343,14 +343,25 @@ where
                 match persist!(self, self.outside.organization.expire(&old.key, AT_ONCE))? {
                     Expiry::Set(_) => self.retired(&old.key, Retirement::Expired).await,
                     Expiry::Gone => self.retired(&old.key, Retirement::Gone).await,
-                    Expiry::Refused => Err(RotateError::new(
-                        RotateErrorKind::Refused,
-                        format!("{} can be neither deleted nor let expire", old.key),
-                        "delete it by hand, then resume",
-                    )),
+                    Expiry::Refused => self.retire_expired(&old.key).await,
                 }
             }
         }
+    }
+
+    /// An old key that can be neither deleted nor let expire: perhaps it has expired already.
+    async fn retire_expired(&mut self, key: &str) -> Result<(), RotateError> {
+        let Some(listed) = persist!(self, self.outside.organization.look(key))? else {
+            return self.retired(key, Retirement::Gone).await;
+        };
+        if listed.has_expired(self.outside.time.wall()) {
+            return self.retired(key, Retirement::Expired).await;
+        }
+        Err(RotateError::new(
+            RotateErrorKind::Refused,
+            format!("{key} can be neither deleted nor let expire"),
+            "delete it by hand, or wait until it has expired, then resume",
+        ))
     }
 
     async fn retired(&mut self, key: &str, how: Retirement) -> Result<(), RotateError> {

@@ -223,7 +223,7 @@ impl Record {
 
 /// The records of a text. What is behind the last end of a line is a write that was cut off, and
 /// was never answered for.
-pub(super) fn read(text: &str) -> Result<Vec<Record>, RotateError> {
+pub(crate) fn read(text: &str) -> Result<Vec<Record>, RotateError> {
     let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
     let parse = |(n, line): (usize, &str)| {
         Record::parse(line).ok_or_else(|| {

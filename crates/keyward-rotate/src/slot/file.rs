@@ -20,7 +20,7 @@ use crate::{RotateError, RotateErrorKind};
 ///     service_account = "svc_acct_abc"
 ///     scopes = ["api.responses.write"]      # or "all"
 ///     store = "sealed:/var/lib/billing/openai#identity=systemd:age"
-///     # What follows need not be said; these are the defaults.
+///     ## What follows need not be said; these are the defaults.
 ///     ttl = "30d"
 ///     rotate_after = "20d"
 ///     grace = "1h"

@@ -1,0 +1,72 @@
+//! Every single fault at every operation, and every pair of crashes, in every scenario.
+
+use super::scenario::{Run, SCENARIOS, run};
+use super::world::Fault;
+
+/// What befalls one operation.
+const EACH: [Fault; 9] = [
+    Fault::CrashBefore,
+    Fault::CrashAfter,
+    Fault::Fails,
+    Fault::Lost,
+    Fault::Throttled,
+    Fault::Late(3),
+    Fault::Late(40),
+    Fault::Jump(86_400),
+    Fault::Jump(-86_400),
+];
+
+#[test]
+fn nothing_goes_wrong_where_nothing_does() {
+    for scenario in &SCENARIOS {
+        let report = run(scenario, &Run::default()).expect(scenario.name);
+        let is_refused = scenario.is_archived || scenario.role_none || scenario.capped;
+        assert_eq!(report.errors.len(), usize::from(is_refused), "{}: {report:?}", scenario.name);
+        let is_nothing = is_refused || scenario.goal == crate::machine::Goal::Resume;
+        assert_eq!(report.outcomes, usize::from(!is_nothing), "{}", scenario.name);
+        assert_eq!(report.swept, 0, "{}", scenario.name);
+    }
+}
+
+#[test]
+fn every_fault_at_every_operation() {
+    let mut runs = 0;
+    for scenario in &SCENARIOS {
+        let ops = run(scenario, &Run::default()).expect(scenario.name).ops;
+        for op in 1..=ops {
+            for fault in EACH {
+                let faults = [((0, op), fault)].into();
+                let plan = Run { faults, ..Run::default() };
+                let place = || format!("{}: {fault:?} at {op} of {ops}", scenario.name);
+                let report =
+                    run(scenario, &plan).unwrap_or_else(|what| panic!("{}: {what}", place()));
+                assert_eq!(report.swept, 0, "{}: nothing is left for a sweep", place());
+                runs += 1;
+            }
+        }
+    }
+    assert!(runs > 1000, "{runs}");
+}
+
+/// A crash after a look is the same as one after the last change before it, so these are all.
+#[test]
+fn every_pair_of_crashes() {
+    let mut runs = 0;
+    for scenario in &SCENARIOS {
+        let plain = run(scenario, &Run::default()).expect(scenario.name);
+        for one in [&[1][..], &plain.effects[0]].concat() {
+            let first = ((0, one), Fault::CrashAfter);
+            let plan = Run { faults: [first].into(), ..Run::default() };
+            let second_life = run(scenario, &plan).expect(scenario.name).effects.get(1).cloned();
+            for two in second_life.unwrap_or_default() {
+                let faults = [first, ((1, two), Fault::CrashAfter)].into();
+                let plan = Run { faults, ..Run::default() };
+                if let Err(what) = run(scenario, &plan) {
+                    panic!("{}: crashes after {one} and {two}: {what}", scenario.name);
+                }
+                runs += 1;
+            }
+        }
+    }
+    assert!(runs > 1000, "{runs}");
+}

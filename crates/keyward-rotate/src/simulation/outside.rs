@@ -1,0 +1,300 @@
+//! The traits of the outside, for a process of the simulation.
+
+use std::time::Duration;
+
+use keyward::store::{
+    Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, StoreErrorKind, Version,
+};
+use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, Timestamp};
+
+use super::organization::{ACCOUNT, Late};
+use super::world::{Fate, Handle, What, stamp};
+use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization, Time};
+use crate::probe::{Probe, ProbeAnswer};
+use crate::tag::Tag;
+use crate::{RotateError, RotateErrorKind, Slot};
+
+impl Time for Handle {
+    fn wall(&self) -> Timestamp {
+        self.wall_of()
+    }
+
+    fn running(&self) -> Duration {
+        let state = self.world.lock();
+        state.now - state.processes[self.process].began
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.sleep_for(pause).await;
+    }
+}
+
+impl Probe for Handle {
+    async fn probe(&self, key: &ApiKey, _slot: &Slot) -> ProbeAnswer {
+        let fate = self.before().await;
+        let answer = {
+            let state = self.world.lock();
+            match fate {
+                Fate::Goes | Fate::CrashesAfter if state.books.accepts(key, state.now) => {
+                    ProbeAnswer::Live
+                }
+                Fate::Goes | Fate::CrashesAfter => ProbeAnswer::Dead,
+                _ => ProbeAnswer::Unknown,
+            }
+        };
+        self.after(fate, What::Look).await;
+        answer
+    }
+}
+
+fn unavailable() -> RotateError {
+    let kind = RotateErrorKind::OrganizationUnavailable;
+    RotateError::new(kind, "it does not answer", "wait")
+}
+
+fn refused(kind: RotateErrorKind) -> RotateError {
+    RotateError::new(kind, "it does not allow that", "mend it")
+}
+
+impl Handle {
+    /// An operation of the organization that can be asked for again.
+    async fn ask<T>(
+        &self,
+        what: What,
+        effect: impl FnOnce(&mut super::world::State) -> Result<T, RotateError>,
+    ) -> Result<T, RotateError> {
+        let fate = self.before().await;
+        let done = match fate {
+            Fate::Fails | Fate::Late(_) => Err(unavailable()),
+            Fate::Throttled => Err(unavailable().after(Some(Duration::from_secs(7)))),
+            Fate::Goes | Fate::CrashesAfter => effect(&mut self.world.lock()),
+            Fate::Loses => {
+                let done = effect(&mut self.world.lock());
+                done.and_then(|_| Err(unavailable()))
+            }
+        };
+        let has_effect = matches!(fate, Fate::CrashesAfter | Fate::Goes | Fate::Loses);
+        self.after(fate, if has_effect { what } else { What::Look }).await;
+        done
+    }
+}
+
+impl Organization for Handle {
+    async fn check(&self) -> Result<(), RotateError> {
+        self.ask(What::Look, |state| {
+            if state.books.is_archived {
+                Err(refused(RotateErrorKind::ProjectUnusable))
+            } else if state.books.role_none {
+                Err(refused(RotateErrorKind::AccountUnusable))
+            } else {
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn list(&self, with_accounts: bool) -> Result<Listing, RotateError> {
+        self.ask(What::Look, |state| {
+            let books = &state.books;
+            let keys = books.keys.iter().filter(|key| !key.is_deleted);
+            let accounts = books.accounts.iter().filter(|a| with_accounts && !a.is_deleted);
+            Ok(Listing {
+                keys: keys.map(|key| books.listed(key)).collect(),
+                accounts: accounts.map(|a| (a.id.clone(), a.name.clone())).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn make_account(&self, tag: &Tag) -> Result<String, NotMade> {
+        let fate = self.before().await;
+        let made = match fate {
+            Fate::Fails | Fate::Late(_) => Err(NotMade::Unknown),
+            Fate::Throttled => Err(NotMade::Later(unavailable())),
+            Fate::Goes | Fate::CrashesAfter | Fate::Loses => {
+                let id = self.world.lock().books.make_account(tag.as_str());
+                if fate == Fate::Loses { Err(NotMade::Unknown) } else { Ok(id) }
+            }
+        };
+        self.after(fate, if made.is_ok() { What::Effect } else { What::Look }).await;
+        made
+    }
+
+    async fn mint(&self, account: Option<&str>, tag: &Tag) -> Result<Minted, NotMade> {
+        let fate = self.before().await;
+        let ttl = Duration::from_secs(30 * 86_400);
+        let account = account.unwrap_or(ACCOUNT).to_owned();
+        let made = {
+            let mut state = self.world.lock();
+            let now = state.now;
+            match fate {
+                _ if state.books.max_ttl.is_some_and(|max| ttl > max) => {
+                    Err(NotMade::Never(refused(RotateErrorKind::Refused)))
+                }
+                Fate::Fails => Err(NotMade::Unknown),
+                Fate::Throttled => Err(NotMade::Later(unavailable())),
+                Fate::Late(ops) => {
+                    let late = Late { tag: tag.clone(), account, ttl };
+                    state.late.push((ops.max(1), late));
+                    Err(NotMade::Unknown)
+                }
+                Fate::Goes | Fate::CrashesAfter | Fate::Loses => {
+                    if state.books.keys.iter().any(|key| key.name == tag.as_str()) {
+                        state.violate("a key was made twice by one name");
+                    }
+                    let key = state.books.mint(tag.as_str(), &account, Some(ttl), now);
+                    if fate == Fate::Loses {
+                        Err(NotMade::Unknown)
+                    } else {
+                        Ok(Minted {
+                            id: Some(key.id),
+                            key: key.value,
+                            created_at: Some(stamp(now, 0)),
+                            expires_at: Some(stamp(now + ttl, 0)),
+                        })
+                    }
+                }
+            }
+        };
+        self.after(fate, if made.is_ok() { What::Effect } else { What::Look }).await;
+        made
+    }
+
+    async fn expire(&self, key: &str, after: Duration) -> Result<Expiry, RotateError> {
+        self.ask(What::Effect, |state| {
+            let now = state.now;
+            let is_expired =
+                |key: &super::organization::Key| key.expires_at.is_some_and(|at| now >= at);
+            match state.books.find(key) {
+                None => Ok(Expiry::Gone),
+                Some(key) if is_expired(key) => Ok(Expiry::Refused),
+                Some(_) => {
+                    state.books.touch(key, |key| key.expires_at = Some(now + after));
+                    Ok(Expiry::Set(Some(stamp(now + after, 0))))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn look(&self, key: &str) -> Result<Option<ListedKey>, RotateError> {
+        self.ask(What::Look, |state| {
+            let found = state.books.find(key).cloned();
+            Ok(found.map(|key| state.books.listed(&key)))
+        })
+        .await
+    }
+
+    async fn delete_key(&self, key: &str) -> Result<Deletion, RotateError> {
+        self.ask(What::Effect, |state| match state.books.find(key).is_some() {
+            false => Ok(Deletion::Gone),
+            true if state.books.refuses_deletion => Ok(Deletion::Refused),
+            true => {
+                state.books.touch(key, |key| key.is_deleted = true);
+                Ok(Deletion::Deleted)
+            }
+        })
+        .await
+    }
+
+    async fn delete_account(&self, account: &str) -> Result<Deletion, RotateError> {
+        self.ask(What::Effect, |state| {
+            if account == ACCOUNT {
+                state.violate("I4: the slot's own account was deleted");
+            }
+            state.books.delete_account(account);
+            Ok(Deletion::Deleted)
+        })
+        .await
+    }
+}
+
+/// The real memory store, behind what may go wrong.
+#[derive(Clone)]
+pub(super) struct Store(pub(super) Handle);
+
+impl Store {
+    async fn ask<T>(
+        &self,
+        what: What,
+        effect: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let fate = self.0.before().await;
+        let failed = |kind| Err(StoreError::new(kind, self.source(), "it does not answer", "wait"));
+        let done = match fate {
+            Fate::Goes | Fate::CrashesAfter => effect.await,
+            Fate::Fails | Fate::Late(_) => failed(StoreErrorKind::Unreachable),
+            Fate::Throttled => failed(StoreErrorKind::Throttled),
+            Fate::Loses => match effect.await {
+                Ok(_) => failed(StoreErrorKind::TimedOut),
+                Err(error) => Err(error),
+            },
+        };
+        let is_done = done.is_ok() || fate == Fate::Loses;
+        self.0.after(fate, if is_done { what } else { What::Look }).await;
+        done
+    }
+}
+
+impl KeyLoader for Store {
+    async fn load(&self) -> Result<LoadedKey, LoadError> {
+        self.0.world.store.load().await
+    }
+
+    fn source(&self) -> KeySource {
+        self.0.world.store.source()
+    }
+}
+
+impl KeyStore for Store {
+    async fn stage(
+        &self,
+        key: &ApiKey,
+        note: &KeyNote,
+        now: Timestamp,
+    ) -> Result<Version, StoreError> {
+        self.ask(What::Effect, self.0.world.store.stage(key, note, now)).await
+    }
+
+    async fn promote(&self, version: &Version, now: Timestamp) -> Result<(), StoreError> {
+        self.ask(What::Effect, self.0.world.store.promote(version, now)).await
+    }
+
+    async fn discard(&self, version: &Version) -> Result<(), StoreError> {
+        self.ask(What::Effect, self.0.world.store.discard(version)).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.ask(What::Look, self.0.world.store.snapshot()).await
+    }
+
+    async fn lease(
+        &self,
+        holder: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Lease, StoreError> {
+        self.ask(What::Note, self.0.world.store.lease(holder, ttl, now)).await
+    }
+
+    async fn renew(
+        &self,
+        lease: &Lease,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Lease, StoreError> {
+        self.ask(What::Look, self.0.world.store.renew(lease, ttl, now)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.ask(What::Note, self.0.world.store.release(lease)).await
+    }
+
+    async fn journal(&self) -> Result<Journal, StoreError> {
+        self.ask(What::Look, self.0.world.store.journal()).await
+    }
+
+    async fn write_journal(&self, read: &Journal, text: &str) -> Result<Journal, StoreError> {
+        self.ask(What::Note, self.0.world.store.write_journal(read, text)).await
+    }
+}

@@ -1,0 +1,334 @@
+//! [`World`]: what is outside of all processes, and the invariants that hold at every moment.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use keyward::store::{KeyStore as _, MemoryStore};
+use keyward::{ApiKey, Timestamp};
+
+use super::organization::Books;
+
+/// What may go wrong with one operation of a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fault {
+    CrashAfter,
+    CrashBefore,
+    /// It fails without an effect.
+    Fails,
+    /// The clock of the machine jumps by so many seconds.
+    Jump(i64),
+    /// It takes effect so many operations later, and nobody hears of it.
+    Late(u32),
+    /// It takes effect and its answer is lost.
+    Lost,
+    /// The process sleeps for so many seconds.
+    Stall(u32),
+    Throttled,
+}
+
+/// What befalls which operation of which process, counted from 1.
+pub(super) type Faults = BTreeMap<(usize, u32), Fault>;
+
+pub(super) const EPOCH: i64 = 1_790_000_000;
+/// How often the service looks whether there is another key.
+const RELOAD: Duration = Duration::from_secs(5);
+
+pub(super) struct World {
+    pub(super) state: Mutex<State>,
+    pub(super) store: MemoryStore,
+}
+
+pub(super) struct State {
+    pub(super) now: Duration,
+    pub(super) books: Books,
+    pub(super) faults: Faults,
+    pub(super) processes: Vec<Process>,
+    /// The key that the service uses, and when it looked last.
+    pub(super) service: Option<(ApiKey, Duration)>,
+    /// Whether a key may die under the service, because it leaked; the next one must live.
+    pub(super) is_leaked: bool,
+    pub(super) violation: Option<String>,
+    /// What was minted and will appear later: after how many operations, and how.
+    pub(super) late: Vec<(u32, super::organization::Late)>,
+    random: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Process {
+    pub(super) ops: u32,
+    pub(super) is_dead: bool,
+    pub(super) jumped: i64,
+    pub(super) began: Duration,
+    pub(super) wakes_at: Duration,
+    pub(super) holder: String,
+    /// Which of its operations changed something.
+    pub(super) effects: Vec<u32>,
+    /// What it did after another had taken the lease.
+    pub(super) late_effects: u32,
+}
+
+impl World {
+    pub(super) fn new(books: Books) -> Arc<Self> {
+        Arc::new(Self {
+            store: MemoryStore::new("simulated"),
+            state: Mutex::new(State {
+                now: Duration::from_secs(1000),
+                books,
+                faults: Faults::new(),
+                processes: Vec::new(),
+                service: None,
+                is_leaked: false,
+                violation: None,
+                late: Vec::new(),
+                random: 0,
+            }),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds this")
+    }
+
+    /// A process, which may be another life of one that died.
+    pub(super) fn process(self: &Arc<Self>, holder: &str) -> Handle {
+        let mut state = self.lock();
+        let began = state.now;
+        let holder = holder.to_owned();
+        state.processes.push(Process { began, holder, wakes_at: began, ..Process::default() });
+        Handle { world: self.clone(), process: state.processes.len() - 1 }
+    }
+
+    /// Runs lives until each has ended or died; which one goes next is told by `choose`.
+    pub(super) fn run<T>(
+        &self,
+        lives: Vec<Life<'_, T>>,
+        mut choose: impl FnMut(usize) -> usize,
+    ) -> Vec<Option<T>> {
+        let mut results: Vec<_> = lives.iter().map(|_| None).collect();
+        let mut running: Vec<_> = lives.into_iter().enumerate().collect();
+        let mut context = Context::from_waker(Waker::noop());
+        while !running.is_empty() {
+            let ready: Vec<usize> = {
+                let mut state = self.lock();
+                let wakes: Vec<_> = running
+                    .iter()
+                    .map(|(_, life)| state.processes[life.process].wakes_at)
+                    .collect();
+                let first = wakes.iter().min().copied().unwrap_or_default();
+                let by = first.saturating_sub(state.now);
+                state.advance(by, &self.store);
+                (0..running.len()).filter(|at| wakes[*at] <= state.now).collect()
+            };
+            let at = ready[choose(ready.len()) % ready.len()];
+            let (index, life) = &mut running[at];
+            let polled = life.future.as_mut().poll(&mut context);
+            let is_dead = self.lock().processes[life.process].is_dead;
+            if let Poll::Ready(result) = polled {
+                results[*index] = Some(result);
+                drop(running.swap_remove(at));
+            } else if is_dead {
+                drop(running.swap_remove(at));
+            }
+        }
+        results
+    }
+}
+
+/// What a process does until it ends or dies.
+pub(super) struct Life<'a, T> {
+    process: usize,
+    future: Pin<Box<dyn Future<Output = T> + 'a>>,
+}
+
+impl<'a, T> Life<'a, T> {
+    pub(super) fn new(process: usize, future: impl Future<Output = T> + 'a) -> Self {
+        Self { process, future: Box::pin(future) }
+    }
+}
+
+/// Ends a future that has nothing to wait for.
+pub(super) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("it waits for something"),
+    }
+}
+
+impl State {
+    pub(super) fn violate(&mut self, what: impl Into<String>) {
+        self.violation.get_or_insert(what.into());
+    }
+
+    pub(super) fn random(&mut self) -> u64 {
+        // SplitMix64: the same in each run.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Time passes, in which the service goes on.
+    pub(super) fn advance(&mut self, by: Duration, store: &MemoryStore) {
+        if by.is_zero() {
+            return;
+        }
+        let first = by.min(RELOAD);
+        self.now += first;
+        self.serve(store);
+        if by > first {
+            self.now += by - first;
+            self.serve(store);
+        }
+    }
+
+    /// The service uses its key, and looks for another when it is time to: I1.
+    pub(super) fn serve(&mut self, store: &MemoryStore) {
+        let current = now_or_never(store.current()).expect("a memory").map(|stored| stored.key);
+        let Some(current) = current else { return };
+        let now = self.now;
+        if !self.books.accepts(&current, now) {
+            self.violate("I1: the store's current key is not accepted");
+        }
+        let (held, looked_at) = self.service.get_or_insert((current.clone(), now));
+        if now >= *looked_at + RELOAD {
+            (*held, *looked_at) = (current.clone(), now);
+        }
+        let held = held.clone();
+        if self.books.accepts(&held, now) {
+            self.books.used(&held, now);
+        } else if !self.is_leaked {
+            self.violate("I1: the service was left with a dead key");
+        }
+    }
+}
+
+/// A process, as it sees the world.
+#[derive(Clone)]
+pub(super) struct Handle {
+    pub(super) world: Arc<World>,
+    pub(super) process: usize,
+}
+
+/// What an operation is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum What {
+    /// It changes the organization or the store's keys.
+    Effect,
+    /// It changes nothing, or failed, or only holds the lease on.
+    Look,
+    /// It writes the journal or takes the lease, which compares.
+    Note,
+}
+
+/// What becomes of an operation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fate {
+    CrashesAfter,
+    Fails,
+    Goes,
+    Late(u32),
+    Loses,
+    Throttled,
+}
+
+impl Handle {
+    /// Before each operation: others may go first, and something may happen.
+    pub(super) async fn before(&self) -> Fate {
+        // A little time, so that others can come in between.
+        self.sleep_for(Duration::from_millis(100)).await;
+        let (fate, stall) = {
+            let mut state = self.world.lock();
+            let process = &mut state.processes[self.process];
+            process.ops += 1;
+            let at = (self.process, process.ops);
+            match state.faults.remove(&at) {
+                None => (Fate::Goes, 0),
+                Some(Fault::CrashAfter) => (Fate::CrashesAfter, 0),
+                Some(Fault::CrashBefore) => {
+                    state.processes[self.process].is_dead = true;
+                    (Fate::Fails, 0)
+                }
+                Some(Fault::Fails) => (Fate::Fails, 0),
+                Some(Fault::Jump(seconds)) => {
+                    state.processes[self.process].jumped += seconds;
+                    (Fate::Goes, 0)
+                }
+                Some(Fault::Late(ops)) => (Fate::Late(ops), 0),
+                Some(Fault::Lost) => (Fate::Loses, 0),
+                Some(Fault::Stall(seconds)) => (Fate::Goes, seconds),
+                Some(Fault::Throttled) => (Fate::Throttled, 0),
+            }
+        };
+        if self.is_dead() {
+            return std::future::pending().await;
+        }
+        if stall > 0 {
+            self.sleep_for(Duration::from_secs(stall.into())).await;
+        }
+        fate
+    }
+
+    /// After each operation: the invariants, and perhaps the end.
+    pub(super) async fn after(&self, fate: Fate, what: What) {
+        {
+            let mut state = self.world.lock();
+            state.appear();
+            let now = state.now;
+            let lease = now_or_never(self.world.store.snapshot()).expect("a memory").lease;
+            let process = &mut state.processes[self.process];
+            if what != What::Look {
+                process.effects.push(process.ops);
+            }
+            if what == What::Effect && lease.is_some_and(|lease| lease.holder != process.holder) {
+                process.late_effects += 1;
+                if process.late_effects > 1 {
+                    state.violate("I5: it went on after another had taken the lease");
+                }
+            }
+            state.books.check(now).unwrap_or_else(|what| state.violate(what));
+            state.serve(&self.world.store);
+            if fate == Fate::CrashesAfter {
+                state.processes[self.process].is_dead = true;
+            }
+        }
+        if fate == Fate::CrashesAfter {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.world.lock().processes[self.process].is_dead
+    }
+
+    pub(super) async fn sleep_for(&self, pause: Duration) {
+        {
+            let mut state = self.world.lock();
+            let wakes_at = state.now + pause;
+            state.processes[self.process].wakes_at = wakes_at;
+        }
+        std::future::poll_fn(|_| {
+            let state = self.world.lock();
+            if state.now >= state.processes[self.process].wakes_at {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn wall_of(&self) -> Timestamp {
+        let state = self.world.lock();
+        stamp(state.now, state.processes[self.process].jumped)
+    }
+}
+
+pub(super) fn stamp(now: Duration, jumped: i64) -> Timestamp {
+    let seconds = i64::try_from(now.as_secs()).expect("it does not run so long");
+    Timestamp::from_unix_seconds(EPOCH + seconds + jumped)
+}
