@@ -44,6 +44,11 @@
 //! Clocks matter little: nothing but leases and due dates depends on this machine's, and silence is
 //! told by the organization's `last_used_at` alone.
 //!
+//! # The admin key itself
+//!
+//! It is long-lived too. [`AdminRotator`] replaces it by the same steps: the new one has an expiry, is
+//! proved by listing with it, and deletes the old one.
+//!
 //! # Features
 //!
 //! - `toml`: [`SlotFile`](https://docs.rs/keyward-rotate/latest/keyward_rotate/struct.SlotFile.html),
@@ -51,6 +56,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub use crate::admin::{AdminRotator, AdminRotatorBuilder};
 pub use crate::error::{RotateError, RotateErrorKind};
 pub use crate::event::{Event, EventKind, Events, Straggler, Wait};
 pub use crate::journal::{
@@ -67,6 +73,7 @@ pub use crate::status::{KeyStatus, OpenRotation, Status};
 pub use crate::sweep::{Fate, Orphan, Sweep, SweepReport};
 pub use crate::tag::{NotATag, Tag};
 
+mod admin;
 mod daemon;
 mod driver;
 mod error;

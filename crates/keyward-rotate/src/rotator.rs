@@ -434,7 +434,7 @@ impl RotatorBuilder {
             holder: self.holder,
             slots: slots.collect(),
             settings,
-            time: SystemTimes { clock: self.clock, began: tokio::time::Instant::now() },
+            time: SystemTimes::new(self.clock),
             hub: Arc::new(Hub::default()),
         })))
     }
@@ -450,6 +450,12 @@ impl fmt::Debug for RotatorBuilder {
 pub(crate) struct SystemTimes {
     clock: Clock,
     began: tokio::time::Instant,
+}
+
+impl SystemTimes {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, began: tokio::time::Instant::now() }
+    }
 }
 
 impl Time for SystemTimes {

@@ -1,5 +1,6 @@
 //! Rotation against the fake organization, over HTTP.
 
+mod admin;
 mod fixture;
 mod leaks;
 mod rotation;

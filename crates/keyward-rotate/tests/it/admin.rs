@@ -1,0 +1,103 @@
+//! The admin key is replaced too.
+
+use std::time::Duration;
+
+use keyward::store::{DynKeyStore, KeyNote, KeyStore as _, MemoryStore};
+use keyward::{ApiKey, Timestamp};
+use keyward_admin::Client;
+use keyward_rotate::{AdminRotator, AdminRotatorBuilder, Retirement, RotateErrorKind, Sweep};
+use keyward_testkit::{FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction};
+
+struct World {
+    fake: FakeOpenAi,
+    store: DynKeyStore,
+}
+
+impl World {
+    async fn of(fake: FakeOpenAiBuilder) -> Self {
+        let fake = fake.start().await.unwrap();
+        let store = DynKeyStore::new(MemoryStore::new("admin"));
+        let at = Timestamp::from_unix_seconds(1_790_000_000);
+        let key = ApiKey::parse(fake.admin_key()).unwrap();
+        let id = fake.key_id(&fake.admin_key()).unwrap();
+        let version = store.stage(&key, &KeyNote::new().key_id(id), at).await.unwrap();
+        store.promote(&version, at).await.unwrap();
+        Self { fake, store }
+    }
+
+    fn builder(&self) -> AdminRotatorBuilder {
+        let url = self.fake.base_url();
+        let connect =
+            move |key| Client::builder(key).base_url(url.clone()).allow_loopback().build();
+        AdminRotator::builder("admin", self.store.clone(), connect, "test")
+            .drain(Duration::from_secs(60), Duration::ZERO)
+    }
+
+    fn rotator(&self) -> AdminRotator {
+        self.builder().build().unwrap()
+    }
+
+    async fn is_current_live(&self) -> bool {
+        let current = self.store.current().await.unwrap().unwrap().key;
+        self.fake.live_key_values().into_iter().any(|key| ApiKey::parse(key).unwrap() == current)
+    }
+}
+
+const KEYS: &str = "/organization/admin_api_keys";
+
+#[tokio::test]
+async fn the_new_one_deletes_the_old_one() {
+    let world = World::of(FakeOpenAi::builder().list_project_keys_as_admin_keys(true)).await;
+    let project = world.fake.seed_project("website");
+    world.fake.seed_user_project_key(&project);
+
+    // The first one was made by hand, and is left alone.
+    let first = world.rotator().rotate().await.unwrap();
+    assert_eq!(first.left_alone.len(), 1);
+    assert!(first.expires_at.is_some());
+    assert!(world.fake.key_is_live(&world.fake.admin_key()));
+
+    let second = world.rotator().rotate().await.unwrap();
+    assert_eq!(second.retired, [(first.key_id.unwrap(), Retirement::Deleted)]);
+    assert_eq!(world.fake.live_key_values().len(), 3, "of the project, by hand, and the new one");
+
+    // Named, the one that was made by hand is deleted: by another.
+    let by_hand = world.fake.key_id(&world.fake.admin_key()).unwrap();
+    let third = world.builder().retiring(by_hand).build().unwrap().rotate().await.unwrap();
+    assert_eq!(third.retired.len(), 2);
+    assert_eq!(world.fake.live_key_values().len(), 2);
+    assert!(world.is_current_live().await);
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_no_admin_key_behind() {
+    for action in [FaultAction::AnswerLost, FaultAction::StatusAfter { code: 500 }] {
+        let world = World::of(FakeOpenAi::builder()).await;
+        world.fake.fault(Fault::on("POST", KEYS).then(action));
+        world.rotator().rotate().await.unwrap();
+        assert_eq!(world.fake.live_key_values().len(), 2, "by hand, and the new one");
+        let swept =
+            world.rotator().sweep(Sweep::report().older_than(Duration::ZERO)).await.unwrap();
+        assert!(swept.orphans.is_empty() && swept.listed == 2, "{swept}");
+    }
+}
+
+#[tokio::test]
+async fn it_waits_until_the_new_one_is_accepted_and_resumes() {
+    let world = World::of(FakeOpenAi::builder().auth_cache(Duration::from_millis(2500))).await;
+    let slow = world.rotator();
+    let dropped = tokio::time::timeout(Duration::from_secs(1), slow.rotate()).await;
+    assert!(dropped.is_err());
+    assert!(world.store.pending().await.unwrap().is_some());
+    let outcome = world.rotator().resume().await.unwrap().unwrap();
+    assert!(outcome.was_resumed && world.is_current_live().await);
+    assert!(world.rotator().status().await.unwrap().due_at.is_some());
+}
+
+#[tokio::test]
+async fn without_a_first_key_it_says_so() {
+    let store = MemoryStore::new("admin");
+    let rotator = AdminRotator::builder("admin", store, Client::new, "test").build().unwrap();
+    let error = rotator.rotate().await.unwrap_err();
+    assert_eq!(error.kind(), RotateErrorKind::Configuration, "{error}");
+}
