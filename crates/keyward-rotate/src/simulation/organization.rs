@@ -130,7 +130,7 @@ impl Books {
     }
 
     /// I4: nobody touched what keyward did not make, and the slot's own account is there.
-    pub(super) fn check(&self, _now: Duration) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let is_foreign =
             |key: &&Key| !Tag::is_of(Some(&key.name), SLOT) && !self.adopted.contains(&key.id);
         match self.keys.iter().filter(is_foreign).find(|key| key.touched) {

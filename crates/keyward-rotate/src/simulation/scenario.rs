@@ -306,6 +306,7 @@ fn check(world: &World) -> Result<(), String> {
     if let Some(violation) = &state.violation {
         return Err(violation.clone());
     }
+    state.books.check()?;
     if snapshot.pending.is_some() {
         return Err("a key is pending".to_owned());
     }

@@ -278,20 +278,21 @@ impl Handle {
         {
             let mut state = self.world.lock();
             state.appear();
-            let now = state.now;
-            let lease = now_or_never(self.world.store.snapshot()).expect("a memory").lease;
             let process = &mut state.processes[self.process];
             if what != What::Look {
                 process.effects.push(process.ops);
             }
-            if what == What::Effect && lease.is_some_and(|lease| lease.holder != process.holder) {
-                process.late_effects += 1;
-                if process.late_effects > 1 {
-                    state.violate("I5: it went on after another had taken the lease");
+            if what == What::Effect {
+                let lease = now_or_never(self.world.store.snapshot()).expect("a memory").lease;
+                if lease.is_some_and(|lease| lease.holder != process.holder) {
+                    process.late_effects += 1;
+                    if process.late_effects > 1 {
+                        state.violate("I5: it went on after another had taken the lease");
+                    }
                 }
+                state.books.check().unwrap_or_else(|what| state.violate(what));
+                state.serve(&self.world.store);
             }
-            state.books.check(now).unwrap_or_else(|what| state.violate(what));
-            state.serve(&self.world.store);
             if fate == Fate::CrashesAfter {
                 state.processes[self.process].is_dead = true;
             }

@@ -218,6 +218,13 @@ impl FakeOpenAi {
             .collect()
     }
 
+    /// The values of all keys that were ever made here, also of those that are gone, access tokens
+    /// included: what a leak detector looks for.
+    #[must_use]
+    pub fn every_key_value(&self) -> Vec<String> {
+        self.shared.organization().keys.iter().map(|key| key.value.clone()).collect()
+    }
+
     /// Whether a key exists and has not expired.
     ///
     /// While the authentication cache runs, a request may still be admitted with a key that is

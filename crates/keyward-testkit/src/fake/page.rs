@@ -9,14 +9,25 @@ use super::query::{Parameters, refused};
 /// One thing that a list may show.
 ///
 /// A hidden thing keeps its place: a cursor to a key that was deleted since still works.
-pub(super) struct Entry {
+pub(super) struct Entry<T = Value> {
     pub(super) id: String,
-    pub(super) shown: Option<Value>,
+    pub(super) shown: Option<T>,
 }
 
 /// The envelope with `first_id` and `last_id`.
 pub(super) fn by_id(entries: Vec<Entry>, query: &Parameters) -> Result<Json, ApiError> {
-    let page = Page::cut(entries, query)?;
+    by_id_as(entries, query, |shown| shown)
+}
+
+/// The same of things that are shown only if they are on the page: for lists of thousands.
+pub(super) fn by_id_as<T>(
+    entries: Vec<Entry<T>>,
+    query: &Parameters,
+    show: impl Fn(T) -> Value,
+) -> Result<Json, ApiError> {
+    let Page { entries, has_more } = Page::cut(entries, query)?;
+    let entries = entries.into_iter().map(|(id, thing)| (id, show(thing))).collect();
+    let page = Page { entries, has_more };
     Ok(Json(json!({
         "object": "list",
         "first_id": page.entries.first().map(|(id, _)| id),
@@ -77,13 +88,13 @@ pub(super) fn buckets(
     })))
 }
 
-struct Page {
-    entries: Vec<(String, Value)>,
+struct Page<T = Value> {
+    entries: Vec<(String, T)>,
     has_more: bool,
 }
 
-impl Page {
-    fn cut(mut entries: Vec<Entry>, query: &Parameters) -> Result<Self, ApiError> {
+impl<T> Page<T> {
+    fn cut(mut entries: Vec<Entry<T>>, query: &Parameters) -> Result<Self, ApiError> {
         let limit = query.limit();
         if query.allows("order") && query.choice("order") == "desc" {
             entries.reverse();
@@ -115,7 +126,9 @@ impl Page {
         shown.truncate(limit);
         Ok(Self { entries: shown, has_more })
     }
+}
 
+impl Page {
     fn last(&self) -> Option<&String> {
         self.entries.last().map(|(id, _)| id)
     }

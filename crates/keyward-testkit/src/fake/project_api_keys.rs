@@ -42,10 +42,10 @@ async fn list(
                 _ => organization.owner_has_access(key),
             };
             let listed = wanted && key.deleted_at.is_none();
-            Entry { id: key.id.clone(), shown: listed.then(|| shown(key, &organization)) }
+            Entry { id: key.id.clone(), shown: listed.then_some(key) }
         })
         .collect();
-    page::by_id(entries, &query)
+    page::by_id_as(entries, &query, |key| shown(key, &organization))
 }
 
 async fn retrieve(
