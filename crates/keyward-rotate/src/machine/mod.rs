@@ -147,6 +147,7 @@ pub(crate) enum Next {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mutant {
     ForgetAbandoned,
+    ForgetOthers,
     KeepUnverified,
     MintAgain,
     RetireAny,

@@ -70,3 +70,22 @@ fn every_pair_of_crashes() {
     }
     assert!(runs > 1000, "{runs}");
 }
+
+/// One of two rotators sleeps at each of its operations, for longer than its lease, and the other
+/// takes the slot.
+#[test]
+fn a_sleeper_and_another() {
+    for scenario in &SCENARIOS {
+        let ops = run(scenario, &Run::default()).expect(scenario.name).ops;
+        for op in 1..=ops {
+            for nap in [320, 350, 380, 1000].map(Fault::Stall) {
+                let faults = [((0, op), nap)].into();
+                // The one that sleeps has the slot first.
+                let plan = Run { faults, two: true, seed: 1, ..Run::default() };
+                if let Err(what) = run(scenario, &plan) {
+                    panic!("{}: {nap:?} at {op} of {ops}: {what}", scenario.name);
+                }
+            }
+        }
+    }
+}

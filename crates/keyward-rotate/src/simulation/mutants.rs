@@ -12,6 +12,17 @@ fn is_caught(mutant: Mutant) -> bool {
             Err(_) => return true,
             Ok(report) => report.ops,
         };
+        let naps = |op, nap| Run {
+            faults: [((0, op), Fault::Stall(nap))].into(),
+            two: true,
+            // The one that sleeps has the slot first.
+            seed: 1,
+            ..plain.clone()
+        };
+        let mut all = (1..=ops).flat_map(|op| [320, 350, 380].map(|nap| naps(op, nap)));
+        if all.any(|plan| run(scenario, &plan).is_err()) {
+            return true;
+        }
         !(1..=ops).flat_map(|op| faults.map(|fault| (op, fault))).all(|(op, fault)| {
             let plan = Run { faults: [((0, op), fault)].into(), ..plain.clone() };
             run(scenario, &plan).is_ok_and(|report| report.swept == 0)
@@ -23,6 +34,7 @@ fn is_caught(mutant: Mutant) -> bool {
 fn a_broken_machine_is_caught() {
     for mutant in [
         Mutant::ForgetAbandoned,
+        Mutant::ForgetOthers,
         Mutant::KeepUnverified,
         Mutant::MintAgain,
         Mutant::RetireAny,

@@ -274,7 +274,12 @@ impl KeyStore for Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Lease, StoreError> {
-        self.ask(What::Note, self.0.world.store.lease(holder, ttl, now)).await
+        let taken = async {
+            let lease = self.0.world.store.lease(holder, ttl, now).await?;
+            self.0.world.lock().last_taker = Some(self.0.process);
+            Ok(lease)
+        };
+        self.ask(What::Note, taken).await
     }
 
     async fn renew(

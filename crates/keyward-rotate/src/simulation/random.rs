@@ -39,6 +39,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the rate is for who runs it")]
 fn random_schedules() {
     let schedules = u32::try_from(number("KEYWARD_SCHEDULES", SCHEDULES.into())).expect("a count");
     let seed = number("KEYWARD_SEED", 1);

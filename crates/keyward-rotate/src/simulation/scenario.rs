@@ -16,7 +16,7 @@ use crate::machine::{Goal, Ledger, Mutant};
 use crate::outcome::Outcome;
 use crate::sweep::{Sweep, sweep_slot};
 use crate::tag::Tag;
-use crate::{RotateError, Slot, Stragglers};
+use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
 
 /// What is current in the store at the beginning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -208,14 +208,24 @@ fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
     (world, slot)
 }
 
-/// One life of a rotator.
+/// One life of a rotator. Where there are two, one that finds the slot taken tries again.
 async fn life(
     handle: Handle,
     slot: Slot,
     goal: Goal,
     mutant: Option<Mutant>,
 ) -> Result<Option<Outcome>, RotateError> {
-    with_outside(&handle, &slot, mutant, async |outside| Driver::run(outside, goal).await).await
+    let mut tries = 0;
+    loop {
+        let run = async |outside: Simulated<'_>| Driver::run(outside, goal).await;
+        match with_outside(&handle, &slot, mutant, run).await {
+            Err(error) if error.kind() == RotateErrorKind::LeaseHeld && tries < 10 => {
+                tries += 1;
+                handle.sleep_for(Duration::from_secs(60)).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 type Simulated<'a> = Outside<'a, Handle, Store, StoreJournal<Store>, Handle, Handle>;

@@ -281,7 +281,7 @@ mod tests {
             verify = {{ path = \"/responses\", accept_under_scoped = true, patience = \"30s\" }}"
         );
         let file: SlotFile = text.parse().unwrap();
-        assert_eq!(file.slots().iter().map(|slot| slot.name()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(file.slots().iter().map(super::Slot::name).collect::<Vec<_>>(), ["a", "b"]);
         let a = file.slot("a").unwrap();
         let hours = |n: u64| Duration::from_secs(n * 3600);
         assert_eq!((a.ttl(), a.rotate_after()), (hours(7 * 24), hours(36)));
