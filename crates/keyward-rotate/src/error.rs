@@ -167,6 +167,8 @@ impl fmt::Display for RotateError {
 pub enum RotateErrorKind {
     /// The service account is not there, or its role lets its keys do nothing.
     AccountUnusable,
+    /// An answer of the organization has not the shape that it is documented to have.
+    AnswerUnreadable,
     /// A setting cannot be used, or there is no such slot.
     Configuration,
     /// A key that no rotation of this slot staged is pending in the store.

@@ -93,6 +93,9 @@ pub struct Straggler {
     pub last_used_at: Option<Timestamp>,
     /// How long it was watched.
     pub watched: Duration,
+    /// How many requests for completions and responses it made since the new key was, as far as the
+    /// usage that the organization tells knows by now; none when it tells nothing.
+    pub requests: Option<u64>,
 }
 
 impl Event {
@@ -152,8 +155,11 @@ impl fmt::Display for Wait {
 impl fmt::Display for Straggler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is still used after {:?}", self.key, self.watched)?;
-        match self.last_used_at {
-            Some(at) => write!(f, ", last at {at}"),
+        if let Some(at) = self.last_used_at {
+            write!(f, ", last at {at}")?;
+        }
+        match self.requests {
+            Some(requests) => write!(f, ", {requests} requests known"),
             None => Ok(()),
         }
     }

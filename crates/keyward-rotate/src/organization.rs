@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use keyward::Timestamp;
 use keyward_admin::{
-    Client, Error, ErrorKind, KeyUpdate, NewServiceAccount, NewServiceAccountKey, ProjectApiKey,
-    ProjectHandle, ProjectStatus, ServiceAccountRole, ServiceAccountUpdate,
+    BucketWidth, Client, Error, ErrorKind, KeyUpdate, NewServiceAccount, NewServiceAccountKey,
+    ProjectApiKey, ProjectHandle, ProjectStatus, ServiceAccountRole, ServiceAccountUpdate,
+    UsageQuery,
 };
 
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization};
@@ -113,6 +115,17 @@ impl Organization for ProjectKeys<'_> {
         }
     }
 
+    async fn requests_since(&self, key: &str, since: Timestamp) -> Option<u64> {
+        let query = UsageQuery::since(since)
+            .until(since.saturating_add(Duration::from_secs(2 * 86_400)))
+            .every(BucketWidth::Hour)
+            .of_project(self.slot.project())
+            .of_key(key);
+        let buckets = self.client.usage().completions(&query).all().await.ok()?;
+        let results = buckets.into_iter().filter_map(|bucket| bucket.results).flatten();
+        Some(results.filter_map(|used| used.num_model_requests).sum())
+    }
+
     async fn delete_key(&self, key: &str) -> Result<Deletion, RotateError> {
         deletion(self.project().api_key(key).delete().await)
     }
@@ -181,15 +194,14 @@ pub(crate) fn told(error: &Error) -> RotateError {
         _ if error.is_retryable() || error.is_outcome_unknown() => {
             RotateErrorKind::OrganizationUnavailable
         }
-        ErrorKind::Paging | ErrorKind::TooLarge | ErrorKind::Drift | ErrorKind::Redirect => {
-            RotateErrorKind::OrganizationUnavailable
+        ErrorKind::Drift | ErrorKind::Paging | ErrorKind::Redirect | ErrorKind::TooLarge => {
+            RotateErrorKind::AnswerUnreadable
         }
         _ => RotateErrorKind::Refused,
     };
-    let fix = if kind == RotateErrorKind::Refused {
-        "mend that, then rotate again"
-    } else {
-        "resume when it does"
+    let fix = match kind {
+        RotateErrorKind::OrganizationUnavailable => "resume when it answers",
+        _ => "mend that, then rotate again",
     };
     RotateError::new(kind, error.to_string(), fix).after(error.retry_after())
 }

@@ -119,6 +119,16 @@ pub(crate) trait Organization: Send + Sync {
         account: &str,
     ) -> impl Future<Output = Result<Deletion, RotateError>> + Send;
 
+    /// How many requests a key made since a moment of the organization's clock, as far as usage is
+    /// told: completions and responses, some minutes late. None when that is not told.
+    fn requests_since(
+        &self,
+        _key: &str,
+        _since: Timestamp,
+    ) -> impl Future<Output = Option<u64>> + Send {
+        async { None }
+    }
+
     /// Whether a key can be let expire after it was made.
     fn can_expire(&self) -> bool {
         true

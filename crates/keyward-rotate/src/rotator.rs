@@ -45,7 +45,7 @@ use crate::{RotateError, RotateErrorKind, Slot};
 /// Every call that changes something takes the slot's lease first, so that of two rotators one
 /// works and the other is told by [`is_lease_held`](RotateError::is_lease_held). A call whose
 /// future is dropped, or whose process dies, is gone on with by the next `rotate` or `resume`,
-/// wherever it ended.
+/// wherever it ended. Calls of one rotator for one slot wait for each other.
 #[derive(Clone)]
 pub struct Rotator(Arc<Inner>);
 
@@ -64,6 +64,9 @@ struct Place {
     store: DynKeyStore,
     journal: DynJournal,
     probe: DynProbe,
+    /// Held while this process changes the slot: the lease is the process's, so it would not keep
+    /// its own tasks apart.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Rotator {
@@ -172,6 +175,7 @@ impl Rotator {
         let mut sweep = sweep.clone();
         let whole = sweep.whole_project;
         for place in self.0.slots.iter().filter(is_near) {
+            let _turn = if sweep.deletes { Some(place.turn.lock().await) } else { None };
             let organization = ProjectKeys::new(&self.0.client, &place.slot);
             let outside = self.outside(place, &organization);
             sweep.whole_project = whole && report.listed == 0;
@@ -194,6 +198,7 @@ impl Rotator {
         goal: Goal,
     ) -> Result<Option<Outcome>, RotateError> {
         let place = self.place(slot)?;
+        let _turn = place.turn.lock().await;
         let organization = ProjectKeys::new(&self.0.client, &place.slot);
         Driver::run(self.outside(place, &organization), goal).await
     }
@@ -396,8 +401,8 @@ impl RotatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`RotateErrorKind::Configuration`] when there is no slot, or two have the same name, when
-    /// the name of the holder is empty, or when TLS cannot be set up.
+    /// [`RotateErrorKind::Configuration`] when there is no slot, or two have the same name or
+    /// the same store, when the name of the holder is empty, or when TLS cannot be set up.
     pub fn build(self) -> Result<Rotator, RotateError> {
         let misset = |what: &'static str, fix: &'static str| {
             Err(RotateError::new(RotateErrorKind::Configuration, what, fix))
@@ -413,6 +418,15 @@ impl RotatorBuilder {
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return misset("two slots have the same name", "rename one");
         }
+        let mut places: Vec<_> = self
+            .slots
+            .iter()
+            .map(|(_, store, _)| keyward::KeyLoader::source(store).to_string())
+            .collect();
+        places.sort_unstable();
+        if places.windows(2).any(|pair| pair[0] == pair[1]) {
+            return misset("two slots have the same store", "give each slot a store of its own");
+        }
         let probe = match self.probe {
             Some(probe) => probe,
             None => {
@@ -426,6 +440,7 @@ impl RotatorBuilder {
             journal: journal.unwrap_or_else(|| DynJournal::new(StoreJournal::new(store.clone()))),
             store,
             probe: probe.clone(),
+            turn: tokio::sync::Mutex::new(()),
         });
         let mut settings = self.settings;
         settings.patience = settings.patience.min(settings.lease / 2);

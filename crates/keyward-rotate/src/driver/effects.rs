@@ -75,7 +75,7 @@ where
                 self.note(&tag, entry).await?;
             }
             Next::Tell(key) => {
-                let straggler = self.straggler(&key);
+                let straggler = self.straggler(&key).await;
                 self.tell(EventKind::Straggling(straggler));
                 if let Some(watch) = self.hand.watches.get_mut(&key) {
                     watch.is_told = true;
@@ -317,7 +317,7 @@ where
 
     async fn retire(&mut self, old: OldKey, straggling: bool) -> Result<(), RotateError> {
         if straggling {
-            let straggler = self.straggler(&old.key);
+            let straggler = self.straggler(&old.key).await;
             if self.outside.slot.stragglers() == crate::Stragglers::Warn {
                 self.tell(EventKind::Straggling(straggler.clone()));
             }
@@ -337,11 +337,15 @@ where
             Deletion::Deleted => self.retired(&old.key, Retirement::Deleted).await,
             Deletion::Gone => self.retired(&old.key, Retirement::Gone).await,
             Deletion::Refused => {
-                if let Some(tag) = self.open_tag().filter(|_| !self.ledger.own_accounts) {
-                    self.note(&tag, Entry::DeletionRefused).await?;
-                }
+                // Who may change it and not delete it is told so by an organization of before
+                // 2026-10; who may do neither lacks a permission.
                 match persist!(self, self.outside.organization.expire(&old.key, AT_ONCE))? {
-                    Expiry::Set(_) => self.retired(&old.key, Retirement::Expired).await,
+                    Expiry::Set(_) => {
+                        if let Some(tag) = self.open_tag().filter(|_| !self.ledger.own_accounts) {
+                            self.note(&tag, Entry::DeletionRefused).await?;
+                        }
+                        self.retired(&old.key, Retirement::Expired).await
+                    }
                     Expiry::Gone => self.retired(&old.key, Retirement::Gone).await,
                     Expiry::Refused => self.retire_expired(&old.key).await,
                 }
@@ -374,10 +378,12 @@ where
     async fn sweep(&mut self, key: &ListedKey) -> Result<(), RotateError> {
         let deleted = persist!(self, self.outside.organization.delete_key(&key.id));
         if matches!(deleted, Ok(Deletion::Refused)) {
-            if let Some(tag) = key.tag().filter(|_| !self.ledger.own_accounts) {
+            let expired = persist!(self, self.outside.organization.expire(&key.id, AT_ONCE));
+            if let (Ok(Expiry::Set(_)), Some(tag), false) =
+                (expired, key.tag(), self.ledger.own_accounts)
+            {
                 self.note(&tag, Entry::DeletionRefused).await?;
             }
-            let _ = persist!(self, self.outside.organization.expire(&key.id, AT_ONCE));
         }
         self.is_stale = true;
         self.hand.given_up.push(key.id.clone());
@@ -391,7 +397,13 @@ where
         Ok(())
     }
 
-    fn straggler(&self, key: &str) -> Straggler {
+    /// Who still uses a key, as far as that is told.
+    async fn straggler(&self, key: &str) -> Straggler {
+        let current = self.snapshot.current.as_ref();
+        let requests = match current.and_then(|current| current.note.created_at) {
+            Some(since) => self.outside.organization.requests_since(key, since).await,
+            None => None,
+        };
         let watch = self.hand.watches.get(key);
         Straggler {
             key: key.to_owned(),
@@ -399,6 +411,7 @@ where
             watched: watch.map_or(Duration::ZERO, |watch| {
                 self.outside.time.running().saturating_sub(watch.since)
             }),
+            requests,
         }
     }
 }

@@ -8,7 +8,7 @@ use keyward::store::{
 use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, Timestamp};
 
 use super::organization::{ACCOUNT, Late};
-use super::world::{Fate, Handle, What, stamp};
+use super::world::{Asked, Fate, Handle, What, stamp};
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization, Time};
 use crate::probe::{Probe, ProbeAnswer};
 use crate::tag::Tag;
@@ -31,7 +31,7 @@ impl Time for Handle {
 
 impl Probe for Handle {
     async fn probe(&self, key: &ApiKey, _slot: &Slot) -> ProbeAnswer {
-        let fate = self.before().await;
+        let fate = self.before(Asked::Organization).await;
         let answer = {
             let state = self.world.lock();
             match fate {
@@ -63,7 +63,7 @@ impl Handle {
         what: What,
         effect: impl FnOnce(&mut super::world::State) -> Result<T, RotateError>,
     ) -> Result<T, RotateError> {
-        let fate = self.before().await;
+        let fate = self.before(Asked::Organization).await;
         let done = match fate {
             Fate::Fails | Fate::Late(_) => Err(unavailable()),
             Fate::Throttled => Err(unavailable().after(Some(Duration::from_secs(7)))),
@@ -107,7 +107,7 @@ impl Organization for Handle {
     }
 
     async fn make_account(&self, tag: &Tag) -> Result<String, NotMade> {
-        let fate = self.before().await;
+        let fate = self.before(Asked::Organization).await;
         let made = match fate {
             Fate::Fails | Fate::Late(_) => Err(NotMade::Unknown),
             Fate::Throttled => Err(NotMade::Later(unavailable())),
@@ -121,7 +121,7 @@ impl Organization for Handle {
     }
 
     async fn mint(&self, account: Option<&str>, tag: &Tag) -> Result<Minted, NotMade> {
-        let fate = self.before().await;
+        let fate = self.before(Asked::Organization).await;
         let ttl = Duration::from_secs(30 * 86_400);
         let account = account.unwrap_or(ACCOUNT).to_owned();
         let made = {
@@ -219,7 +219,7 @@ impl Store {
         what: What,
         effect: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let fate = self.0.before().await;
+        let fate = self.0.before(Asked::Store).await;
         let failed = |kind| Err(StoreError::new(kind, self.source(), "it does not answer", "wait"));
         let done = match fate {
             Fate::Goes | Fate::CrashesAfter => effect.await,

@@ -3,6 +3,8 @@
 //! `KEYWARD_SCHEDULES` says how many, and `KEYWARD_SEED` which: a failure tells the schedule, and
 //! the seed that it came from.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use proptest::prelude::*;
@@ -20,6 +22,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::Fails),
         3 => Just(Fault::Lost),
         1 => Just(Fault::Throttled),
+        1 => (1..500_u32).prop_map(Fault::Down),
+        1 => (1..500_u32).prop_map(Fault::Storm),
         1 => (1..60_u32).prop_map(Fault::Late),
         1 => prop_oneof![Just(Fault::Jump(86_400)), Just(Fault::Jump(-86_400))],
         // Shorter and longer than a lease.
@@ -49,17 +53,33 @@ fn random_schedules() {
     let config = Config { cases: schedules, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, random);
     let began = Instant::now();
+    let seen = RefCell::new(BTreeMap::<_, u32>::new());
     let plan = (0..SCENARIOS.len(), any::<bool>(), any::<u64>(), faults());
     let result = runner.run(&plan, |(scenario, two, seed, faults)| {
         let plan = Run { faults, two, seed, mutant: None };
         match run(&SCENARIOS[scenario], &plan) {
-            Ok(_) => Ok(()),
+            Ok(report) => {
+                let mut seen = seen.borrow_mut();
+                let ends = report.errors.iter().map(|error| format!("{:?}", error.kind()));
+                let swept = (report.swept > 0).then(|| "swept".to_owned());
+                for end in ends.chain(swept) {
+                    *seen.entry(end).or_default() += 1;
+                }
+                Ok(())
+            }
             Err(what) => Err(TestCaseError::fail(what)),
         }
     });
     let rate = f64::from(schedules) / began.elapsed().as_secs_f64();
     match result {
-        Ok(()) => println!("{schedules} schedules of seed {seed}, {rate:.0} a second"),
+        Ok(()) => {
+            let seen = seen.into_inner();
+            println!("{schedules} schedules of seed {seed}, {rate:.0} a second: {seen:?}");
+            // The schedules bite: what another took is lost, and what does not answer is told.
+            for kind in ["LeaseLost", "OrganizationUnavailable", "StoreUnavailable"] {
+                assert!(schedules < 1000 || seen.contains_key(kind), "no schedule met {kind}");
+            }
+        }
         Err(TestError::Fail(what, (scenario, two, order, faults))) => panic!(
             "KEYWARD_SEED={seed}: {what}: {}, two: {two}, order: {order}, {faults:?}",
             SCENARIOS[scenario].name

@@ -271,6 +271,7 @@ fn settle(
     {
         let mut state = world.lock();
         state.faults.clear();
+        state.outage = None;
         for (left, _) in &mut state.late {
             *left = 1;
         }

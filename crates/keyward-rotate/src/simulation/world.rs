@@ -17,6 +17,8 @@ use super::organization::Books;
 pub(super) enum Fault {
     CrashAfter,
     CrashBefore,
+    /// What is asked, the organization or the store, fails all from now on for so many seconds.
+    Down(u32),
     /// It fails without an effect.
     Fails,
     /// The clock of the machine jumps by so many seconds.
@@ -27,7 +29,16 @@ pub(super) enum Fault {
     Lost,
     /// The process sleeps for so many seconds.
     Stall(u32),
+    /// What is asked lets nothing through from now on for so many seconds.
+    Storm(u32),
     Throttled,
+}
+
+/// Whom an operation asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Asked {
+    Organization,
+    Store,
 }
 
 /// What befalls which operation of which process, counted from 1.
@@ -52,6 +63,8 @@ pub(super) struct State {
     /// Whether a key may die under the service, because it leaked; the next one must live.
     pub(super) is_leaked: bool,
     pub(super) violation: Option<String>,
+    /// Who does not answer, until when, and whether it says to wait.
+    pub(super) outage: Option<(Asked, Duration, bool)>,
     /// Which process took the lease last.
     pub(super) last_taker: Option<usize>,
     /// What was minted and will appear later: after how many operations, and how.
@@ -85,6 +98,7 @@ impl World {
                 service: None,
                 is_leaked: false,
                 violation: None,
+                outage: None,
                 last_taker: None,
                 late: Vec::new(),
                 random: 0,
@@ -241,7 +255,7 @@ pub(super) enum Fate {
 
 impl Handle {
     /// Before each operation: others may go first, and something may happen.
-    pub(super) async fn before(&self) -> Fate {
+    pub(super) async fn before(&self, asked: Asked) -> Fate {
         // A little time, so that others can come in between.
         self.sleep_for(Duration::from_millis(100)).await;
         let (fate, stall) = {
@@ -249,8 +263,19 @@ impl Handle {
             let process = &mut state.processes[self.process];
             process.ops += 1;
             let at = (self.process, process.ops);
-            match state.faults.remove(&at) {
-                None => (Fate::Goes, 0),
+            let now = state.now;
+            let fault = state.faults.remove(&at);
+            if let Some(Fault::Down(seconds) | Fault::Storm(seconds)) = fault {
+                let until = now + Duration::from_secs(seconds.into());
+                state.outage = Some((asked, until, matches!(fault, Some(Fault::Storm(_)))));
+            }
+            let outage = state.outage.filter(|(who, until, _)| *who == asked && now < *until);
+            match fault {
+                None | Some(Fault::Down(_) | Fault::Storm(_)) => match outage {
+                    Some((_, _, true)) => (Fate::Throttled, 0),
+                    Some(_) => (Fate::Fails, 0),
+                    None => (Fate::Goes, 0),
+                },
                 Some(Fault::CrashAfter) => (Fate::CrashesAfter, 0),
                 Some(Fault::CrashBefore) => {
                     state.processes[self.process].is_dead = true;

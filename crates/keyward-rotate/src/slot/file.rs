@@ -179,7 +179,7 @@ fn scopes(settings: &Table) -> Result<Scopes, RotateError> {
         Some(Value::Array(_)) => {
             let mut list = texts(settings, "scopes")?.unwrap_or_default().into_iter();
             let first = list.next().ok_or_else(|| unfit("scopes", fit))?;
-            Ok(list.fold(Scopes::only(Scope::from(first)), |all, scope| all.and(scope)))
+            Ok(list.fold(Scopes::only(Scope::from(first)), Scopes::and))
         }
         Some(_) => Err(unfit("scopes", fit)),
     }

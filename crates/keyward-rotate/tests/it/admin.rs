@@ -15,13 +15,13 @@ struct World {
 
 impl World {
     async fn of(fake: FakeOpenAiBuilder) -> Self {
-        let fake = fake.start().await.unwrap();
+        let fake = fake.start().await.expect("as seeded");
         let store = DynKeyStore::new(MemoryStore::new("admin"));
         let at = Timestamp::from_unix_seconds(1_790_000_000);
-        let key = ApiKey::parse(fake.admin_key()).unwrap();
-        let id = fake.key_id(&fake.admin_key()).unwrap();
-        let version = store.stage(&key, &KeyNote::new().key_id(id), at).await.unwrap();
-        store.promote(&version, at).await.unwrap();
+        let key = ApiKey::parse(fake.admin_key()).expect("as seeded");
+        let id = fake.key_id(&fake.admin_key()).expect("as seeded");
+        let version = store.stage(&key, &KeyNote::new().key_id(id), at).await.expect("as seeded");
+        store.promote(&version, at).await.expect("as seeded");
         Self { fake, store }
     }
 
@@ -34,12 +34,15 @@ impl World {
     }
 
     fn rotator(&self) -> AdminRotator {
-        self.builder().build().unwrap()
+        self.builder().build().expect("as seeded")
     }
 
     async fn is_current_live(&self) -> bool {
-        let current = self.store.current().await.unwrap().unwrap().key;
-        self.fake.live_key_values().into_iter().any(|key| ApiKey::parse(key).unwrap() == current)
+        let current = self.store.current().await.expect("as seeded").expect("as seeded").key;
+        self.fake
+            .live_key_values()
+            .into_iter()
+            .any(|key| ApiKey::parse(key).expect("as seeded") == current)
     }
 }
 

@@ -98,7 +98,8 @@ impl World {
     pub(crate) async fn current(&self) -> String {
         let stored = self.store.current().await.expect("a store").expect("a key");
         let live = self.fake.live_key_values();
-        let is_live = live.into_iter().any(|value| ApiKey::parse(value).unwrap() == stored.key);
+        let is_live =
+            live.into_iter().any(|value| ApiKey::parse(value).expect("a key") == stored.key);
         assert!(is_live, "the key in use is dead");
         stored.note.key_id.unwrap_or_default()
     }

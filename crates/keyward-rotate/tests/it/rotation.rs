@@ -123,7 +123,11 @@ async fn what_cannot_work_is_told_before_anything_is_made() {
     for (world, slot, kind) in cases {
         let rotator = world.rotator_of(slot);
         let plan = rotator.plan("billing").await.unwrap();
-        assert_eq!(plan.obstacles.iter().map(|e| e.kind()).collect::<Vec<_>>(), [kind], "{plan}");
+        assert_eq!(
+            plan.obstacles.iter().map(keyward_rotate::RotateError::kind).collect::<Vec<_>>(),
+            [kind],
+            "{plan}"
+        );
         let error = rotator.rotate("billing").await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.is_refused() && error.needs_a_person());
