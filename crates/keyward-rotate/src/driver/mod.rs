@@ -101,10 +101,19 @@ where
         outside: Outside<'a, O, S, J, P, T>,
         goal: Goal,
     ) -> Result<Option<Outcome>, RotateError> {
-        let slot = outside.slot.name();
+        let (slot, hub, time) = (outside.slot.name(), outside.hub, outside.time);
         let mut driver = match Self::start(outside, goal).await {
             Ok(driver) => driver,
-            Err(error) => return Err(error.in_slot(slot)),
+            Err(error) => {
+                let error = error.in_slot(slot);
+                // That another has the slot is no trouble of it.
+                if !error.is_lease_held() {
+                    let what = EventKind::Failed(error.to_string());
+                    let (at, slot) = (time.wall(), slot.to_owned());
+                    hub.tell(&Event { at, slot, rotation: None, what });
+                }
+                return Err(error);
+            }
         };
         let result = driver.steps().await.map_err(|error| error.in_slot(slot));
         match &result {

@@ -290,7 +290,7 @@ pub(crate) fn to_retire(view: &View<'_>) -> (Vec<OldKey>, Vec<Option<String>>) {
         }
     }
     for id in view.slot.retired_by_id() {
-        let found = listing.keys.iter().find(|key| key.id == *id);
+        let found = listing.keys.iter().find(|key| key.id == id);
         if let Some(key) = found.filter(|key| old.iter().all(|old| old.key != key.id)) {
             old.push(old_key(key, view.slot));
         }
@@ -310,7 +310,8 @@ fn may_retire(view: &View<'_>, key: &ListedKey) -> bool {
     if view.mutant == Some(Mutant::RetireAny) {
         return true;
     }
-    Tag::is_of(key.name.as_deref(), view.slot.name()) || view.slot.retired_by_id().contains(&key.id)
+    Tag::is_of(key.name.as_deref(), view.slot.name())
+        || view.slot.retired_by_id().any(|id| id == key.id)
 }
 
 /// Which of the listed keys a stored one is: by its id, or by what is shown of it if that fits one

@@ -287,7 +287,7 @@ mod tests {
         assert_eq!((a.ttl(), a.rotate_after()), (hours(7 * 24), hours(36)));
         assert_eq!((a.grace().as_secs(), a.silence().as_secs()), (900, 90));
         assert_eq!(a.stragglers(), Stragglers::Hold);
-        assert_eq!(a.retired_by_id(), ["key_1"]);
+        assert_eq!(a.retired_by_id().collect::<Vec<_>>(), ["key_1"]);
         assert_eq!(a.store_reference(), Some("vault:secret/a#openai"));
         assert_eq!(a.verification().patience.as_secs(), 30);
         assert!(a.accepts_under_scoped());
@@ -346,6 +346,14 @@ mod tests {
                 [("Display", format!("{error}")), ("Debug", format!("{error:?}"))]
             );
         }
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_an_id_or_a_reference_is_not_shown() {
+        let key = CANARY.text();
+        let text = format!("[slot.a]{LEAST}\nretire = [\"{key}\"]\nstore = \"{key}\"");
+        let file: SlotFile = text.parse().unwrap();
+        assert_no_leak!(key, format!("{file:?}"));
     }
 
     proptest! {

@@ -1,7 +1,9 @@
 //! [`Slot`]: one place where a key is kept and replaced, and the rules for it.
 
+use std::fmt;
 use std::time::Duration;
 
+use keyward::find;
 use keyward_admin::{ProjectId, Scope, Scopes, ServiceAccountId};
 
 use crate::tag::is_slot_name;
@@ -42,8 +44,28 @@ pub struct Slot {
     silence: Duration,
     stragglers: Stragglers,
     verification: Verification,
-    adopted: Vec<String>,
-    store: Option<String>,
+    adopted: Vec<KeyId>,
+    store: Option<Reference>,
+}
+
+/// The id of a key. `Debug` masks what is a key in its place.
+#[derive(Clone, Eq, PartialEq)]
+struct KeyId(String);
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&find::scrub(&self.0), f)
+    }
+}
+
+/// Where a key is kept. `Debug` does not repeat it: it may be a key in the wrong place.
+#[derive(Clone)]
+struct Reference(String);
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 /// What happens when the old key is still used at the end of the grace.
@@ -185,7 +207,7 @@ impl Slot {
     /// one that the service had until now. No other such key is ever touched.
     #[must_use]
     pub fn retiring(mut self, key_id: impl Into<String>) -> Self {
-        self.adopted.push(key_id.into());
+        self.adopted.push(KeyId(key_id.into()));
         self
     }
 
@@ -193,7 +215,7 @@ impl Slot {
     /// resolves. This crate does not look at it.
     #[must_use]
     pub fn with_store_reference(mut self, reference: impl Into<String>) -> Self {
-        self.store = Some(reference.into());
+        self.store = Some(Reference(reference.into()));
         self
     }
 
@@ -258,15 +280,14 @@ impl Slot {
     }
 
     /// The ids of the keys that keyward did not make and may delete.
-    #[must_use]
-    pub fn retired_by_id(&self) -> &[String] {
-        &self.adopted
+    pub fn retired_by_id(&self) -> impl Iterator<Item = &str> {
+        self.adopted.iter().map(|KeyId(id)| id.as_str())
     }
 
     /// Where the key is kept, if it was written down.
     #[must_use]
     pub fn store_reference(&self) -> Option<&str> {
-        self.store.as_deref()
+        self.store.as_ref().map(|Reference(text)| text.as_str())
     }
 
     /// Whether a key that is live and may not do what was asked is good.
