@@ -334,3 +334,66 @@ async fn the_daemon_rotates_what_is_due_and_ends_when_it_is_dropped() {
     running.abort();
     assert!(running.await.unwrap_err().is_cancelled());
 }
+
+/// Every call of a rotation, in every way in which it can fail once.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_call_may_fail_once() {
+    let project = "/organization/projects/{project_id}";
+    let calls = [
+        ("GET", project.to_owned()),
+        ("GET", format!("{project}/service_accounts/{{service_account_id}}")),
+        ("GET", format!("{project}/api_keys")),
+        ("POST", MINT.to_owned()),
+        ("GET", "/models".to_owned()),
+        ("POST", KEY.to_owned()),
+        ("GET", KEY.to_owned()),
+        ("DELETE", KEY.to_owned()),
+    ];
+    let throttle = |retry_after| {
+        let code = "rate_limit_exceeded".to_owned();
+        FaultAction::Throttle { retry_after, code }
+    };
+    let actions = [
+        FaultAction::AnswerLost,
+        FaultAction::ConnectionReset,
+        FaultAction::StatusAfter { code: 500 },
+        FaultAction::StatusBefore { code: 503 },
+        throttle(Some(1)),
+        throttle(None),
+    ];
+    let mut runs = tokio::task::JoinSet::new();
+    for (method, path) in calls {
+        for action in actions.clone() {
+            let path = path.clone();
+            runs.spawn(async move {
+                let world = World::start().await;
+                world.rotator().rotate("billing").await.unwrap();
+                world.fails(method, &path, action.clone());
+                let outcome = world.rotator().rotate("billing").await;
+                let outcome = match outcome {
+                    Err(error) => panic!("{method} {path}, {action:?}: {error}"),
+                    Ok(outcome) => outcome,
+                };
+                assert_eq!(Some(world.current().await), outcome.key_id);
+                assert_eq!(world.live(), 1, "{method} {path}, {action:?}");
+            });
+        }
+    }
+    let all = runs.join_all().await;
+    assert_eq!(all.len(), 48);
+}
+
+#[tokio::test]
+async fn slots_do_not_share_a_store() {
+    let world = World::start().await;
+    let other = keyward_rotate::Slot::new("other", "p", "s", world.slot().scopes().clone());
+    let built = world
+        .builder()
+        .slot(world.slot(), world.store.clone())
+        .slot(other.unwrap(), world.store.clone())
+        .build();
+    let error = built.unwrap_err();
+    assert!(error.to_string().contains("same store"), "{error}");
+    let error = world.rotator().plan("nothing").await.unwrap_err();
+    assert!(error.to_string().contains("billing"), "it names those that there are: {error}");
+}
