@@ -335,6 +335,42 @@ async fn the_daemon_rotates_what_is_due_and_ends_when_it_is_dropped() {
     assert!(running.await.unwrap_err().is_cancelled());
 }
 
+#[tokio::test]
+async fn the_daemon_rotates_one_slot_at_a_time_in_a_project() {
+    let world = World::start().await;
+    let scopes = world.slot().scopes().clone();
+    let other = keyward_rotate::Slot::new(
+        "search",
+        world.project.as_str(),
+        world.account.as_str(),
+        scopes.clone(),
+    );
+    let rotator = world
+        .builder()
+        .slot(world.slot(), world.store.clone())
+        .slot(other.unwrap(), keyward::store::MemoryStore::new("search"))
+        .build()
+        .unwrap();
+    let mut events = rotator.events();
+    let mut order = Vec::new();
+    let both = async {
+        while let Some(event) = events.next().await {
+            if let EventKind::Step { step: "intent" | "done", .. } = event.what {
+                order.push(event.slot);
+            }
+            if order.len() == 4 {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = rotator.run() => unreachable!("it does not return"),
+        () = both => {}
+        () = tokio::time::sleep(Duration::from_secs(20)) => {}
+    }
+    assert_eq!(order, ["billing", "billing", "search", "search"]);
+}
+
 /// Every call of a rotation, in every way in which it can fail once.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_may_fail_once() {
