@@ -66,6 +66,7 @@ where
                 });
                 self.is_stale = true;
                 promoted?;
+                self.hand.stored_at = Some(self.outside.time.running());
             }
             Next::Retire { old, straggling } => self.retire(old, straggling).await?,
             Next::Stage => self.stage().await?,
@@ -128,6 +129,7 @@ where
         self.note(&tag, Entry::Abandoned { why: why.to_owned() }).await?;
         self.minted = None;
         self.hand.has_key = false;
+        self.hand.stored_at = None;
         self.hand.is_fresh = false;
         self.hand.proof = None;
         self.hand.is_verified = false;
@@ -262,6 +264,7 @@ where
             Ok(version) => {
                 self.minted = None;
                 self.hand.has_key = false;
+                self.hand.stored_at = Some(self.outside.time.running());
                 self.note(&tag, Entry::Staged { version: version.to_string() }).await
             }
             // What is pending there is looked at.

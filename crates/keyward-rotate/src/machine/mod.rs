@@ -66,6 +66,9 @@ pub(crate) struct Hand {
     pub(crate) given_up: Vec<String>,
     /// Whether a rotation came to its end, as the goal wants it.
     pub(crate) is_finished: bool,
+    /// When this process last staged or promoted the open attempt's key, as long as it had been
+    /// going: for a moment, a store may show what it held before.
+    pub(crate) stored_at: Option<Duration>,
     /// With what the call ends when what was begun is cleaned up.
     pub(crate) failed: Option<RotateError>,
 }
@@ -153,7 +156,12 @@ pub(crate) enum Mutant {
     RetireAny,
     RetireStaged,
     SkipIntent,
+    TrustOldLooks,
 }
+
+/// How long after a write a store may show what it held before it. None of keyward's is documented
+/// to, and Secrets Manager is documented to be consistent in the end.
+const LAG: Duration = Duration::from_secs(15);
 
 /// How many attempts to make a key one call begins.
 pub(crate) const ATTEMPTS: u32 = 3;
@@ -168,8 +176,15 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     if is_of(current.as_ref(), &open.tag) {
         return end(view, open, is_mine);
     }
+    let lag = view.hand.stored_at.map(|at| view.running.saturating_sub(at));
+    let lagging = lag.filter(|lag| *lag < LAG).map(|waited| {
+        let (why, pause) = (Wait::Recovery, SHORTEST);
+        Next::Wait { why, pause, waited }
+    });
+    #[cfg(test)]
+    let lagging = lagging.filter(|_| view.mutant != Some(Mutant::TrustOldLooks));
     if open.step >= Step::Promoted {
-        return Next::Note(Entry::Superseded);
+        return lagging.unwrap_or(Next::Note(Entry::Superseded));
     }
     if view.goal == Goal::Now && !is_mine {
         return Next::Abandon { why: "a key that cannot have leaked is made instead", error: None };
@@ -189,6 +204,8 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     }
     if view.hand.has_key {
         Next::Stage
+    } else if let Some(wait) = lagging {
+        wait
     } else if !view.hand.is_fresh {
         // It may have been made, or may still be: its value is lost either way.
         Next::Abandon { why: "its value was lost on the way to the store", error: None }

@@ -93,3 +93,19 @@ fn a_sleeper_and_another() {
         }
     }
 }
+
+/// A store that shows once what it held before, although the contract of stores does not let it.
+#[test]
+fn a_store_that_is_late() {
+    for scenario in &SCENARIOS {
+        let plain = run(scenario, &Run::default()).expect(scenario.name);
+        for op in 1..=plain.ops {
+            let plan = Run { faults: [((0, op), Fault::Old)].into(), ..Run::default() };
+            let place = format!("{} at {op} of {}", scenario.name, plain.ops);
+            let report = run(scenario, &plan).unwrap_or_else(|what| panic!("{place}: {what}"));
+            assert_eq!(report.errors.len(), plain.errors.len(), "{place}: {:?}", report.errors);
+            assert_eq!((report.outcomes, report.swept), (plain.outcomes, 0), "{place}");
+            assert_eq!(report.keys, plain.keys, "{place}: no key was given up");
+        }
+    }
+}

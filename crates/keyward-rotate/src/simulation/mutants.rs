@@ -30,6 +30,19 @@ fn is_caught(mutant: Mutant) -> bool {
     })
 }
 
+/// It gives a key up, where a whole machine does not.
+#[test]
+fn a_machine_that_trusts_every_look_is_caught() {
+    let [scenario, ..] = &SCENARIOS;
+    let mutant = Some(Mutant::TrustOldLooks);
+    let whole = run(scenario, &Run::default()).expect(scenario.name).keys;
+    let is_worse = |op| {
+        let plan = Run { faults: [((0, op), Fault::Old)].into(), mutant, ..Run::default() };
+        run(scenario, &plan).is_ok_and(|report| report.keys > whole)
+    };
+    assert!((1..100).any(is_worse));
+}
+
 #[test]
 fn a_broken_machine_is_caught() {
     for mutant in [

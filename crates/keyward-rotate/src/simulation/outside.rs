@@ -35,10 +35,12 @@ impl Probe for Handle {
         let answer = {
             let state = self.world.lock();
             match fate {
-                Fate::Goes | Fate::CrashesAfter if state.books.accepts(key, state.now) => {
+                Fate::Goes | Fate::CrashesAfter | Fate::Old
+                    if state.books.accepts(key, state.now) =>
+                {
                     ProbeAnswer::Live
                 }
-                Fate::Goes | Fate::CrashesAfter => ProbeAnswer::Dead,
+                Fate::Goes | Fate::CrashesAfter | Fate::Old => ProbeAnswer::Dead,
                 _ => ProbeAnswer::Unknown,
             }
         };
@@ -67,13 +69,13 @@ impl Handle {
         let done = match fate {
             Fate::Fails | Fate::Late(_) => Err(unavailable()),
             Fate::Throttled => Err(unavailable().after(Some(Duration::from_secs(7)))),
-            Fate::Goes | Fate::CrashesAfter => effect(&mut self.world.lock()),
+            Fate::Goes | Fate::CrashesAfter | Fate::Old => effect(&mut self.world.lock()),
             Fate::Loses => {
                 let done = effect(&mut self.world.lock());
                 done.and_then(|_| Err(unavailable()))
             }
         };
-        let has_effect = matches!(fate, Fate::CrashesAfter | Fate::Goes | Fate::Loses);
+        let has_effect = matches!(fate, Fate::CrashesAfter | Fate::Goes | Fate::Loses | Fate::Old);
         self.after(fate, if has_effect { what } else { What::Look }).await;
         done
     }
@@ -111,7 +113,7 @@ impl Organization for Handle {
         let made = match fate {
             Fate::Fails | Fate::Late(_) => Err(NotMade::Unknown),
             Fate::Throttled => Err(NotMade::Later(unavailable())),
-            Fate::Goes | Fate::CrashesAfter | Fate::Loses => {
+            Fate::Goes | Fate::CrashesAfter | Fate::Loses | Fate::Old => {
                 let id = self.world.lock().books.make_account(tag.as_str());
                 if fate == Fate::Loses { Err(NotMade::Unknown) } else { Ok(id) }
             }
@@ -138,7 +140,7 @@ impl Organization for Handle {
                     state.late.push((ops.max(1), late));
                     Err(NotMade::Unknown)
                 }
-                Fate::Goes | Fate::CrashesAfter | Fate::Loses => {
+                Fate::Goes | Fate::CrashesAfter | Fate::Loses | Fate::Old => {
                     if state.books.keys.iter().any(|key| key.name == tag.as_str()) {
                         state.violate("a key was made twice by one name");
                     }
@@ -222,7 +224,7 @@ impl Store {
         let fate = self.0.before(Asked::Store).await;
         let failed = |kind| Err(StoreError::new(kind, self.source(), "it does not answer", "wait"));
         let done = match fate {
-            Fate::Goes | Fate::CrashesAfter => effect.await,
+            Fate::Goes | Fate::CrashesAfter | Fate::Old => effect.await,
             Fate::Fails | Fate::Late(_) => failed(StoreErrorKind::Unreachable),
             Fate::Throttled => failed(StoreErrorKind::Throttled),
             Fate::Loses => match effect.await {
@@ -265,7 +267,21 @@ impl KeyStore for Store {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.ask(What::Look, self.0.world.store.snapshot()).await
+        let before = self.0.world.lock().shown.clone();
+        let fate = self.0.before(Asked::Store).await;
+        let shown = match (fate, before) {
+            (Fate::Old, Some(before)) => Ok(before),
+            (Fate::Fails | Fate::Late(_) | Fate::Loses | Fate::Throttled, _) => {
+                let kind = StoreErrorKind::Unreachable;
+                Err(StoreError::new(kind, self.source(), "it does not answer", "wait"))
+            }
+            _ => self.0.world.store.snapshot().await,
+        };
+        if let Ok(shown) = &shown {
+            self.0.world.lock().shown = Some(shown.clone());
+        }
+        self.0.after(fate, What::Look).await;
+        shown
     }
 
     async fn lease(

@@ -83,6 +83,8 @@ pub(super) struct Report {
     pub(super) effects: Vec<Vec<u32>>,
     /// How many rotations came to their end before all was well again.
     pub(super) outcomes: usize,
+    /// How many keys there ever were.
+    pub(super) keys: usize,
     pub(super) errors: Vec<RotateError>,
     pub(super) swept: usize,
 }
@@ -116,7 +118,7 @@ pub(super) fn run(scenario: &Scenario, run: &Run) -> Result<Report, String> {
         usize::try_from(chance >> 33).unwrap_or_default() % ready
     };
     let mut report =
-        Report { ops: 0, effects: Vec::new(), outcomes: 0, errors: Vec::new(), swept: 0 };
+        Report { ops: 0, effects: Vec::new(), outcomes: 0, keys: 0, errors: Vec::new(), swept: 0 };
     let mut holders = if run.two { vec!["a", "b"] } else { vec!["a"] };
     for _ in 0..LIVES {
         let lives: Vec<_> = holders
@@ -146,6 +148,7 @@ pub(super) fn run(scenario: &Scenario, run: &Run) -> Result<Report, String> {
     }
     report.effects = world.lock().processes.iter().map(|life| life.effects.clone()).collect();
     settle(&world, &slot, run.mutant, &mut report)?;
+    report.keys = world.lock().books.keys.len();
     Ok(report)
 }
 

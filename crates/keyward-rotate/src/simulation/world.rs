@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Late(u32),
     /// It takes effect and its answer is lost.
     Lost,
+    /// A look at the store shows what the look before it did.
+    Old,
     /// The process sleeps for so many seconds.
     Stall(u32),
     /// What is asked lets nothing through from now on for so many seconds.
@@ -65,6 +67,8 @@ pub(super) struct State {
     pub(super) violation: Option<String>,
     /// Who does not answer, until when, and whether it says to wait.
     pub(super) outage: Option<(Asked, Duration, bool)>,
+    /// What the last look at the store showed.
+    pub(super) shown: Option<keyward::store::Snapshot>,
     /// Which process took the lease last.
     pub(super) last_taker: Option<usize>,
     /// What was minted and will appear later: after how many operations, and how.
@@ -99,6 +103,7 @@ impl World {
                 is_leaked: false,
                 violation: None,
                 outage: None,
+                shown: None,
                 last_taker: None,
                 late: Vec::new(),
                 random: 0,
@@ -250,6 +255,7 @@ pub(super) enum Fate {
     Goes,
     Late(u32),
     Loses,
+    Old,
     Throttled,
 }
 
@@ -288,6 +294,7 @@ impl Handle {
                 }
                 Some(Fault::Late(ops)) => (Fate::Late(ops), 0),
                 Some(Fault::Lost) => (Fate::Loses, 0),
+                Some(Fault::Old) => (Fate::Old, 0),
                 Some(Fault::Stall(seconds)) => (Fate::Goes, seconds),
                 Some(Fault::Throttled) => (Fate::Throttled, 0),
             }
