@@ -41,8 +41,19 @@
 //! fails at its next one. What it can have done before that is one call to the organization: at worst
 //! it made a key that nobody knows, which is found by its tag.
 //!
-//! Clocks matter little: nothing but leases and due dates depends on this machine's, and silence is
-//! told by the organization's `last_used_at` alone.
+//! Clocks matter little: nothing but leases, due dates and the ages in a sweep depends on this
+//! machine's, and silence is told by the organization's `last_used_at` alone.
+//!
+//! # How this is held
+//!
+//! What is done next is decided without input or output, from the journal, the store and what the
+//! organization lists. The tests drive that machine, with the real code of stores and journals,
+//! against an organization in memory: every fault at every operation, every pair of crashes, one of
+//! two rotators asleep past its lease, and random schedules of all of these, with a service that
+//! reads the store all the time. Machines that are broken on purpose are seen to be caught.
+//! `KEYWARD_SCHEDULES=100000 KEYWARD_SEED=7 cargo test -p keyward-rotate random_schedules` runs more
+//! schedules than a plain `cargo test` does. The rest is tested against the fake organization of
+//! `keyward-testkit`, not against OpenAI's own API.
 //!
 //! # The admin key itself
 //!

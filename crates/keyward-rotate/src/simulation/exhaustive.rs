@@ -4,7 +4,7 @@ use super::scenario::{Run, SCENARIOS, run};
 use super::world::Fault;
 
 /// What befalls one operation.
-const EACH: [Fault; 13] = [
+const EACH: [Fault; 11] = [
     Fault::CrashBefore,
     Fault::CrashAfter,
     Fault::Fails,
@@ -14,9 +14,7 @@ const EACH: [Fault; 13] = [
     Fault::Late(40),
     Fault::Jump(86_400),
     Fault::Jump(-86_400),
-    Fault::Down(60),
     Fault::Down(400),
-    Fault::Storm(60),
     Fault::Storm(400),
 ];
 
