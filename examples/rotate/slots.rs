@@ -1,0 +1,142 @@
+//! From the command line to a rotator: the slots of files, their stores, the admin key.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use keyward::reference::References;
+use keyward::store::DynKeyStore;
+use keyward::{EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, find};
+use keyward_admin::Client;
+use keyward_rotate::{FileJournal, HttpProbe, Rotator, Slot, SlotFile};
+
+use crate::Args;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// A rotator, and which of its slots were asked for.
+pub(crate) struct Selected {
+    pub(crate) rotator: Rotator,
+    pub(crate) names: Vec<String>,
+}
+
+pub(crate) async fn open(args: &Args) -> Outcome<Selected> {
+    let mut slots: Vec<Slot> = Vec::new();
+    let mut policy = None;
+    for text in &args.slot {
+        let (file, name) = match text.rsplit_once('#') {
+            Some((file, name)) => (file, Some(name)),
+            None => (text.as_str(), None),
+        };
+        let (found, of_file) = read(file)?;
+        policy = policy.or(of_file);
+        let chosen: Vec<_> = match name {
+            None => found.into_slots(),
+            Some(name) => vec![found.slot(name).cloned().ok_or_else(|| {
+                let names: Vec<_> = found.slots().iter().map(Slot::name).collect();
+                format!("--slot: no such slot in the file; it has {}", names.join(", "))
+            })?],
+        };
+        slots.extend(chosen);
+    }
+    let references = references(args).await?;
+    // This machine is one more host, for the fake organization.
+    let policy = policy.unwrap_or_else(KeyPolicy::production).with_host("127.0.0.1")?;
+    let mut builder = Rotator::builder(client(args).await?, holder(args)?)
+        .patience(Duration::from_secs(args.patience))
+        .probe(HttpProbe::new(&args.base_url, policy)?);
+    let mut names = Vec::new();
+    for slot in slots {
+        let store = store(&references, &slot)?;
+        names.push(slot.name().to_owned());
+        builder = match &args.journal {
+            None => builder.slot(slot, store),
+            Some(directory) => builder.slot_with_journal(slot, store, FileJournal::new(directory)),
+        };
+    }
+    Ok(Selected { rotator: builder.build()?, names })
+}
+
+/// The slots of a file, and the policy that stands beside them. What is wrong is told without what
+/// is written there: who mixes up two files may name the one with the key in it.
+fn read(file: &str) -> Outcome<(SlotFile, Option<KeyPolicy>)> {
+    let shown = find::scrub(file);
+    let text = fs::read_to_string(file).map_err(|error| format!("{shown}: {}", error.kind()))?;
+    let slots = text.parse().map_err(|error| format!("{shown}: {error}"))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|_: toml::de::Error| format!("{shown}: no TOML"))?;
+    let policy = table.remove("policy").map(toml::Value::try_into::<KeyPolicy>).transpose();
+    let policy =
+        policy.map_err(|error| format!("{shown}, `policy`: {}", find::scrub(error.message())))?;
+    Ok((slots, policy))
+}
+
+fn store(references: &References, slot: &Slot) -> Outcome<DynKeyStore> {
+    let name = slot.name();
+    let reference = slot.store_reference().ok_or_else(|| {
+        format!("slot `{name}`: `store` is not set; say where the key is, such as `file:PATH`")
+    })?;
+    references.store(reference).map_err(|error| format!("slot `{name}`, `store`: {error}").into())
+}
+
+async fn client(args: &Args) -> Outcome<Client> {
+    let loaded = match &args.key_file {
+        Some(path) => FileLoader::new(path).load().await?,
+        None => EnvLoader::new("OPENAI_ADMIN_KEY").load().await?,
+    };
+    #[allow(clippy::disallowed_methods, reason = "the program's own clock")]
+    let now = SystemTime::now().into();
+    let key = loaded.admit(&KeyPolicy::admin(), now)?.into_admin_key()?;
+    let patience = Duration::from_secs(args.patience.max(1));
+    let client = Client::builder(key).base_url(&args.base_url).allow_loopback();
+    Ok(client.max_wait(patience).build()?)
+}
+
+/// The name of this machine: two that run on it at once take the lease from each other, which is
+/// safe and ends one of them.
+fn holder(args: &Args) -> Outcome<String> {
+    if let Some(holder) = &args.holder {
+        return Ok(holder.clone());
+    }
+    let names = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let name = names.iter().find_map(|path| fs::read_to_string(Path::new(path)).ok());
+    let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    name.ok_or_else(|| "this machine has no name that can be read; say one with --holder".into())
+}
+
+#[cfg(not(feature = "clouds"))]
+async fn references(_args: &Args) -> Outcome<References> {
+    Ok(References::new())
+}
+
+/// How the clouds are reached. AWS is by its own environment: `AWS_REGION`, `AWS_PROFILE` and so on.
+#[cfg(feature = "clouds")]
+#[derive(clap::Args)]
+pub(crate) struct Clouds {
+    /// Where Vault or OpenBao is, for stores in it. Its token comes from `VAULT_TOKEN`, or from
+    /// `--vault-token-file`.
+    #[arg(long, value_name = "URL")]
+    vault: Option<String>,
+    /// A file with Vault's token, readable by you alone.
+    #[arg(long, value_name = "FILE", requires = "vault")]
+    vault_token_file: Option<std::path::PathBuf>,
+}
+
+#[cfg(feature = "clouds")]
+async fn references(args: &Args) -> Outcome<References> {
+    use keyward_kms::Schemes;
+    use keyward_kms::aws::Aws;
+    use keyward_kms::vault::{Vault, VaultAuth};
+
+    let settings = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    let mut schemes = Schemes::new().with_aws(&Aws::new(settings));
+    if let Some(address) = &args.clouds.vault {
+        let auth = match &args.clouds.vault_token_file {
+            Some(file) => VaultAuth::token(FileLoader::new(file)),
+            None => VaultAuth::token(EnvLoader::new("VAULT_TOKEN")),
+        };
+        schemes = schemes.with_vault(&Vault::builder(address, auth).allow_loopback().build()?);
+    }
+    Ok(schemes.register(References::new()))
+}
