@@ -443,8 +443,17 @@ pub(crate) fn example(name: &str) -> Command {
 fn built() -> &'static HashMap<String, PathBuf> {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     BUILT.get_or_init(|| {
+        // What was built for the tests is there for the examples too.
+        let features: &[&str] = if cfg!(feature = "clouds") {
+            &["--workspace", "--all-features"]
+        } else if cfg!(feature = "sealed") {
+            &["--workspace", "--features", "keyward-examples/sealed"]
+        } else {
+            &[]
+        };
         let cargo = Command::new(env!("CARGO"))
             .args(["build", "--examples", "--message-format=json", "--quiet"])
+            .args(features)
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace"))
             .stderr(Stdio::inherit())
             .output()

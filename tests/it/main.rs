@@ -14,6 +14,10 @@ mod examples;
 mod fixture;
 mod live_examples;
 mod live_stores;
+mod rotate_kill;
+#[cfg(feature = "clouds")]
+#[path = "../servers/find.rs"]
+mod servers;
 mod specification;
 mod under_load;
 mod workload_identity;

@@ -1,0 +1,235 @@
+//! The example `rotate` is killed before and after each thing that it does, and gone on with: for
+//! each kind of store, at each request to the organization and to the store's server, and each time
+//! that it is about to make something on a disk lasting.
+//!
+//! Afterwards exactly one key lives that keyward made, the one in the store; no key was anywhere but
+//! in the store; and a service that read the store meanwhile never found a dead one there. The table
+//! of points and outcomes is printed (`-- --nocapture`).
+//!
+//! `KEYWARD_EVERY_KILL=1` takes every point; without it every third one is taken, and each of the
+//! plain file's requests.
+
+mod gate;
+mod place;
+mod world;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use self::gate::Kill;
+use self::place::Kind;
+use self::world::{Ran, Reader, World};
+use crate::fixture::Organization;
+
+/// How many worlds are killed in at once, for each kind of store.
+const AT_ONCE: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_step_with_the_key_in_a_plain_file() {
+    kill_everywhere(Kind::File, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_step_with_the_journal_in_a_directory() {
+    kill_everywhere(Kind::FileAndJournal, 3).await;
+}
+
+#[cfg(feature = "sealed")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_step_with_the_key_in_a_sealed_file() {
+    kill_everywhere(Kind::Sealed, 3).await;
+}
+
+#[cfg(feature = "clouds")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_step_with_the_key_in_secrets_manager() {
+    if crate::servers::Server::find("moto").is_some() {
+        kill_everywhere(Kind::SecretsManager, 3).await;
+    }
+}
+
+#[cfg(feature = "clouds")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_step_with_the_key_in_vault() {
+    if crate::servers::Server::find("openbao").is_some() {
+        kill_everywhere(Kind::Vault, 3).await;
+    }
+}
+
+/// What became of one kill.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Outcome {
+    /// The rotation was brought to its end.
+    CarriedOn,
+    /// The attempt was given up and cleaned up; the old key is in use.
+    GivenUp,
+    /// Nothing was open: it had not begun, or had ended.
+    NothingOpen,
+    /// It ended before it came there.
+    NotReached,
+}
+
+type Table = BTreeMap<(String, String), BTreeMap<Outcome, usize>>;
+
+async fn kill_everywhere(kind: Kind, every: usize) {
+    let begun = Instant::now();
+    let mut first = settled(kind).await;
+    let counted = first.run(&[], None).await;
+    assert_eq!(counted.code, Some(0), "{}", counted.stderr);
+    first.assert_whole("a run that was not killed").await;
+    first.assert_that_a_leak_is_found();
+    let every = if asks_for_all() { 1 } else { every };
+
+    let mut points = VecDeque::new();
+    for n in 1..=counted.requests.len() {
+        points.extend([Kill::Before(n), Kill::After(n)]);
+    }
+    let requests = points.len();
+    if kind.is_file() && has_strace() {
+        points.extend((1..=file_points(&mut first).await).map(Kill::File));
+    }
+    let every_file = if asks_for_all() { 1 } else { 3 };
+    let points: VecDeque<_> = points
+        .into_iter()
+        .enumerate()
+        .filter(|(n, _)| n % if *n < requests { every } else { every_file } == 0)
+        .map(|(_, point)| point)
+        .collect();
+    let (of_requests, of_files) = (requests, points.len());
+    let points = Arc::new(Mutex::new(points));
+    let table = Arc::new(Mutex::new(Table::new()));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (points, table) = (Arc::clone(&points), Arc::clone(&table));
+        workers.spawn(async move {
+            let mut world = settled(kind).await;
+            let reader = Reader::of(&world);
+            loop {
+                let point = points.lock().expect("points").pop_front();
+                let Some(point) = point else { break };
+                let (at, outcome) = kill_at(&mut world, point).await;
+                let side = match point {
+                    Kill::Before(_) => "before",
+                    Kill::After(_) => "after",
+                    Kill::File(_) => "before, by strace",
+                };
+                let mut table = table.lock().expect("a table");
+                let row = table.entry((at, side.to_owned())).or_default();
+                *row.entry(outcome).or_default() += 1;
+            }
+            reader.end().await
+        });
+    }
+    let mut uses = 0;
+    while let Some(worker) = workers.join_next().await {
+        let (used, dead) = worker.expect("a worker");
+        assert!(dead.is_empty(), "{kind:?}: a dead key was found: {dead:?}");
+        uses += used;
+    }
+    assert!(uses > 0, "nobody used the key");
+    let table = table.lock().expect("a table");
+    let sums = print(kind, &table);
+    let killed: usize = table.values().flatten().map(|(_, n)| n).sum();
+    let reached = killed - sums.get(&Outcome::NotReached).copied().unwrap_or_default();
+    // Not `println!`, which the test harness keeps to itself where a test passes.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{kind:?}: killed at {reached} of {killed} points ({of_requests} of requests, {of_files} \
+         taken): {sums:?}; the key was used {uses} times, never dead; {} s",
+        begun.elapsed().as_secs()
+    );
+    assert!(reached * 10 >= killed * 9, "most points are not where they were");
+    for outcome in [Outcome::CarriedOn, Outcome::GivenUp, Outcome::NothingOpen] {
+        assert!(sums.contains_key(&outcome), "no point with the outcome {outcome:?}");
+    }
+}
+
+/// A world in which the slot has a key that keyward made, and nothing is open.
+async fn settled(kind: Kind) -> World {
+    let mut world = World::new(kind, Organization::start().await).await;
+    let first = world.run(&[], None).await;
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    world
+}
+
+/// Kills it at one point, goes on with it, and holds the world to be whole again.
+async fn kill_at(world: &mut World, point: Kill) -> (String, Outcome) {
+    let killed = world.run(&[], Some(point)).await;
+    let at = killed.killed_at.clone().unwrap_or_else(|| "a file".to_owned());
+    let after = format!("{point:?}, {at}");
+    let is_reached = killed.code.is_none();
+    let resumed = world.run(&["--resume"], None).await;
+    assert_eq!(resumed.code, Some(0), "{after}: {}", tail(&resumed));
+    let outcome = if !is_reached {
+        assert_eq!(killed.code, Some(0), "{after}: {}", tail(&killed));
+        Outcome::NotReached
+    } else if resumed.stdout.lines().any(|line| line.starts_with("done\t")) {
+        Outcome::CarriedOn
+    } else if resumed.stdout.contains("\tabandoned\t") {
+        Outcome::GivenUp
+    } else {
+        Outcome::NothingOpen
+    };
+    let swept = world.run(&["--sweep", "--yes", "--older-than", "0"], None).await;
+    assert_eq!(swept.code, Some(0), "{after}: {}", tail(&swept));
+    world.assert_whole(&after).await;
+    (at, outcome)
+}
+
+/// How often a run comes to make something on a disk lasting.
+async fn file_points(world: &mut World) -> usize {
+    // More than it can be; the first that it is not killed at is found by halves.
+    let (mut reached, mut beyond) = (0_usize, 512_usize);
+    while reached + 1 < beyond {
+        let middle = reached.midpoint(beyond);
+        match world.run(&[], Some(Kill::File(middle))).await.code {
+            None => reached = middle,
+            Some(_) => beyond = middle,
+        }
+        let resumed = world.run(&["--resume"], None).await;
+        assert_eq!(resumed.code, Some(0), "{}", tail(&resumed));
+    }
+    reached
+}
+
+fn tail(ran: &Ran) -> String {
+    let lines: Vec<_> = ran.stderr.lines().filter(|line| !line.contains("TRACE")).collect();
+    format!("{}\n{}", ran.stdout, lines[lines.len().saturating_sub(12)..].join("\n"))
+}
+
+#[allow(clippy::print_stdout, reason = "the table that the test is for")]
+fn print(kind: Kind, table: &Table) -> BTreeMap<Outcome, usize> {
+    let mut sums = BTreeMap::new();
+    for ((at, side), outcomes) in table {
+        println!("{kind:?}\t{side}\t{at}\t{outcomes:?}");
+        for (outcome, n) in outcomes {
+            *sums.entry(*outcome).or_default() += n;
+        }
+    }
+    sums
+}
+
+#[allow(clippy::disallowed_methods, reason = "a variable for the tests themselves")]
+fn asks_for_all() -> bool {
+    std::env::var_os("KEYWARD_EVERY_KILL").is_some_and(|asked| asked == "1")
+}
+
+/// Whether a program can be stopped here where it writes to a disk.
+fn has_strace() -> bool {
+    let works = std::process::Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "true"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !works {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: kills where files are written: no strace here, run tests/servers/up strace"
+        );
+        #[allow(clippy::disallowed_methods, reason = "a variable for the tests themselves")]
+        let is_required = std::env::var_os("KEYWARD_REQUIRE_SERVERS").is_some_and(|r| r == "1");
+        assert!(!is_required, "strace is required and does not work here");
+    }
+    works
+}

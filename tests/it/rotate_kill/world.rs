@@ -1,0 +1,297 @@
+//! [`World`]: an organization, a store, a slot, the program `rotate` as a process, and a service that
+//! reads the store and uses the key meanwhile.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use keyward::authorize::Authorizer;
+use keyward::store::{DynKeyStore, KeyStore as _};
+use keyward::{AdmitContext, ApiKey, KeyPolicy, Timestamp};
+use keyward_testkit::leak::LeakDetector;
+
+use super::gate::{self, Gate, Kill};
+use super::place::{Kind, Place};
+use crate::examples::{example, private, text};
+use crate::fixture::Organization;
+
+/// How long one run of the program may take on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct World {
+    pub(crate) org: Organization,
+    pub(crate) place: Place,
+    gate: Arc<Gate>,
+    base_url: String,
+    directory: tempfile::TempDir,
+    /// A key of the same account that keyward did not make.
+    foreign: String,
+    /// Every key that there ever was.
+    secrets: BTreeSet<String>,
+}
+
+/// How a run ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// The request at which it was killed, if it was at one.
+    pub(crate) killed_at: Option<String>,
+    pub(crate) requests: Vec<String>,
+}
+
+impl World {
+    /// One in which nothing has been rotated yet.
+    pub(crate) async fn new(kind: Kind, org: Organization) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        for name in ["store", "work", "work/journal", "out", "secret"] {
+            fs::create_dir(directory.path().join(name)).expect("a directory");
+        }
+        let gate = Arc::new(Gate::default());
+        let place = kind.make(&directory.path().join("store"), &gate).await;
+        let server = org.fake.base_url();
+        let server = server.strip_suffix("/v1").expect("a base address");
+        let base_url = format!("{}/v1", gate::open(&gate, server).await);
+        let foreign = org.fake.seed_service_account_key(org.account.as_str());
+        let mut world =
+            Self { org, place, gate, base_url, directory, foreign, secrets: BTreeSet::new() };
+        let admin_key = world.path("secret/admin-key");
+        fs::write(&admin_key, world.org.fake.admin_key()).expect("a file");
+        private(&admin_key);
+        world.write_slot("");
+        world.notice_keys();
+        world
+    }
+
+    /// Writes the slot down, with more settings.
+    pub(crate) fn write_slot(&self, more: &str) {
+        let (project, account) = (&self.org.project, &self.org.account);
+        let settings = format!(
+            "[slot.billing]\nproject = \"{project}\"\nservice_account = \"{account}\"\n\
+             scopes = [\"api.responses.write\"]\nstore = \"{}\"\ngrace = \"10s\"\n\
+             silence = \"1s\"\nttl = \"1d\"\n{more}\n",
+            self.place.reference
+        );
+        fs::write(self.path("work/keyward.toml"), settings).expect("a file");
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The program as it is run here.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = example("rotate");
+        self.set_up(&mut command, arguments);
+        command
+    }
+
+    fn set_up(&self, command: &mut Command, arguments: &[&str]) {
+        command
+            .current_dir(self.path("work"))
+            .args(["--slot", "keyward.toml#billing", "--base-url", &self.base_url])
+            .arg("--key-file")
+            .arg(self.path("secret/admin-key"))
+            .args(&self.place.arguments)
+            .args(arguments)
+            .envs(self.place.environment.iter().map(|(name, value)| (name, value)))
+            .env("RUST_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(File::create(self.path("out/stdout")).expect("a file"))
+            .stderr(File::create(self.path("out/stderr")).expect("a file"));
+        // A holder is given where two of them are told apart.
+        if !arguments.contains(&"--holder") {
+            command.args(["--holder", "harness"]);
+        }
+    }
+
+    /// Runs it, and kills it at a point.
+    pub(crate) async fn run(&mut self, arguments: &[&str], kill: Option<Kill>) -> Ran {
+        let mut command = match kill {
+            Some(Kill::File(n)) => {
+                // It is stopped before it makes what it wrote last, and where a name leads to.
+                const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,ftruncate";
+                let mut command = Command::new("strace");
+                command
+                    .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}"), "-e"])
+                    .arg(format!("inject={CALLS}:signal=KILL:when={n}"))
+                    .arg(example("rotate").get_program());
+                self.set_up(&mut command, arguments);
+                command
+            }
+            _ => self.command(arguments),
+        };
+        self.gate.watch(|| command.spawn().expect("a program"), kill);
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.gate.ended() {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{arguments:?} {kill:?} does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let (killed_at, requests) = self.gate.told();
+        self.notice_keys();
+        let read = |name| text(&fs::read(self.path(name)).expect("a file"));
+        let ran = Ran {
+            code: status.code(),
+            stdout: read("out/stdout"),
+            stderr: read("out/stderr"),
+            killed_at,
+            requests,
+        };
+        self.assert_no_key_outside_the_store(&ran).await;
+        ran
+    }
+
+    pub(crate) fn notice_keys(&mut self) {
+        self.secrets.extend(self.org.fake.live_key_values());
+    }
+
+    /// No key in what was printed, in the working directory, in the journal.
+    async fn assert_no_key_outside_the_store(&self, ran: &Ran) {
+        let detector = LeakDetector::of_all(&self.secrets);
+        detector.assert_sees();
+        detector.assert_absent(&"stdout", ran.stdout.as_bytes());
+        detector.assert_absent(&"stderr", ran.stderr.as_bytes());
+        let leaks = leaks_below(&self.path("work"), &detector);
+        assert!(leaks.is_empty(), "a key in {leaks:?}");
+        let journal = self.place.store.journal().await.expect("a journal");
+        detector.assert_absent(&"the journal in the store", journal.text().as_bytes());
+    }
+
+    /// The search finds a key where there is one: the positive control of the above.
+    pub(crate) fn assert_that_a_leak_is_found(&self) {
+        let detector = LeakDetector::of_all(&self.secrets);
+        let planted = self.path("work/journal/planted");
+        let key = self.secrets.last().expect("a key");
+        fs::write(&planted, format!("{{\"step\":\"minted\",\"key\":\"{key}\"}}")).expect("a file");
+        assert_eq!(leaks_below(&self.path("work"), &detector), [planted.clone()]);
+        fs::remove_file(planted).expect("it goes");
+    }
+
+    /// What must hold when everything was gone on with: the store's key is the only one that lives
+    /// of those that keyward made, and what it did not make lives.
+    pub(crate) async fn assert_whole(&self, after: &str) {
+        let snapshot = self.place.store.snapshot().await.expect("a store");
+        let current = snapshot.current.expect("a current key");
+        let is_other = |key: &String| *key != self.org.fake.admin_key() && *key != self.foreign;
+        let live: Vec<_> = self.org.fake.live_key_values().into_iter().filter(is_other).collect();
+        let [live] = &live[..] else { panic!("{after}: {} keys live", live.len()) };
+        assert!(self.org.fake.key_is_live(&self.foreign), "{after}: the key of others is dead");
+        let print = |key: &str| ApiKey::issued(key.to_owned()).expect("a key").fingerprint();
+        assert_eq!(current.key.fingerprint(), print(live), "{after}: the store has a dead key");
+        assert!(snapshot.pending.is_none(), "{after}: a key is pending still");
+        let tag = current.note.tag.as_deref().unwrap_or_default();
+        assert!(tag.starts_with("keyward/billing/"), "{after}: {tag}");
+        let id = self.org.fake.key_id(live);
+        assert_eq!(current.note.key_id, id, "{after}");
+    }
+}
+
+/// The files below a directory in which there is a key.
+fn leaks_below(directory: &Path, detector: &LeakDetector) -> Vec<PathBuf> {
+    let mut leaks = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            leaks.extend(leaks_below(&path, detector));
+        } else if !detector.find(&fs::read(&path).expect("a file")).is_empty() {
+            leaks.push(path);
+        }
+    }
+    leaks
+}
+
+/// A service that reads the store, uses the key that it finds, and remembers nothing.
+pub(crate) struct Reader {
+    stop: Arc<AtomicBool>,
+    uses: Arc<AtomicU64>,
+    dead: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Reader {
+    pub(crate) fn of(world: &World) -> Self {
+        let (stop, uses) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let dead = Arc::new(Mutex::new(Vec::new()));
+        let (store, url) = (world.place.store.clone(), world.org.fake.base_url());
+        let task = tokio::spawn({
+            let (stop, uses, dead) = (Arc::clone(&stop), Arc::clone(&uses), Arc::clone(&dead));
+            async move {
+                let asker = Asker::new(&url);
+                while !stop.load(Ordering::Relaxed) {
+                    match asker.look(&store).await {
+                        Ok(()) => _ = uses.fetch_add(1, Ordering::Relaxed),
+                        Err(why) => dead.lock().expect("a list").push(why),
+                    }
+                    tokio::time::sleep(Duration::from_millis(25)).await;
+                }
+            }
+        });
+        Self { stop, uses, dead, task }
+    }
+
+    /// Why a key could not be used, for each time; and how often one could.
+    pub(crate) async fn end(self) -> (u64, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("the reader");
+        (self.uses.load(Ordering::Relaxed), self.dead.lock().expect("a list").clone())
+    }
+}
+
+struct Asker {
+    http: reqwest::Client,
+    authorizer: Authorizer,
+    policy: KeyPolicy,
+    url: String,
+}
+
+impl Asker {
+    fn new(base_url: &str) -> Self {
+        let policy = KeyPolicy::production().with_host("127.0.0.1").expect("a host");
+        Self {
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            authorizer: Authorizer::new(policy.clone()),
+            policy,
+            url: format!("{base_url}/responses"),
+        }
+    }
+
+    /// Takes the current key and uses it. A key that was replaced between the two is taken again:
+    /// dead is one that stands in the store still when it was refused.
+    async fn look(&self, store: &DynKeyStore) -> Result<(), String> {
+        let mut refused = None;
+        loop {
+            let current = store.current().await.map_err(|error| error.to_string())?;
+            let key = current.ok_or("the store is empty")?.key;
+            if refused == Some(key.fingerprint()) {
+                return Err(format!("{} is in the store, and dead", key.fingerprint()));
+            }
+            match self.ask(&key).await? {
+                200 => return Ok(()),
+                401 => refused = Some(key.fingerprint()),
+                status => return Err(format!("{status} for {}", key.fingerprint())),
+            }
+        }
+    }
+
+    async fn ask(&self, key: &ApiKey) -> Result<u16, String> {
+        let now = AdmitContext::at(Timestamp::from_unix_seconds(1_790_000_000));
+        let admitted = self.policy.admit(key, &now).map_err(|refusal| refusal.to_string())?;
+        let key = admitted.into_project_key().map_err(|error| error.to_string())?;
+        let mut request = http::Request::post(&self.url)
+            .header("content-type", "application/json")
+            .body(r#"{"model": "gpt-5", "input": "ping"}"#)
+            .expect("a request");
+        let authorized = self.authorizer.authorize(&key, &mut request);
+        authorized.map_err(|refusal| refusal.to_string())?;
+        let request = request.try_into().expect("a request");
+        let answer = self.http.execute(request).await.map_err(|error| error.to_string())?;
+        Ok(answer.status().as_u16())
+    }
+}
