@@ -78,6 +78,7 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     let mut first = settled(kind).await;
     let counted = first.run(&[], None).await;
     assert_eq!(counted.code, Some(0), "{}", counted.stderr);
+    assert!(counted.stderr.contains("TRACE"), "nothing was logged, so nothing could leak there");
     first.assert_whole("a run that was not killed").await;
     first.assert_that_a_leak_is_found();
     let every = if asks_for_all() { 1 } else { every };
@@ -86,18 +87,18 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     for n in 1..=counted.requests.len() {
         points.extend([Kill::Before(n), Kill::After(n)]);
     }
-    let requests = points.len();
+    let of_requests = points.len();
     if kind.is_file() && has_strace() {
-        points.extend((1..=file_points(&mut first).await).map(Kill::File));
+        points.extend((1..=first.count_file_points().await).map(Kill::File));
     }
+    let all = points.len();
     let every_file = if asks_for_all() { 1 } else { 3 };
     let points: VecDeque<_> = points
         .into_iter()
         .enumerate()
-        .filter(|(n, _)| n % if *n < requests { every } else { every_file } == 0)
+        .filter(|(n, _)| n % if *n < of_requests { every } else { every_file } == 0)
         .map(|(_, point)| point)
         .collect();
-    let (of_requests, of_files) = (requests, points.len());
     let points = Arc::new(Mutex::new(points));
     let table = Arc::new(Mutex::new(Table::new()));
     let mut workers = tokio::task::JoinSet::new();
@@ -136,8 +137,8 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     // Not `println!`, which the test harness keeps to itself where a test passes.
     let _ = writeln!(
         std::io::stderr(),
-        "{kind:?}: killed at {reached} of {killed} points ({of_requests} of requests, {of_files} \
-         taken): {sums:?}; the key was used {uses} times, never dead; {} s",
+        "{kind:?}: killed at {reached} points of {all} ({of_requests} at requests, the others at \
+         files): {sums:?}; the key was used {uses} times, never dead; {} s",
         begun.elapsed().as_secs()
     );
     assert!(reached * 10 >= killed * 9, "most points are not where they were");
@@ -176,22 +177,6 @@ async fn kill_at(world: &mut World, point: Kill) -> (String, Outcome) {
     assert_eq!(swept.code, Some(0), "{after}: {}", tail(&swept));
     world.assert_whole(&after).await;
     (at, outcome)
-}
-
-/// How often a run comes to make something on a disk lasting.
-async fn file_points(world: &mut World) -> usize {
-    // More than it can be; the first that it is not killed at is found by halves.
-    let (mut reached, mut beyond) = (0_usize, 512_usize);
-    while reached + 1 < beyond {
-        let middle = reached.midpoint(beyond);
-        match world.run(&[], Some(Kill::File(middle))).await.code {
-            None => reached = middle,
-            Some(_) => beyond = middle,
-        }
-        let resumed = world.run(&["--resume"], None).await;
-        assert_eq!(resumed.code, Some(0), "{}", tail(&resumed));
-    }
-    reached
 }
 
 fn tail(ran: &Ran) -> String {

@@ -84,7 +84,7 @@ impl World {
     }
 
     /// The program as it is run here.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = example("rotate");
         self.set_up(&mut command, arguments);
         command
@@ -111,27 +111,43 @@ impl World {
 
     /// Runs it, and kills it at a point.
     pub(crate) async fn run(&mut self, arguments: &[&str], kill: Option<Kill>) -> Ran {
-        let mut command = match kill {
+        let command = match kill {
             Some(Kill::File(n)) => {
-                // It is stopped before it makes what it wrote last, and where a name leads to.
-                const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,ftruncate";
-                let mut command = Command::new("strace");
-                command
-                    .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}"), "-e"])
-                    .arg(format!("inject={CALLS}:signal=KILL:when={n}"))
-                    .arg(example("rotate").get_program());
+                let mut command = strace(Path::new("/dev/null"));
+                command.args(["-e", &format!("inject={CALLS}:signal=KILL:when={n}")]);
+                command.arg(example("rotate").get_program());
                 self.set_up(&mut command, arguments);
                 command
             }
             _ => self.command(arguments),
         };
+        self.run_command(command, kill).await
+    }
+
+    /// How often a run comes to make something on a disk lasting. `strace` counts for each thread,
+    /// and one thread does it all.
+    pub(crate) async fn count_file_points(&mut self) -> usize {
+        let counts = self.path("out/calls");
+        let mut command = strace(&counts);
+        command.arg(example("rotate").get_program());
+        self.set_up(&mut command, &[]);
+        let ran = self.run_command(command, None).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let calls = fs::read_to_string(counts).expect("the calls");
+        let threads: BTreeSet<_> =
+            calls.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(threads.len(), 1, "what is done to files has no one order: {calls}");
+        calls.lines().count()
+    }
+
+    async fn run_command(&mut self, mut command: Command, kill: Option<Kill>) -> Ran {
         self.gate.watch(|| command.spawn().expect("a program"), kill);
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = self.gate.ended() {
                 break status;
             }
-            assert!(begun.elapsed() < PATIENCE, "{arguments:?} {kill:?} does not end");
+            assert!(begun.elapsed() < PATIENCE, "{command:?} {kill:?} does not end");
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         let (killed_at, requests) = self.gate.told();
@@ -191,6 +207,15 @@ impl World {
         let id = self.org.fake.key_id(live);
         assert_eq!(current.note.key_id, id, "{after}");
     }
+}
+
+/// It is stopped before it makes what it wrote last, and where a name leads to.
+const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,ftruncate";
+
+fn strace(output: &Path) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-e", &format!("trace={CALLS}"), "-o"]).arg(output);
+    command
 }
 
 /// The files below a directory in which there is a key.
