@@ -20,14 +20,15 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use keyward::store::{FileStore, KeyNote, KeyStore, Version};
+use keyward::store::{FileStore, KeyStore as _, StoredKey};
 use keyward::{
     ApiKey, EnvLoader, Environment, FileLoader, KeyLoader as _, KeyPolicy, LoaderChain, Timestamp,
 };
 use keyward_admin::{
-    Client, KeyUpdate, MintedKey, NewProject, NewServiceAccount, NewServiceAccountKey,
-    ProjectHandle, Scope, Scopes, ServiceAccountHandle, ServiceAccountRole, ServiceAccountUpdate,
+    Client, NewProject, NewServiceAccount, ProjectId, Scope, Scopes, ServiceAccountId,
+    ServiceAccountRole, ServiceAccountUpdate,
 };
+use keyward_rotate::{EventKind, Events, HttpProbe, Rotator, Slot};
 use keyward_testkit::FakeOpenAi;
 
 use self::service::Service;
@@ -99,37 +100,34 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     let client =
         Client::builder(admin_key).base_url(organization.base_url()).allow_loopback().build()?;
     let project = client.projects().create(NewProject::new("checkout")).await?;
-    let project = client.project(project.id);
+    let project_id = project.id;
+    let project = client.project(&project_id);
     let made = project.service_accounts().create(NewServiceAccount::without_key("api")).await?;
     let account = made.id.ok_or("the account has no id")?;
-    let made = account.clone();
-    let account = project.service_account(account);
-    account.update(ServiceAccountUpdate::role(ServiceAccountRole::Member)).await?;
-    steps.done("Service account made", format!("{made} in project `checkout`"));
+    let member = ServiceAccountUpdate::role(ServiceAccountRole::Member);
+    project.service_account(&account).update(member).await?;
+    steps.done("Service account made", format!("{account} in project `checkout`"));
 
-    // 4. A key that may do one thing, and dies by itself.
-    let first = mint(&project, &account, "api-1").await?;
+    // 4. A key that may do one thing, and dies by itself, is minted, proved and put into the store
+    //    where the service will look for it.
+    let store = FileStore::new(drawer.path().join("service-key"));
+    let rotator = rotator(&client, &project_id, &account, &store, &organization.base_url())?;
+    rotator.rotate(SLOT).await?;
+    let first = current(&store).await?;
     steps.done("Key minted", describe(&first));
 
-    // 5. It is put into the store where the service looks for it, and the service starts.
-    let store = FileStore::new(drawer.path().join("service-key"));
-    let version = stage(&store, &first).await?;
-    store.promote(&version, now()).await?;
+    // 5. The service starts.
     let mut running = Service::start(&organization.base_url(), store.clone()).await?;
     running.answered(20).await?;
     steps.done("Service running", format!("on {} from {}", running.fingerprint()?, store.source()));
 
     // 6. The key is replaced while the service runs: a second key on the same account is staged,
-    let second = mint(&project, &account, "api-2").await?;
-    let version = stage(&store, &second).await?;
+    //    proved before anybody depends on it, and made the current one. The service notices.
+    let mut events = rotator.events();
+    let rotation = tokio::spawn(async move { rotator.rotate(SLOT).await });
+    until(&mut events, "promoted").await?;
+    let second = current(&store).await?;
     steps.done("Second key staged", describe(&second));
-    //    proved before anybody depends on it,
-    let proof = service::prove(&organization.base_url(), &second.key).await?;
-    if proof != 200 {
-        return Err(format!("the second key is answered with {proof}").into());
-    }
-    //    and made the current one. The service notices.
-    store.promote(&version, now()).await?;
     running.moves_over().await?;
     running.answered(20).await?;
     if running.fingerprint()? != second.key.fingerprint() {
@@ -137,14 +135,13 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     }
     steps.done("Service moved over", format!("to {}", running.fingerprint()?));
 
-    // 7. The first one is retired when nobody uses it any more, and forgotten.
-    drain(&project, &first, &mut steps).await?;
+    // 7. The first one is let expire, retired when nobody uses it any more, and forgotten.
+    let progress = steps.progress("waiting until the first key is silent");
+    let outcome = rotation.await??;
+    progress.finish_and_clear();
     let proof = service::prove(&organization.base_url(), &first.key).await?;
-    if proof != 401 {
-        return Err(format!("the first key is answered with {proof}, and should be dead").into());
-    }
-    if let Some(previous) = store.previous().await? {
-        store.discard(&previous.version).await?;
+    if proof != 401 || outcome.retired.len() != 1 || !outcome.stragglers.is_empty() {
+        return Err(format!("the first key is answered with {proof}: {outcome}").into());
     }
     steps.done("First key retired", "silent, deleted, no longer accepted, and forgotten");
 
@@ -162,59 +159,40 @@ async fn rehearse(seed: Option<u64>) -> Outcome<()> {
     Ok(())
 }
 
-type Minted = MintedKey<keyward_admin::ApiKeyId>;
+const SLOT: &str = "api";
 
-async fn mint(
-    project: &ProjectHandle,
-    account: &ServiceAccountHandle,
-    name: &str,
-) -> Outcome<Minted> {
-    let new = NewServiceAccountKey::new(name, Scopes::only(Scope::RESPONSES_WRITE))
-        .expires_in(Duration::from_secs(30 * 86_400));
-    match account.create_key(new).await {
-        // Nobody knows whether there is such a key now. It was not asked for twice: what may have
-        // been made is found by its name, and deleted.
-        Err(error) if error.is_outcome_unknown() => {
-            let orphans = account.reconcile(name).await?;
-            for orphan in &orphans {
-                project.api_key(&orphan.id).delete().await?;
-            }
-            Err(format!("{error}; {} found and deleted", orphans.len()).into())
+/// What replaces the service's key: another program in real life. It and the service have only the
+/// store in common.
+fn rotator(
+    client: &Client,
+    project: &ProjectId,
+    account: &ServiceAccountId,
+    store: &FileStore,
+    base_url: &str,
+) -> Outcome<Rotator> {
+    let scopes = Scopes::only(Scope::RESPONSES_WRITE);
+    let slot = Slot::new(SLOT, project, account, scopes)?
+        .with_grace(Duration::from_secs(600))
+        .with_silence(Duration::from_secs(3));
+    let probe = HttpProbe::new(base_url, service::policy()?)?;
+    let builder = Rotator::builder(client.clone(), "quickstart").slot(slot, store.clone());
+    Ok(builder.probe(probe).build()?)
+}
+
+async fn current(store: &FileStore) -> Outcome<StoredKey> {
+    Ok(store.current().await?.ok_or("the store is empty")?)
+}
+
+/// Waits until a rotation has come to a step.
+async fn until(events: &mut Events, wanted: &str) -> Outcome<()> {
+    while let Some(event) = events.next().await {
+        match event.what {
+            EventKind::Step { step, .. } if step == wanted => return Ok(()),
+            EventKind::Failed(error) => return Err(error.into()),
+            _ => {}
         }
-        minted => Ok(minted?),
     }
-}
-
-/// Keeps a minted key as the next one, with what the issuer says of it. It is not in use yet.
-async fn stage(store: &impl KeyStore, minted: &Minted) -> Outcome<Version> {
-    let mut note = KeyNote::new().expires_at(minted.metadata.expires_at);
-    if let Some(id) = &minted.metadata.id {
-        note = note.key_id(id.to_string());
-    }
-    Ok(store.stage(&minted.key, &note, now()).await?)
-}
-
-/// Lets the old key die soon even if this program does first, waits until it has been silent, and
-/// deletes it.
-async fn drain(project: &ProjectHandle, old: &Minted, steps: &mut Steps) -> Outcome<()> {
-    const SILENT: u64 = 3;
-
-    let id = old.metadata.id.as_ref().ok_or("the key has no id")?;
-    let key = project.api_key(id);
-    key.update(KeyUpdate::expires_in(Duration::from_secs(600))).await?;
-    let progress = steps.progress("waiting until the first key is silent", SILENT);
-    let mut last_used = key.get().await?.last_used_at;
-    let mut silent = 0;
-    while silent < SILENT {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let used = key.get().await?.last_used_at;
-        silent = if used == last_used { silent + 1 } else { 0 };
-        last_used = used;
-        progress.set_position(silent);
-    }
-    progress.finish_and_clear();
-    key.delete().await?;
-    Ok(())
+    Err("the rotation ended early".into())
 }
 
 /// Every key of every project, also those that their owners cannot use any more.
@@ -243,9 +221,9 @@ async fn posture(client: &Client, steps: &mut Steps) -> Outcome<()> {
     Ok(())
 }
 
-fn describe(minted: &Minted) -> String {
-    let expires = minted.metadata.expires_at.map_or("never".to_owned(), |at| at.to_string());
-    format!("{}, {}, expires {expires}", minted.key.fingerprint(), Scope::RESPONSES_WRITE)
+fn describe(key: &StoredKey) -> String {
+    let expires = key.note.expires_at.map_or("never".to_owned(), |at| at.to_string());
+    format!("{}, {}, expires {expires}", key.key.fingerprint(), Scope::RESPONSES_WRITE)
 }
 
 /// The environment of this program is not asked, so that a real key there stays out of a rehearsal.

@@ -103,7 +103,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The production policy, and this machine as the one more host, for the fake organization.
-fn policy() -> Outcome<KeyPolicy> {
+pub(crate) fn policy() -> Outcome<KeyPolicy> {
     Ok(KeyPolicy::production().with_host("127.0.0.1")?)
 }
 

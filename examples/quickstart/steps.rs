@@ -37,11 +37,11 @@ impl Steps {
         println!("     {DIM}{detail}{DIM:#}");
     }
 
-    /// A bar for something that takes time. It is not drawn without a terminal.
-    pub(crate) fn progress(&self, what: &'static str, length: u64) -> ProgressBar {
-        let style = ProgressStyle::with_template("     {spinner} {msg} {bar:24} {pos}/{len} s")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(length).with_style(style).with_message(what);
+    /// A spinner for something that takes time. It is not drawn without a terminal.
+    pub(crate) fn progress(&self, what: &'static str) -> ProgressBar {
+        let style = ProgressStyle::with_template("     {spinner} {msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(what);
         bar.enable_steady_tick(Duration::from_millis(100));
         bar
     }

@@ -3,6 +3,7 @@
 //! ```sh
 //! rotate --slot keyward.toml#billing --plan     # what would be done, and what is in the way
 //! rotate --slot keyward.toml#billing            # does it
+//! rotate --slot keyward.toml#billing --if-due   # does it when it is time, or when one is open
 //! rotate --slot keyward.toml#billing --resume   # ends what was begun, and begins nothing
 //! rotate --slot keyward.toml#billing --now      # after a leak: the old key is deleted at once
 //! rotate --slot keyward.toml#billing --sweep    # what is left over; --yes deletes it
@@ -71,6 +72,9 @@ struct Args {
     /// Tells where each slot is. Asks the store and the journal alone.
     #[arg(long)]
     status: bool,
+    /// Rotates only when that is due, or when a rotation is open.
+    #[arg(long, conflicts_with = "action")]
+    if_due: bool,
     /// Ends what was begun, and begins nothing.
     #[arg(long)]
     resume: bool,
@@ -192,6 +196,13 @@ async fn act(
         let outcome = view.during(rotator.rotate_now(slot)).await?;
         view.done(&outcome);
     } else {
+        if args.if_due {
+            let status = rotator.status(slot).await?;
+            if !status.is_due(slots::now()) {
+                view.idle(slot, "it is not due");
+                return Ok(Exit::Done);
+            }
+        }
         let outcome = view.during(rotator.rotate(slot)).await?;
         view.done(&outcome);
     }

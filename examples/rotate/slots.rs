@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use keyward::reference::References;
 use keyward::store::DynKeyStore;
-use keyward::{EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, find};
+use keyward::{EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, Timestamp, find};
 use keyward_admin::Client;
 use keyward_rotate::{FileJournal, HttpProbe, Rotator, Slot, SlotFile};
 
@@ -85,12 +85,15 @@ async fn client(args: &Args) -> Outcome<Client> {
         Some(path) => FileLoader::new(path).load().await?,
         None => EnvLoader::new("OPENAI_ADMIN_KEY").load().await?,
     };
-    #[allow(clippy::disallowed_methods, reason = "the program's own clock")]
-    let now = SystemTime::now().into();
-    let key = loaded.admit(&KeyPolicy::admin(), now)?.into_admin_key()?;
+    let key = loaded.admit(&KeyPolicy::admin(), now())?.into_admin_key()?;
     let patience = Duration::from_secs(args.patience.max(1));
     let client = Client::builder(key).base_url(&args.base_url).allow_loopback();
     Ok(client.max_wait(patience).build()?)
+}
+
+pub(crate) fn now() -> Timestamp {
+    #[allow(clippy::disallowed_methods, reason = "the program's own clock")]
+    SystemTime::now().into()
 }
 
 /// The name of this machine: two that run on it at once take the lease from each other, which is

@@ -13,7 +13,7 @@ use crate::under_load::{Load, PATIENCE};
 
 /// A service in this process: the key is taken for each request, and after a 401 the request is made
 /// once more for each other key that there is.
-struct Service {
+pub(crate) struct Service {
     key: LiveKey,
     authorizer: Authorizer,
     http: reqwest::Client,
@@ -21,7 +21,7 @@ struct Service {
 }
 
 impl Service {
-    async fn start(store: impl KeyStore + 'static, base_url: &str) -> Self {
+    pub(crate) async fn start(store: impl KeyStore + 'static, base_url: &str) -> Self {
         let policy = KeyPolicy::production().with_host("127.0.0.1").expect("a host");
         Self {
             key: LiveKey::project(store, policy.clone()).start().await.expect("a key"),
@@ -31,7 +31,7 @@ impl Service {
         }
     }
 
-    async fn ask(&self) -> Result<(), String> {
+    pub(crate) async fn ask(&self) -> Result<(), String> {
         loop {
             let mut request = http::Request::post(&self.url)
                 .header("content-type", "application/json")
@@ -54,7 +54,7 @@ impl Service {
         }
     }
 
-    async fn moves_to(&self, fingerprint: KeyFingerprint) {
+    pub(crate) async fn moves_to(&self, fingerprint: KeyFingerprint) {
         let begun = Instant::now();
         while self.key.current().expect("a key").fingerprint() != fingerprint {
             assert!(begun.elapsed() < PATIENCE, "{:?}", self.key.health());

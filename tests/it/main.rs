@@ -14,7 +14,7 @@ mod examples;
 mod fixture;
 mod live_examples;
 mod live_stores;
-mod rotate_kill;
+mod rotate;
 #[cfg(feature = "clouds")]
 #[path = "../servers/find.rs"]
 mod servers;

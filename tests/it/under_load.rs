@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -13,6 +13,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    /// The longest that one took, in microseconds.
+    slowest: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<Vec<String>>>,
 }
 
@@ -22,16 +24,22 @@ impl Load {
         F: Future<Output = Result<(), String>> + Send,
     {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let slowest = Arc::new(AtomicU64::new(0));
         let tasks = (0..8)
             .map(|_| {
                 let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+                let slowest = Arc::clone(&slowest);
                 let request = request.clone();
                 tokio::spawn(async move {
                     let mut failures = Vec::new();
                     let mut pace = tokio::time::interval(Duration::from_millis(40));
                     while !stop.load(Ordering::Relaxed) {
                         pace.tick().await;
-                        match request().await {
+                        let begun = Instant::now();
+                        let done = request().await;
+                        let took = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
+                        slowest.fetch_max(took, Ordering::Relaxed);
+                        match done {
                             Ok(()) => {
                                 answered.fetch_add(1, Ordering::Relaxed);
                             }
@@ -42,7 +50,7 @@ impl Load {
                 })
             })
             .collect();
-        Self { stop, answered, tasks }
+        Self { stop, answered, slowest, tasks }
     }
 
     /// Waits for so many more answers.
@@ -54,6 +62,11 @@ impl Load {
             }
         };
         tokio::time::timeout(PATIENCE, reached).await.expect("answers");
+    }
+
+    /// The longest that a request took since this was asked last.
+    pub(crate) fn take_slowest(&self) -> Duration {
+        Duration::from_micros(self.slowest.swap(0, Ordering::Relaxed))
     }
 
     /// Ends it, and tells how many requests were answered and why others were not.

@@ -97,7 +97,7 @@ mod clouds {
     use keyward_testkit::keys::KeyRng;
 
     use super::{Gate, Place};
-    use crate::rotate_kill::gate;
+    use crate::rotate::gate;
     use crate::servers::Server;
 
     fn new_name() -> String {

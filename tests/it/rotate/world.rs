@@ -2,6 +2,7 @@
 //! reads the store and uses the key meanwhile.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,7 +17,7 @@ use keyward_testkit::leak::LeakDetector;
 
 use super::gate::{self, Gate, Kill};
 use super::place::{Kind, Place};
-use crate::examples::{example, private, text};
+use crate::examples::{Running, example, private, text};
 use crate::fixture::Organization;
 
 /// How long one run of the program may take on a machine that does much else.
@@ -44,6 +45,15 @@ pub(crate) struct Ran {
     pub(crate) requests: Vec<String>,
 }
 
+/// What it said, without what only a search for keys needs.
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_said = |line: &&str| !["TRACE", "DEBUG"].iter().any(|level| line.contains(level));
+        let stderr: Vec<_> = self.stderr.lines().filter(is_said).collect();
+        write!(f, "{:?}\n{}\n{}", self.code, self.stdout, stderr.join("\n"))
+    }
+}
+
 impl World {
     /// One in which nothing has been rotated yet.
     pub(crate) async fn new(kind: Kind, org: Organization) -> Self {
@@ -67,13 +77,35 @@ impl World {
         world
     }
 
+    /// One in which the slot has a key that keyward made, and nothing is open.
+    pub(crate) async fn settled(kind: Kind, org: Organization) -> Self {
+        let mut world = Self::new(kind, org).await;
+        let first = world.run(&[], None).await;
+        assert_eq!(first.code, Some(0), "{first}");
+        world
+    }
+
+    /// Lets requests go to the organization directly, so that what it does to connections is seen.
+    pub(crate) fn without_a_gate(mut self) -> Self {
+        self.base_url = self.org.fake.base_url();
+        self
+    }
+
     /// Writes the slot down, with more settings.
     pub(crate) fn write_slot(&self, more: &str) {
+        self.write_slot_of("1s", more);
+    }
+
+    pub(crate) fn write_slot_with_silence(&self, silence: &str) {
+        self.write_slot_of(silence, "");
+    }
+
+    fn write_slot_of(&self, silence: &str, more: &str) {
         let (project, account) = (&self.org.project, &self.org.account);
         let settings = format!(
             "[slot.billing]\nproject = \"{project}\"\nservice_account = \"{account}\"\n\
              scopes = [\"api.responses.write\"]\nstore = \"{}\"\ngrace = \"10s\"\n\
-             silence = \"1s\"\nttl = \"1d\"\n{more}\n",
+             silence = \"{silence}\"\nttl = \"1d\"\n{more}\n",
             self.place.reference
         );
         fs::write(self.path("work/keyward.toml"), settings).expect("a file");
@@ -124,6 +156,43 @@ impl World {
         self.run_command(command, kill).await
     }
 
+    /// Runs it while the store is not where it was, so that nothing of that can be looked at.
+    pub(crate) async fn run_without_a_store(&mut self, arguments: &[&str]) -> Ran {
+        let command = self.command(arguments);
+        self.run_to_its_end(command, None).await
+    }
+
+    /// Runs it, and a second time with more arguments once the first has said something.
+    pub(crate) async fn run_two(&mut self, said: &str, second: &[&str]) -> (Ran, Ran) {
+        let mut first = self.command(&[]);
+        let mut first = Running(first.spawn().expect("a program"));
+        let (stdout, stderr) = (self.path("out/stdout.first"), self.path("out/stderr.first"));
+        fs::rename(self.path("out/stdout"), &stdout).expect("it is the first's");
+        fs::rename(self.path("out/stderr"), &stderr).expect("it is the first's");
+        let read = |path: &Path| text(&fs::read(path).expect("a file"));
+        let begun = Instant::now();
+        while !read(&stdout).contains(said) {
+            assert!(begun.elapsed() < PATIENCE, "{}", read(&stderr));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let second = self.run(second, None).await;
+        let code = loop {
+            if let Some(status) = first.0.try_wait().expect("a state") {
+                break status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}", read(&stderr));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let (stdout, stderr) = (read(&stdout), read(&stderr));
+        let first = Ran { code, stdout, stderr, killed_at: None, requests: Vec::new() };
+        self.assert_no_key_outside_the_store(&first).await;
+        (first, second)
+    }
+
+    pub(crate) fn is_foreign(&self, key: &str) -> bool {
+        key == self.foreign
+    }
+
     /// How often a run comes to make something on a disk lasting. `strace` counts for each thread,
     /// and one thread does it all.
     pub(crate) async fn count_file_points(&mut self) -> usize {
@@ -132,7 +201,7 @@ impl World {
         command.arg(example("rotate").get_program());
         self.set_up(&mut command, &[]);
         let ran = self.run_command(command, None).await;
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(ran.code, Some(0), "{ran}");
         let calls = fs::read_to_string(counts).expect("the calls");
         let threads: BTreeSet<_> =
             calls.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -140,7 +209,13 @@ impl World {
         calls.lines().count()
     }
 
-    async fn run_command(&mut self, mut command: Command, kill: Option<Kill>) -> Ran {
+    async fn run_command(&mut self, command: Command, kill: Option<Kill>) -> Ran {
+        let ran = self.run_to_its_end(command, kill).await;
+        self.assert_no_key_outside_the_store(&ran).await;
+        ran
+    }
+
+    async fn run_to_its_end(&mut self, mut command: Command, kill: Option<Kill>) -> Ran {
         self.gate.watch(|| command.spawn().expect("a program"), kill);
         let begun = Instant::now();
         let status = loop {
@@ -153,15 +228,13 @@ impl World {
         let (killed_at, requests) = self.gate.told();
         self.notice_keys();
         let read = |name| text(&fs::read(self.path(name)).expect("a file"));
-        let ran = Ran {
+        Ran {
             code: status.code(),
             stdout: read("out/stdout"),
             stderr: read("out/stderr"),
             killed_at,
             requests,
-        };
-        self.assert_no_key_outside_the_store(&ran).await;
-        ran
+        }
     }
 
     pub(crate) fn notice_keys(&mut self) {

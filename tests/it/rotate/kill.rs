@@ -9,18 +9,14 @@
 //! `KEYWARD_EVERY_KILL=1` takes every point; without it every third one is taken, and each of the
 //! plain file's requests.
 
-mod gate;
-mod place;
-mod world;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use self::gate::Kill;
-use self::place::Kind;
-use self::world::{Ran, Reader, World};
+use super::gate::Kill;
+use super::place::Kind;
+use super::world::{Reader, World};
 use crate::fixture::Organization;
 
 /// How many worlds are killed in at once, for each kind of store.
@@ -75,9 +71,9 @@ type Table = BTreeMap<(String, String), BTreeMap<Outcome, usize>>;
 
 async fn kill_everywhere(kind: Kind, every: usize) {
     let begun = Instant::now();
-    let mut first = settled(kind).await;
+    let mut first = World::settled(kind, Organization::start().await).await;
     let counted = first.run(&[], None).await;
-    assert_eq!(counted.code, Some(0), "{}", counted.stderr);
+    assert_eq!(counted.code, Some(0), "{counted}");
     assert!(counted.stderr.contains("TRACE"), "nothing was logged, so nothing could leak there");
     first.assert_whole("a run that was not killed").await;
     first.assert_that_a_leak_is_found();
@@ -105,7 +101,7 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     for _ in 0..AT_ONCE {
         let (points, table) = (Arc::clone(&points), Arc::clone(&table));
         workers.spawn(async move {
-            let mut world = settled(kind).await;
+            let mut world = World::settled(kind, Organization::start().await).await;
             let reader = Reader::of(&world);
             loop {
                 let point = points.lock().expect("points").pop_front();
@@ -147,14 +143,6 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     }
 }
 
-/// A world in which the slot has a key that keyward made, and nothing is open.
-async fn settled(kind: Kind) -> World {
-    let mut world = World::new(kind, Organization::start().await).await;
-    let first = world.run(&[], None).await;
-    assert_eq!(first.code, Some(0), "{}", first.stderr);
-    world
-}
-
 /// Kills it at one point, goes on with it, and holds the world to be whole again.
 async fn kill_at(world: &mut World, point: Kill) -> (String, Outcome) {
     let killed = world.run(&[], Some(point)).await;
@@ -162,9 +150,9 @@ async fn kill_at(world: &mut World, point: Kill) -> (String, Outcome) {
     let after = format!("{point:?}, {at}");
     let is_reached = killed.code.is_none();
     let resumed = world.run(&["--resume"], None).await;
-    assert_eq!(resumed.code, Some(0), "{after}: {}", tail(&resumed));
+    assert_eq!(resumed.code, Some(0), "{after}: {resumed}");
     let outcome = if !is_reached {
-        assert_eq!(killed.code, Some(0), "{after}: {}", tail(&killed));
+        assert_eq!(killed.code, Some(0), "{after}: {killed}");
         Outcome::NotReached
     } else if resumed.stdout.lines().any(|line| line.starts_with("done\t")) {
         Outcome::CarriedOn
@@ -174,14 +162,9 @@ async fn kill_at(world: &mut World, point: Kill) -> (String, Outcome) {
         Outcome::NothingOpen
     };
     let swept = world.run(&["--sweep", "--yes", "--older-than", "0"], None).await;
-    assert_eq!(swept.code, Some(0), "{after}: {}", tail(&swept));
+    assert_eq!(swept.code, Some(0), "{after}: {swept}");
     world.assert_whole(&after).await;
     (at, outcome)
-}
-
-fn tail(ran: &Ran) -> String {
-    let lines: Vec<_> = ran.stderr.lines().filter(|line| !line.contains("TRACE")).collect();
-    format!("{}\n{}", ran.stdout, lines[lines.len().saturating_sub(12)..].join("\n"))
 }
 
 #[allow(clippy::print_stdout, reason = "the table that the test is for")]

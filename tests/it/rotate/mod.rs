@@ -1,0 +1,9 @@
+//! Rotations from end to end: the example `rotate` as a process, killed and in trouble, and the
+//! library under a service that never stops.
+
+mod cases;
+mod gate;
+mod kill;
+mod load;
+mod place;
+mod world;
