@@ -19,8 +19,9 @@ pub(crate) enum Kill {
     Before(usize),
     /// Its n-th request has done its work, and the answer does not arrive.
     After(usize),
-    /// The n-th time that it is about to make something on a disk lasting.
-    File(usize),
+    /// It is about to make this call to the kernel for the n-th time, which makes something on a
+    /// disk lasting.
+    Call(&'static str, usize),
 }
 
 /// The requests of one program at a time.

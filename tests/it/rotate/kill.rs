@@ -85,7 +85,7 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     }
     let of_requests = points.len();
     if kind.is_file() && has_strace() {
-        points.extend((1..=first.count_file_points().await).map(Kill::File));
+        points.extend(first.calls().await);
     }
     let all = points.len();
     let every_file = if asks_for_all() { 1 } else { 3 };
@@ -110,7 +110,7 @@ async fn kill_everywhere(kind: Kind, every: usize) {
                 let side = match point {
                     Kill::Before(_) => "before",
                     Kill::After(_) => "after",
-                    Kill::File(_) => "before, by strace",
+                    Kill::Call(..) => "before",
                 };
                 let mut table = table.lock().expect("a table");
                 let row = table.entry((at, side.to_owned())).or_default();
@@ -146,7 +146,10 @@ async fn kill_everywhere(kind: Kind, every: usize) {
 /// Kills it at one point, goes on with it, and holds the world to be whole again.
 async fn kill_at(world: &mut World, point: Kill) -> (String, Outcome) {
     let killed = world.run(&[], Some(point)).await;
-    let at = killed.killed_at.clone().unwrap_or_else(|| "a file".to_owned());
+    let at = match point {
+        Kill::Call(call, _) => call.to_owned(),
+        _ => killed.killed_at.clone().unwrap_or_default(),
+    };
     let after = format!("{point:?}, {at}");
     let is_reached = killed.code.is_none();
     let resumed = world.run(&["--resume"], None).await;

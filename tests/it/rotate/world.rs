@@ -144,9 +144,9 @@ impl World {
     /// Runs it, and kills it at a point.
     pub(crate) async fn run(&mut self, arguments: &[&str], kill: Option<Kill>) -> Ran {
         let command = match kill {
-            Some(Kill::File(n)) => {
-                let mut command = strace(Path::new("/dev/null"));
-                command.args(["-e", &format!("inject={CALLS}:signal=KILL:when={n}")]);
+            Some(Kill::Call(call, n)) => {
+                let mut command = strace(call, Path::new("/dev/null"));
+                command.args(["-e", &format!("inject={call}:signal=KILL:when={n}")]);
                 command.arg(example("rotate").get_program());
                 self.set_up(&mut command, arguments);
                 command
@@ -193,20 +193,27 @@ impl World {
         key == self.foreign
     }
 
-    /// How often a run comes to make something on a disk lasting. `strace` counts for each thread,
-    /// and one thread does it all.
-    pub(crate) async fn count_file_points(&mut self) -> usize {
-        let counts = self.path("out/calls");
-        let mut command = strace(&counts);
+    /// Each time that a run makes something on a disk lasting. `strace` counts for each thread and
+    /// each call, and one thread makes them all.
+    pub(crate) async fn calls(&mut self) -> Vec<Kill> {
+        let traced = self.path("out/calls");
+        let mut command = strace(&CALLS.join(","), &traced);
         command.arg(example("rotate").get_program());
         self.set_up(&mut command, &[]);
         let ran = self.run_command(command, None).await;
         assert_eq!(ran.code, Some(0), "{ran}");
-        let calls = fs::read_to_string(counts).expect("the calls");
+        let traced = fs::read_to_string(traced).expect("the calls");
         let threads: BTreeSet<_> =
-            calls.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        assert_eq!(threads.len(), 1, "what is done to files has no one order: {calls}");
-        calls.lines().count()
+            traced.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(threads.len(), 1, "what is done to files has no one order: {traced}");
+        let mut counts = [0; CALLS.len()];
+        let nth = |line: &str| {
+            let made = line.split_whitespace().nth(1).and_then(|call| call.split('(').next());
+            let n = CALLS.iter().position(|call| Some(*call) == made)?;
+            counts[n] += 1;
+            Some(Kill::Call(CALLS[n], counts[n]))
+        };
+        traced.lines().filter_map(nth).collect()
     }
 
     async fn run_command(&mut self, command: Command, kill: Option<Kill>) -> Ran {
@@ -283,11 +290,11 @@ impl World {
 }
 
 /// It is stopped before it makes what it wrote last, and where a name leads to.
-const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,ftruncate";
+const CALLS: [&str; 6] = ["fdatasync", "fsync", "ftruncate", "rename", "renameat", "renameat2"];
 
-fn strace(output: &Path) -> Command {
+fn strace(calls: &str, output: &Path) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", &format!("trace={CALLS}"), "-o"]).arg(output);
+    command.args(["-f", "-qq", "-e", &format!("trace={calls}"), "-o"]).arg(output);
     command
 }
 
