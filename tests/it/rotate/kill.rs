@@ -6,9 +6,9 @@
 //! in the store; and a service that read the store meanwhile never found a dead one there. The table
 //! of points and outcomes is printed (`-- --nocapture`).
 //!
-//! `KEYWARD_KILL_EVERY=1` takes every point, `KEYWARD_KILL_EVERY=3` every third one. Without it each
-//! of the plain file's requests is taken, every fourth point of other files, and every eighth of the
-//! clouds.
+//! `KEYWARD_KILL_EVERY=1` takes every point, `KEYWARD_KILL_EVERY=9` every ninth one; an odd number
+//! takes both sides of requests. Without it all requests are taken where the key is in a plain file,
+//! and of the others so many that the whole takes a minute or two.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
@@ -30,20 +30,20 @@ async fn killed_at_every_step_with_the_key_in_a_plain_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_journal_in_a_directory() {
-    kill_everywhere(Kind::FileAndJournal, 4).await;
+    kill_everywhere(Kind::FileAndJournal, 3).await;
 }
 
 #[cfg(feature = "sealed")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_key_in_a_sealed_file() {
-    kill_everywhere(Kind::Sealed, 4).await;
+    kill_everywhere(Kind::Sealed, 3).await;
 }
 
 #[cfg(feature = "clouds")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_key_in_secrets_manager() {
     if crate::servers::Server::find("moto").is_some() {
-        kill_everywhere(Kind::SecretsManager, 8).await;
+        kill_everywhere(Kind::SecretsManager, 15).await;
     }
 }
 
@@ -51,7 +51,7 @@ async fn killed_at_every_step_with_the_key_in_secrets_manager() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_with_the_key_in_vault() {
     if crate::servers::Server::find("openbao").is_some() {
-        kill_everywhere(Kind::Vault, 8).await;
+        kill_everywhere(Kind::Vault, 9).await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn kill_everywhere(kind: Kind, every: usize) {
     }
     let all = points.len();
     let asked = asked();
-    let every_call = asked.unwrap_or(4);
+    let every_call = asked.unwrap_or(5);
     let every = asked.unwrap_or(every);
     let points: VecDeque<_> = points
         .into_iter()
@@ -138,7 +138,7 @@ async fn kill_everywhere(kind: Kind, every: usize) {
          files): {sums:?}; the key was used {uses} times, never dead; {} s",
         begun.elapsed().as_secs()
     );
-    assert!(reached * 10 >= killed * 9, "most points are not where they were");
+    assert!(reached * 4 >= killed * 3, "most points are not where they were");
     for outcome in [Outcome::CarriedOn, Outcome::GivenUp, Outcome::NothingOpen] {
         // A few points may miss the short time in which an attempt can be given up.
         if outcome == Outcome::GivenUp && every > 1 {
