@@ -174,7 +174,7 @@ mod fakes {
         drop(loaded);
         let kept = masked.copies();
         drop(runtime);
-        let left = Left { clear: masked.copies(), in_base64: copies_in_base64(&masked) };
+        let left = Left { clear: masked.copies(), in_base64: super::copies_in_base64(&masked) };
         println!("{serves}: {held} while it is held, {kept} after, without the runtime {left:?}");
         // It ends when its input does.
         drop(child.stdin.take());
