@@ -109,12 +109,13 @@ impl Http2 {
                 At::Padding => {
                     self.frame.padding = rest[0].into();
                     self.take(1);
-                    self.at = if self.frame.padding > self.frame.left {
-                        At::Opaque
-                    } else if self.frame.flags & PRIORITY != 0 {
-                        At::Priority(5)
-                    } else {
-                        At::Fragment
+                    let has_priority = self.frame.flags & PRIORITY != 0;
+                    let before = if has_priority { 5 } else { 0 };
+                    self.at = match () {
+                        // That there is room for the priority was seen with the head.
+                        () if self.frame.padding > self.frame.left - before => At::Opaque,
+                        () if has_priority => At::Priority(5),
+                        () => At::Fragment,
                     };
                     1
                 }

@@ -239,6 +239,7 @@ fn what_follows_is_left_alone_where_it_cannot_be_told() {
         frame(1, 0x4 | 0x8, &[]),
         frame(1, 0x4 | 0x20, &[0, 0, 0]),
         frame(1, 0x4 | 0x28, &[0, 0, 0, 0, 0]),
+        frame(1, 0x4 | 0x28, &[3, 0, 0, 0, 0, 0, 0x82]),
         // A number without an end, and a block that ends within a field.
         frame(1, 4, &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]),
         frame(1, 4, &[0x10, 0x05, b'a']),
