@@ -54,6 +54,8 @@ struct Body {
     length: Option<u64>,
     /// The number that is being read.
     number: Option<u64>,
+    /// Another must follow: lengths that are the same can stand in a list.
+    comma: bool,
     /// The last seven characters of a transfer encoding.
     coding: Option<u64>,
     /// What follows is not HTTP, or cannot be told.
@@ -69,11 +71,13 @@ struct Name {
 }
 
 impl Http1 {
-    /// One that has read so much of the first method.
-    pub(super) fn after(method: &[u8]) -> Self {
-        let mut this = Self { at: At::Method, name: Name::default(), body: Body::default() };
-        method.iter().for_each(|byte| this.step(*byte));
-        this
+    pub(super) fn new() -> Self {
+        Self { at: At::Method, name: Name::default(), body: Body::default() }
+    }
+
+    /// Whether nothing more can be told.
+    pub(super) fn is_opaque(&self) -> bool {
+        matches!(self.at, At::Opaque)
     }
 
     /// Reads on; the bytes stand at `base` in the record.
@@ -158,13 +162,13 @@ impl Http1 {
     fn method(&mut self, byte: u8) -> At {
         match byte {
             b'\r' | b'\n' if self.name.len == 0 => At::Method,
-            b'A'..=b'Z' => {
-                self.name.push(byte);
-                At::Method
-            }
             b' ' if self.name.len > 0 => {
                 self.body = Body { opaque: self.name.is(b"connect"), ..Body::default() };
                 At::Rest
+            }
+            _ if is_in_token(byte) => {
+                self.name.push(byte);
+                At::Method
             }
             _ => At::Opaque,
         }
@@ -210,6 +214,11 @@ impl Http1 {
                 let number = self.body.number.unwrap_or(0).checked_mul(10);
                 self.body.number = number.and_then(|number| number.checked_add(digit));
                 self.body.opaque |= self.body.number.is_none();
+                self.body.comma = false;
+            }
+            (Header::ContentLength, b',') if self.body.number.is_some() => {
+                self.body.end_of_length();
+                self.body.comma = true;
             }
             (Header::TransferEncoding, _) => {
                 let coding = self.body.coding.unwrap_or(0) << 8;
@@ -221,10 +230,8 @@ impl Http1 {
     }
 
     fn end_of_value(&mut self) -> At {
-        if let Some(number) = self.body.number.take() {
-            self.body.opaque |= self.body.length.is_some_and(|length| length != number);
-            self.body.length = Some(number);
-        }
+        self.body.end_of_length();
+        self.body.opaque |= self.body.comma;
         self.name.clear();
         At::Name
     }
@@ -239,6 +246,21 @@ impl Http1 {
             Body { .. } => At::Method,
         }
     }
+}
+
+impl Body {
+    fn end_of_length(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.opaque |= self.length.is_some_and(|length| length != number);
+            self.length = Some(number);
+        }
+    }
+}
+
+/// Whether a method can have it (RFC 9110, section 5.6.2); `M-SEARCH` does, and small letters are
+/// others than capitals.
+fn is_in_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Whether a name has no white space, which nobody may send.

@@ -89,6 +89,11 @@ impl Http2 {
         Self { at: At::Head([0; 9], 0), frame: Frame::default(), block: Block::Closed }
     }
 
+    /// Whether nothing more can be told.
+    pub(super) fn is_opaque(&self) -> bool {
+        matches!(self.at, At::Opaque)
+    }
+
     /// Reads on; the bytes stand at `base` in the record.
     pub(super) fn read(&mut self, bytes: &[u8], base: usize, found: &mut Found) {
         let mut at = 0;

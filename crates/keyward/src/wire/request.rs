@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::http1::Http1;
 use super::http2::Http2;
+use super::placeholder::MARK;
 use super::table::{Entry, Form, Table};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -13,6 +14,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What the client has sent on a connection so far. No byte of it is kept.
 #[derive(Debug)]
 pub(super) struct Requests {
+    /// Whether keys are put in: in early data none is.
+    is_begun: bool,
+    /// Whether it was told that a placeholder is left as it is.
+    is_told: bool,
     protocol: Protocol,
     progress: Progress,
     /// Empty between two records; kept for its room.
@@ -91,12 +96,20 @@ impl Found {
 }
 
 impl Requests {
-    pub(super) fn new() -> Self {
+    /// A new connection's, up to the end of its handshake.
+    pub(super) fn early() -> Self {
         Self {
+            is_begun: false,
+            is_told: false,
             protocol: Protocol::Unknown(0),
             progress: Progress::Foreign,
             found: Found::default(),
         }
+    }
+
+    /// From now on keys are put in: what is sent cannot be recorded and sent again.
+    pub(super) fn begin(&mut self) {
+        self.is_begun = true;
     }
 
     /// Reads a record on, and tells where keys belong, in order.
@@ -112,6 +125,7 @@ impl Requests {
             splices.extend(self.settle(&piece, record, table));
         }
         self.found = found;
+        self.end_of_record(record);
         splices
     }
 
@@ -119,10 +133,10 @@ impl Requests {
         while let Protocol::Unknown(have) = &mut self.protocol {
             let Some((byte, rest)) = bytes.split_first() else { return };
             if *byte != PREFACE[*have] {
-                // No method of HTTP/1.1 begins with more of it than `P`.
-                let begun = &PREFACE[..*have];
-                let begun = if begun.len() > 1 { b"?" } else { begun };
-                self.protocol = Protocol::Http1(Http1::after(begun));
+                // A method, such as PROPFIND, can begin as it does.
+                let mut http1 = Http1::new();
+                http1.read(&PREFACE[..*have], 0, found);
+                self.protocol = Protocol::Http1(http1);
                 break;
             }
             *have += 1;
@@ -135,6 +149,37 @@ impl Requests {
             Protocol::Http1(it) => it.read(bytes, base, found),
             Protocol::Http2(it) => it.read(bytes, base, found),
             Protocol::Unknown(_) => {}
+        }
+    }
+
+    /// Where nothing more is put in, no key is held, and an operator who wonders about a 401 is
+    /// told.
+    fn end_of_record(&mut self, record: &[&[u8]]) {
+        let has_mark = || record.iter().any(|slice| memchr::memmem::find(slice, MARK).is_some());
+        let is_left = match &self.protocol {
+            Protocol::Http1(it) if it.is_opaque() => {
+                self.progress = Progress::Foreign;
+                !self.is_told && has_mark()
+            }
+            Protocol::Http2(it) if it.is_opaque() => {
+                self.progress = Progress::Foreign;
+                true
+            }
+            _ => false,
+        };
+        if is_left {
+            self.tell("what was sent before on the connection cannot be followed");
+        }
+    }
+
+    /// Once a connection.
+    fn tell(&mut self, why: &'static str) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::warn!(
+                target: "keyward::wire",
+                why,
+                "placeholders are sent as they are; a 401 to them is not the key's"
+            );
         }
     }
 
@@ -167,6 +212,11 @@ impl Requests {
             }
         });
         let Progress::Of(entry) = &self.progress else { return None };
+        if !self.is_begun {
+            self.progress = Progress::Foreign;
+            self.tell("they are in early data, which can be recorded and sent again");
+            return None;
+        }
         let entry = Arc::clone(entry);
         if *whole == Some(offset + at.len()) {
             // A connection that waits holds no key.

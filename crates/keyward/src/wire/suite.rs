@@ -1,6 +1,7 @@
 //! The cipher suites of an injector: those of rustls, each with a look at what is to be encrypted.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use rustls::ContentType;
@@ -50,11 +51,26 @@ pub(super) struct Aead {
     table: Weak<Table>,
 }
 
-thread_local! {
-    /// What was sent on a connection whose keys are being replaced, and the suite that it is of.
-    /// rustls encrypts the last message with the old keys and asks for the new ones in one go.
-    static HANDED_ON: Cell<Option<(usize, Requests)>> = const { Cell::new(None) };
+/// What was sent on a connection whose keys are being replaced.
+struct HandedOn {
+    /// The suite that it is of.
+    suite: usize,
+    by: u64,
+    requests: Requests,
 }
+
+thread_local! {
+    /// rustls encrypts the last message with the old keys and asks for the new ones in one go.
+    static HANDED_ON: Cell<Option<HandedOn>> = const { Cell::new(None) };
+}
+
+/// Nothing is handed on while the thread ends, and then nothing more is put in.
+fn hand_on(it: Option<HandedOn>) -> Option<HandedOn> {
+    HANDED_ON.try_with(|place| place.replace(it)).ok().flatten()
+}
+
+/// Tells encrypters apart.
+static ENCRYPTERS: AtomicU64 = AtomicU64::new(0);
 
 impl Aead {
     pub(super) fn new(inner: &'static dyn Tls13AeadAlgorithm, table: &Arc<Table>) -> Self {
@@ -68,14 +84,15 @@ impl Aead {
 
 impl Tls13AeadAlgorithm for Aead {
     fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
-        let requests = match HANDED_ON.take() {
-            Some((suite, requests)) if suite == self.id() => requests,
-            _ => Requests::new(),
+        let requests = match hand_on(None) {
+            Some(it) if it.suite == self.id() => it.requests,
+            _ => Requests::early(),
         };
         Box::new(Encrypter {
             inner: self.inner.encrypter(key, iv),
             table: Weak::clone(&self.table),
             suite: self.id(),
+            id: ENCRYPTERS.fetch_add(1, Ordering::Relaxed),
             requests,
         })
     }
@@ -107,11 +124,13 @@ struct Encrypter {
     inner: Box<dyn MessageEncrypter>,
     table: Weak<Table>,
     suite: usize,
+    id: u64,
     requests: Requests,
 }
 
-/// The type of the handshake message after which the keys are others (RFC 8446, section 4).
-const KEY_UPDATE: u8 = 24;
+/// The message that ends early data, after which come the keys of the handshake (RFC 8446, section
+/// 4.5).
+const END_OF_EARLY_DATA: [u8; 4] = [5, 0, 0, 0];
 
 impl MessageEncrypter for Encrypter {
     fn encrypt(
@@ -119,15 +138,24 @@ impl MessageEncrypter for Encrypter {
         message: OutboundPlainMessage<'_>,
         seq: u64,
     ) -> Result<OutboundOpaqueMessage, Error> {
-        HANDED_ON.take();
+        // Nobody took it: the next keys come after another message.
+        if let Some(it) = hand_on(None)
+            && it.by == self.id
+        {
+            self.requests = it.requests;
+        }
         if message.typ == ContentType::ApplicationData {
             return self.encrypt_data(message, seq);
         }
-        if message.typ == ContentType::Handshake
-            && message.payload.to_vec().first() == Some(&KEY_UPDATE)
-        {
-            let requests = std::mem::replace(&mut self.requests, Requests::new());
-            HANDED_ON.set(Some((self.suite, requests)));
+        if message.typ == ContentType::Handshake {
+            // After each the keys can be others. Behind the client's `Finished`, which no message
+            // tells as the last of its record's several, they are those of application data; so
+            // are they behind a `KeyUpdate`.
+            let mut requests = std::mem::replace(&mut self.requests, Requests::early());
+            if message.payload.to_vec() != END_OF_EARLY_DATA {
+                requests.begin();
+            }
+            hand_on(Some(HandedOn { suite: self.suite, by: self.id, requests }));
         }
         self.inner.encrypt(message, seq)
     }

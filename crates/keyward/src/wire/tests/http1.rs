@@ -232,7 +232,9 @@ fn what_follows_is_left_alone_where_it_cannot_be_told() {
     for line in [
         "Upgrade: websocket",
         "Content-Length: 5\r\nContent-Length: 6",
-        "Content-Length: 5, 5",
+        "Content-Length: 5, 6",
+        "Content-Length: 5,",
+        "Content-Length: , 5",
         "Content-Length: 99999999999999999999",
         "Content-Length: -1",
         "Content-Length: 0\r\nTransfer-Encoding: chunked",
@@ -254,6 +256,29 @@ fn what_follows_is_left_alone_where_it_cannot_be_told() {
     let next = head(&format!("Bearer {}", known.placeholder()));
     let connect = [b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n".as_slice(), &next].concat();
     assert_eq!(wire.record(&[&connect]), connect);
+}
+
+/// What is unusual and allowed does not end it.
+#[test]
+fn unusual_requests_are_followed() {
+    for begin in [
+        "get / HTTP/1.1\r\n\r\n",
+        "M-SEARCH * HTTP/1.1\r\n\r\n",
+        "PROPFIND / HTTP/1.1\r\n\r\n",
+        "PRI / HTTP/1.1\r\n\r\n",
+        "PUT / HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\n12345",
+        "PUT / HTTP/1.1\r\nContent-Length: 5,5 ,5\r\nContent-Length: 5\r\n\r\n12345",
+    ] {
+        for split in 0..begin.len() {
+            let mut wire = Wire::new();
+            let known = wire.know();
+            let next = head(&format!("Bearer {}", known.placeholder()));
+            let (a, b) = begin.as_bytes().split_at(split);
+            wire.record(&[a]);
+            let sent = wire.record(&[b, &next]);
+            assert_eq!(sent, [b, &head(&format!("Bearer {}", known.key))].concat(), "{begin}");
+        }
+    }
 }
 
 #[test]

@@ -26,7 +26,8 @@ mod minted;
 /// A connection and what can be put in on it.
 struct Wire {
     table: Arc<Table>,
-    aead: Aead,
+    /// Stays where it is, as in a configuration.
+    aead: Box<Aead>,
     encrypter: Box<dyn MessageEncrypter>,
 }
 
@@ -40,9 +41,24 @@ impl Wire {
     fn new() -> Self {
         let random = rustls::crypto::ring::default_provider().secure_random;
         let table = Arc::new(Table::new(random));
-        let aead = Aead::new(&Nothing, &table);
+        let aead = Box::new(Aead::new(&Nothing, &table));
         let encrypter = aead.encrypter(AeadKey::from([0; 32]), Iv::from([0; 12]));
-        Self { table, aead, encrypter }
+        let mut this = Self { table, aead, encrypter };
+        this.shake_hands();
+        this
+    }
+
+    /// The end of a handshake, after which application data has keys of its own.
+    fn shake_hands(&mut self) {
+        self.message(ContentType::Alert, &[&[1, 0]]);
+        self.shake_on();
+    }
+
+    fn shake_on(&mut self) {
+        self.encrypter = self.aead.encrypter([8; 32].into(), [8; 12].into());
+        self.message(ContentType::Handshake, &[&[11, 0, 0, 1, 0]]);
+        self.message(ContentType::Handshake, &[&[20, 0, 0, 32], &[0; 32]]);
+        self.encrypter = self.aead.encrypter([9; 32].into(), [9; 12].into());
     }
 
     fn know(&self) -> Known {
@@ -222,7 +238,7 @@ fn what_is_handed_on_is_taken_at_once_or_not_at_all() {
     wire.encrypter = wire.aead.encrypter(AeadKey::from([1; 32]), Iv::from([1; 12]));
     assert_eq!(wire.record(&[&request[half..]]), &request[half..]);
     // A new connection of another injector.
-    let mut wire = Wire { encrypter: wire.aead.encrypter([2; 32].into(), [2; 12].into()), ..wire };
+    wire.shake_hands();
     wire.record(&[&request[..half]]);
     wire.message(ContentType::Handshake, &[&[24, 0, 0, 1, 0]]);
     drop(other.aead.encrypter([3; 32].into(), [3; 12].into()));
@@ -230,10 +246,10 @@ fn what_is_handed_on_is_taken_at_once_or_not_at_all() {
     assert_eq!(wire.record(&[&request[half..]]), &request[half..]);
 }
 
-/// Early data is sent with keys of its own, so what comes after it begins in the middle.
 #[test]
 fn a_stream_that_does_not_begin_with_a_request_is_left_alone() {
-    for begin in ["\r\nx", "{}", "host: a\r\n", "get / ", "PRI * HTTP/2.0\r\n\r\nSX", ": ", "PUT\t"]
+    for begin in
+        ["\r\nx", "{}", "host: a\r\n", "get\r\n", "PRI * HTTP/2.0\r\n\r\nSX", ": ", "PUT\t"]
     {
         let mut wire = Wire::new();
         let known = wire.know();
@@ -276,12 +292,55 @@ fn a_connection_that_waits_holds_no_key() {
     let known = wire.know();
     let request = head(known.value.to_str().unwrap());
     for split in 0..request.len() {
-        let mut requests = Requests::new();
+        let mut requests = Requests::early();
+        requests.begin();
         let (a, b) = request.split_at(split);
         let pieces =
             requests.read(&[a], &wire.table).len() + requests.read(&[b], &wire.table).len();
         assert!(pieces > 0, "it is put in, split at {split}");
         assert!(format!("{requests:?}").contains("Foreign"), "split at {split}: {requests:?}");
+    }
+}
+
+/// Where nothing can be told any more, none is held either.
+#[test]
+fn a_connection_that_broke_off_holds_no_key() {
+    let wire = Wire::new();
+    let known = wire.know();
+    // In HTTP/2 a block that ends within a value.
+    let value = [&[0x1f, 8, 0x7f, 100][..], &known.value.as_bytes()[..60]].concat();
+    let frame = [&[0, 0, 64, 1, 4, 0, 0, 0, 1][..], &value].concat();
+    let mut requests = Requests::early();
+    requests.begin();
+    let sent = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame.as_slice()].concat();
+    requests.read(&[&sent], &wire.table);
+    assert!(format!("{requests:?}").contains("Opaque"), "{requests:?}");
+    assert!(format!("{requests:?}").contains("Foreign"), "{requests:?}");
+}
+
+/// Whoever records early data can send it again. What comes after it, with other keys twice, goes
+/// on where it was.
+#[test]
+fn no_key_is_put_in_in_early_data() {
+    let known_head = |text: &str| head(&format!("Bearer {text}"));
+    let wire = Wire::new();
+    let known = wire.know();
+    let (without, with) = (known_head(known.placeholder()), known_head(&known.key));
+    let trap = [b"PUT / HTTP/1.1\r\ncontent-length: 400\r\n\r\n", without.as_slice()].concat();
+    let trap = [trap.clone(), vec![b'x'; 400 - without.len()]].concat();
+    let mut wire = wire;
+    for early in 0..without.len() + trap.len() {
+        wire.encrypter = wire.aead.encrypter([1; 32].into(), [1; 12].into());
+        let whole = [without.as_slice(), &trap].concat();
+        let mut sent = wire.record(&[&whole[..early]]);
+        wire.message(ContentType::Handshake, &[&[5, 0, 0, 0]]);
+        wire.shake_on();
+        sent.extend(wire.record(&[&whole[early..], &without]));
+        // Only the scheme may be early.
+        let begins = without.len() - "\r\n\r\n".len() - known.key.len();
+        let first = if early <= begins { &with } else { &without };
+        let expected = [first.as_slice(), &trap, &with].concat();
+        assert_eq!(String::from_utf8_lossy(&sent), String::from_utf8_lossy(&expected), "{early}");
     }
 }
 
