@@ -49,6 +49,7 @@ async fn the_server_gets_the_key_and_nothing_above_tls_has_it() {
                 let expected = format!("Bearer {secret}");
                 assert_eq!(seen.authorization.unwrap(), expected, "{name}, {http:?}");
                 assert_eq!(seen.name.as_deref(), Some(*host));
+                assert_eq!(seen.copy.unwrap(), placeholder, "another header: {name}, {http:?}");
                 assert!(seen.body == body, "the body stays as it was: {name}, {http:?}");
             }
             assert_no_leak!(secret, logs.contents());
@@ -194,6 +195,48 @@ fn a_connection_that_changes_its_keys_goes_on() {
     assert!(client.dangerous_extract_secrets().is_err());
 }
 
+/// Early data is off; with it on, no key is in it, and what follows it goes on where it was.
+#[test]
+fn early_data_has_no_key_and_what_follows_it_goes_on() {
+    let (mut server, certificate) = server::configuration(rustls::ALL_VERSIONS);
+    server.max_early_data_size = 16_384;
+    let server = Arc::new(server);
+    let injector = injector();
+    let mut client = injector.client_config(server::roots(certificate)).unwrap();
+    assert!(!client.enable_early_data);
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    let secret = secret();
+    let value = injector.header_value(&project_key(secret.clone())).unwrap();
+    let placeholder = value.to_str().unwrap();
+    let head = |value: &str| format!("GET / HTTP/1.1\r\nauthorization: {value}\r\n\r\n");
+    let body = head(placeholder);
+    let post = |value: &str| {
+        let length = body.len();
+        format!("POST / HTTP/1.1\r\nauthorization: {value}\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let connect = || {
+        let name = ServerName::try_from("api.openai.com").unwrap();
+        let client = ClientConnection::new(Arc::clone(&client), name).unwrap();
+        (client, ServerConnection::new(Arc::clone(&server)).unwrap())
+    };
+    let (mut first, mut its_server) = connect();
+    pump(&mut first, &mut its_server);
+    // The head alone, and the head with a half of a body that looks like another.
+    for early in [post(placeholder), post(placeholder) + &body[..9]] {
+        let (mut client, mut server) = connect();
+        let whole = post(placeholder) + &body + &head(placeholder);
+        let mut writer = client.early_data().expect("the session has early data");
+        std::io::Write::write_all(&mut writer, early.as_bytes()).unwrap();
+        let mut got = pump(&mut client, &mut server);
+        assert!(client.is_early_data_accepted());
+        std::io::Write::write_all(&mut client.writer(), &whole.as_bytes()[early.len()..]).unwrap();
+        got.extend(pump(&mut client, &mut server));
+        let expected = post(placeholder) + &body + &head(&format!("Bearer {secret}"));
+        assert_eq!(String::from_utf8(got).unwrap(), expected);
+    }
+}
+
 /// Carries what each has to say to the other until neither has; tells what the server reads.
 fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Vec<u8> {
     let mut got = Vec::new();
@@ -204,6 +247,9 @@ fn pump(client: &mut ClientConnection, server: &mut ServerConnection) -> Vec<u8>
         while !wire.is_empty() {
             server.read_tls(&mut wire).unwrap();
             let state = server.process_new_packets().unwrap();
+            if let Some(mut early) = server.early_data() {
+                std::io::Read::read_to_end(&mut early, &mut got).unwrap();
+            }
             let mut bytes = vec![0; state.plaintext_bytes_to_read()];
             std::io::Read::read_exact(&mut server.reader(), &mut bytes).unwrap();
             got.extend(bytes);

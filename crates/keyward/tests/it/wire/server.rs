@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) name: Option<String>,
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
+    /// The header `x-copy`.
+    pub(crate) copy: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -102,8 +104,10 @@ impl Server {
         name: Option<String>,
     ) -> Response<BoxBody<Bytes, std::io::Error>> {
         let path = request.uri().path().to_owned();
-        let authorization = request.headers().get("authorization");
-        let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+        let [authorization, copy] = ["authorization", "x-copy"].map(|name| {
+            let value = request.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        });
         let body = request
             .into_body()
             .collect()
@@ -114,7 +118,7 @@ impl Server {
             if path == "/mint" { String::from_utf8(body.to_vec()).unwrap() } else { String::new() };
         let echo = authorization.clone().unwrap_or_default();
         if path != "/forget" {
-            let seen = Seen { name, path: path.clone(), authorization, body };
+            let seen = Seen { name, path: path.clone(), authorization, copy, body };
             self.seen.lock().unwrap().push(seen);
         }
         let answer = Response::builder();
