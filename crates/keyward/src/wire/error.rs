@@ -4,7 +4,8 @@ use std::fmt;
 
 use keyward_core::Refusal;
 
-/// Why an [`Injector`](super::Injector) could not be made, made no configuration, or took no key.
+/// Why an [`Injector`](super::Injector) could not be made, made no configuration, took no key, or
+/// has none to give.
 ///
 /// `Display` is one line: what happened, and the fix. It holds nothing of a key.
 #[derive(Clone, Debug)]
@@ -66,6 +67,10 @@ impl fmt::Display for WireError {
                 "the cryptography given to rustls cannot speak TLS 1.3; hand in the default \
                  one of aws-lc-rs or of ring"
             }
+            WireErrorKind::NotHeld => {
+                "the text stands for a new key that this injector does not hold: it was forgotten, or \
+                 another injector caught it; redeem it there, or revoke the key and make another"
+            }
             WireErrorKind::Refused => "the policy refuses the key; see the refusal",
         })
     }
@@ -83,6 +88,8 @@ pub enum WireErrorKind {
     NoRoots,
     /// The cryptography has no cipher suite or no key exchange for TLS 1.3.
     NoTls13,
+    /// What stands for a new key is of another injector, or the key was forgotten.
+    NotHeld,
     /// The policy refuses the key.
     Refused,
 }

@@ -13,6 +13,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 use super::gate::Gate;
+use super::minted::Caught;
 use super::suite;
 use super::table::Table;
 use super::{WireError, WireErrorKind};
@@ -55,7 +56,7 @@ impl Injector<ProjectKey> {
         cryptography: impl Into<Arc<CryptoProvider>>,
         policy: KeyPolicy,
     ) -> Result<Self, WireError> {
-        Self::new(&cryptography.into(), policy)
+        Self::new(&cryptography.into(), policy, false)
     }
 }
 
@@ -69,37 +70,61 @@ impl Injector<AdminKey> {
         cryptography: impl Into<Arc<CryptoProvider>>,
         policy: KeyPolicy,
     ) -> Result<Self, WireError> {
-        Self::new(&cryptography.into(), policy)
+        Self::new(&cryptography.into(), policy, false)
     }
 
-    /// From now on a new key in the answers of its connections is taken out before the HTTP stack
+    /// The same, and a new key in the answers of its connections is taken out before the HTTP stack
     /// reads it; what the client reads in its place is a placeholder, for
     /// [`redeem`](Self::redeem). It is for clients of the Admin API alone: what looks like a new key
     /// is replaced whoever the answer is for.
     ///
     /// A new key is the whole string that is the member `value` of a JSON object, and looks like a
     /// key. One that is in two records, or in two frames of HTTP/2, is left as it is, which short
-    /// answers do not do; so is every one while 64 were not redeemed. No key is lost by that.
-    #[must_use]
-    pub fn catch_minted(self) -> Self {
-        self.table.caught.turn_on();
-        self
+    /// answers do not do. At most 64 are held: then the oldest that was redeemed makes room, and if
+    /// none was, new ones are left as they are, with a warning by `tracing` for each. No key is lost
+    /// by that.
+    ///
+    /// # Errors
+    ///
+    /// [`WireErrorKind::NoTls13`].
+    pub fn admin_catching_minted(
+        cryptography: impl Into<Arc<CryptoProvider>>,
+        policy: KeyPolicy,
+    ) -> Result<Self, WireError> {
+        Self::new(&cryptography.into(), policy, true)
     }
 
-    /// The key that this one stands for, once; the same key if it stands for none.
+    /// The key that this one stands for, as often as it is asked for; the same key if it stands for
+    /// none, because it was left as it is.
+    ///
+    /// Store the key, and then [`forget`](Self::forget) it here.
+    ///
+    /// # Errors
+    ///
+    /// [`WireErrorKind::NotHeld`]: it is a placeholder, and not the key, so do not store it. The
+    /// key was forgotten, or another injector has it.
     ///
     /// # Security
     ///
-    /// A key that is not redeemed is held until the injector and its configurations are dropped.
-    #[must_use]
-    pub fn redeem(&self, minted: ApiKey) -> ApiKey {
+    /// A key is held until it is forgotten, until it was redeemed and its place is needed, or until
+    /// the injector and its configurations are dropped.
+    pub fn redeem(&self, minted: &ApiKey) -> Result<ApiKey, WireError> {
         self.table.caught.redeem(minted)
+    }
+
+    /// Holds the key that this one stands for no more. If nobody else has it, it is lost.
+    pub fn forget(&self, minted: &ApiKey) {
+        self.table.caught.forget(minted);
     }
 }
 
 impl<K: NarrowedKey> Injector<K> {
-    fn new(cryptography: &CryptoProvider, policy: KeyPolicy) -> Result<Self, WireError> {
-        let table = Arc::new(Table::new(cryptography.secure_random));
+    fn new(
+        cryptography: &CryptoProvider,
+        policy: KeyPolicy,
+        catches: bool,
+    ) -> Result<Self, WireError> {
+        let table = Arc::new(Table::new(cryptography.secure_random, Caught::new(catches)));
         let cryptography = Arc::new(suite::wrap(cryptography, &table));
         builder(&cryptography).map_err(|_| WireError::new(WireErrorKind::NoTls13))?;
         Ok(Self { policy, table, cryptography, kind: PhantomData })

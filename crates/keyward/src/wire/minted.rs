@@ -1,9 +1,7 @@
 //! Keys that a server has just made, taken out of its answer before the HTTP stack reads it.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keyward_core::{ApiKey, KeyFingerprint, KeyKind, MAX_KEY_LEN};
@@ -11,49 +9,87 @@ use rustls::crypto::cipher::{InboundOpaqueMessage, InboundPlainMessage, MessageD
 use rustls::{ContentType, Error};
 use zeroize::Zeroizing;
 
+use super::placeholder::MARK;
 use super::table::Table;
+use super::{WireError, WireErrorKind};
 
-/// More than this many keys that nobody has asked for are not held.
+/// More than this many keys are not held.
 const MOST: usize = 64;
 
 /// The member of an answer that holds a new key.
 const MEMBER: &[u8] = b"\"value\"";
 
-/// The keys that were taken, by the fingerprints of what stands for them.
-#[derive(Default)]
+/// The keys that were taken, the oldest first.
 pub(super) struct Caught {
-    is_on: AtomicBool,
-    keys: Mutex<HashMap<KeyFingerprint, ApiKey>>,
+    is_on: bool,
+    keys: Mutex<Vec<Held>>,
+}
+
+struct Held {
+    /// Of what stands for it.
+    placeholder: KeyFingerprint,
+    key: ApiKey,
+    is_redeemed: bool,
 }
 
 impl Caught {
-    pub(super) fn turn_on(&self) {
-        self.is_on.store(true, Ordering::Release);
+    pub(super) fn new(is_on: bool) -> Self {
+        Self { is_on, keys: Mutex::default() }
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.is_on.load(Ordering::Acquire)
+        self.is_on
     }
 
-    /// What this stands for; itself if it stands for nothing.
-    pub(super) fn redeem(&self, key: ApiKey) -> ApiKey {
-        self.keys().remove(&key.fingerprint()).unwrap_or(key)
+    /// What this stands for; itself if it was never anything that stands for a key.
+    pub(super) fn redeem(&self, minted: &ApiKey) -> Result<ApiKey, WireError> {
+        let placeholder = minted.fingerprint();
+        if let Some(held) = self.keys().iter_mut().find(|held| held.placeholder == placeholder) {
+            held.is_redeemed = true;
+            return Ok(held.key.clone());
+        }
+        // EXPOSE: its end is looked at, which of a placeholder says so.
+        #[allow(clippy::disallowed_methods, reason = "the marked door")]
+        let is_placeholder = minted.expose_secret().as_bytes().ends_with(MARK);
+        match is_placeholder {
+            true => Err(WireError::new(WireErrorKind::NotHeld)),
+            false => Ok(minted.clone()),
+        }
+    }
+
+    pub(super) fn forget(&self, minted: &ApiKey) {
+        let placeholder = minted.fingerprint();
+        self.keys().retain(|held| held.placeholder != placeholder);
     }
 
     /// Takes a key, and tells what stands for it from now on.
     fn take(&self, text: &[u8], table: &Table) -> Option<Vec<u8>> {
         let mut keys = self.keys();
         if keys.len() >= MOST {
-            return None;
+            // Who has redeemed one has it. Of the others each may be the only copy there is.
+            let Some(place) = keys.iter().position(|held| held.is_redeemed) else {
+                tracing::warn!(
+                    target: "keyward::wire",
+                    held = keys.len(),
+                    "a new key is left in its answer, because nobody has redeemed the others"
+                );
+                return None;
+            };
+            keys.remove(place);
         }
-        let placeholder = table.stand_in(text).ok()?;
+        // Only what says that it is a placeholder is never taken for a key later.
+        let placeholder = table.stand_in(text).ok().filter(|it| it.ends_with(MARK))?;
         let stands_for = ApiKey::issued(placeholder.clone()).ok()?;
-        // A copy of its exact size, which the key takes over.
-        keys.insert(stands_for.fingerprint(), ApiKey::issued(text.to_vec()).ok()?);
+        keys.push(Held {
+            placeholder: stands_for.fingerprint(),
+            // A copy of its exact size, which the key takes over.
+            key: ApiKey::issued(text.to_vec()).ok()?,
+            is_redeemed: false,
+        });
         Some(placeholder)
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<KeyFingerprint, ApiKey>> {
+    fn keys(&self) -> MutexGuard<'_, Vec<Held>> {
         // Nothing that panics runs under the lock.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }

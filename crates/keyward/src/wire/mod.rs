@@ -105,9 +105,11 @@
 //!
 //! An answer of the Admin API that holds a new key leaves copies of it as a request does: measured
 //! on a reqwest client whose answer is wiped, 3 to 4 while the key is held and 1 to 2 after it is
-//! dropped. An injector for admin keys that is told to
-//! [`catch_minted`](Injector::catch_minted) takes the key out while the record is decrypted; the
-//! client reads a placeholder, and [`redeem`](Injector::redeem) gives the key for it: 1 and 0.
+//! dropped. An injector for admin keys that is made
+//! [to catch minted ones](Injector::admin_catching_minted) takes the key out while the record is
+//! decrypted; the client reads a placeholder, and [`redeem`](Injector::redeem) gives the key for it:
+//! 1 and 0. A placeholder is told from a key by its end, so that one that nobody holds a key for is
+//! an error, and is not stored as though it were the key.
 //!
 //! # Limits
 //!

@@ -177,8 +177,8 @@ fn sensitive(value: Value) -> HeaderValue {
 }
 
 impl Table {
-    pub(super) fn new(random: &'static dyn SecureRandom) -> Self {
-        Self { random, epoch: Instant::now(), entries: Mutex::default(), caught: Caught::default() }
+    pub(super) fn new(random: &'static dyn SecureRandom, caught: Caught) -> Self {
+        Self { random, epoch: Instant::now(), entries: Mutex::default(), caught }
     }
 
     /// What stands for this key, the same as before if it is still known.

@@ -1,8 +1,10 @@
 //! New keys in what a server answers.
 
+use keyward_testkit::{assert_no_leak, leak};
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::WireErrorKind;
 
 /// What the HTTP stack reads of an answer that comes in these records.
 fn read(wire: &Wire, answer: &[u8], records: &[usize]) -> Vec<u8> {
@@ -26,9 +28,13 @@ fn value(answer: &[u8]) -> String {
 }
 
 fn catching() -> Wire {
-    let wire = Wire::new();
-    wire.table.caught.turn_on();
-    wire
+    Wire::catching(true)
+}
+
+/// The key that an answer is read with.
+fn issue(wire: &Wire, key: &str) -> ApiKey {
+    let answer = format!("{{\"value\":\"{key}\"}}");
+    ApiKey::issued(value(&read(wire, answer.as_bytes(), &[16_384]))).unwrap()
 }
 
 proptest! {
@@ -42,7 +48,7 @@ proptest! {
         let answer = format!("{{\"id\": \"key_1\", \"value\"{space}:{space}\"{key}\"}}");
         let got = read(&wire, answer.as_bytes(), &records);
         let got = ApiKey::issued(value(&got)).unwrap();
-        prop_assert_eq!(wire.table.caught.redeem(got), ApiKey::issued(key).unwrap());
+        prop_assert_eq!(wire.table.caught.redeem(&got).unwrap(), ApiKey::issued(key).unwrap());
     }
 
     #[test]
@@ -76,25 +82,55 @@ fn a_new_key_is_read_as_something_that_stands_for_it() {
         assert_eq!(got.matches(&key).count(), 1, "a name is left alone");
         for caught in [first, second] {
             let caught = ApiKey::issued(caught.to_owned()).unwrap();
-            let redeemed = wire.table.caught.redeem(caught.clone());
-            assert_eq!(redeemed, ApiKey::issued(key.clone()).unwrap());
-            assert_eq!(wire.table.caught.redeem(caught.clone()), caught, "once");
+            for _ in 0..2 {
+                let redeemed = wire.table.caught.redeem(&caught).unwrap();
+                assert_eq!(redeemed, ApiKey::issued(key.clone()).unwrap(), "again after a failure");
+            }
         }
     }
 }
 
+/// It would be stored, and the key be lost.
 #[test]
-fn what_is_not_asked_for_is_held_up_to_a_number() {
+fn a_placeholder_is_never_taken_for_the_key() {
+    let (wire, other) = (catching(), catching());
+    let key = keys::admin_key(&mut KeyRng::from_entropy());
+    let caught = issue(&wire, &key);
+    let is_not_held = |wire: &Wire| {
+        let error = wire.table.caught.redeem(&caught).unwrap_err();
+        assert_eq!(error.kind(), WireErrorKind::NotHeld);
+        assert_no_leak!(key, leak::error_surfaces(&error));
+    };
+    is_not_held(&other);
+    other.table.caught.forget(&caught);
+    wire.table.caught.redeem(&caught).unwrap();
+    wire.table.caught.forget(&caught);
+    is_not_held(&wire);
+    let own = ApiKey::issued(key.clone()).unwrap();
+    assert_eq!(other.table.caught.redeem(&own).unwrap(), own, "one that was left as it is");
+}
+
+#[test]
+fn so_many_are_held_and_the_redeemed_make_room() {
     let wire = catching();
     let mut rng = KeyRng::from_entropy();
-    let caught: Vec<_> = (0..80)
-        .filter(|_| {
-            let key = keys::admin_key(&mut rng);
-            let answer = format!("{{\"value\":\"{key}\"}}");
-            value(&read(&wire, answer.as_bytes(), &[16_384])) != key
-        })
-        .collect();
-    assert_eq!(caught.len(), 64);
+    let mut mint = || {
+        let key = keys::admin_key(&mut rng);
+        (issue(&wire, &key), ApiKey::issued(key).unwrap())
+    };
+    let first: Vec<_> = (0..64).map(|_| mint()).collect();
+    assert!(first.iter().all(|(caught, key)| caught != key));
+    let (left, key) = mint();
+    assert_eq!(left, key, "none is redeemed");
+    let redeem = |caught| wire.table.caught.redeem(caught);
+    for (caught, key) in &first[1..3] {
+        assert_eq!(redeem(caught).unwrap(), *key);
+    }
+    let next = mint();
+    assert_eq!(redeem(&first[1].0).unwrap_err().kind(), WireErrorKind::NotHeld, "the oldest");
+    for (caught, key) in first.iter().filter(|it| *it != &first[1]).chain([&next]) {
+        assert_eq!(redeem(caught).unwrap(), *key);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use rustls::crypto::cipher::{
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
 use super::huffman;
+use super::minted::Caught;
 use super::request::Requests;
 use super::suite::Aead;
 use super::table::{Form, LINGER, Table};
@@ -39,8 +40,12 @@ struct Known {
 
 impl Wire {
     fn new() -> Self {
+        Self::catching(false)
+    }
+
+    fn catching(is_on: bool) -> Self {
         let random = rustls::crypto::ring::default_provider().secure_random;
-        let table = Arc::new(Table::new(random));
+        let table = Arc::new(Table::new(random, Caught::new(is_on)));
         let aead = Box::new(Aead::new(&Nothing, &table));
         let encrypter = aead.encrypter(AeadKey::from([0; 32]), Iv::from([0; 12]));
         let mut this = Self { table, aead, encrypter };
@@ -349,6 +354,6 @@ fn without_the_injector_nothing_is_put_in() {
     let mut wire = Wire::new();
     let known = wire.know();
     let request = head(&format!("Bearer {}", known.placeholder()));
-    wire.table = Arc::new(Table::new(rustls::crypto::ring::default_provider().secure_random));
+    wire.table = Wire::new().table;
     assert_eq!(wire.record(&[&request]), request);
 }

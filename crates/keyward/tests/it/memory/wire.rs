@@ -231,8 +231,8 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
 
 fn mint(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Server) {
     let key = Masked::new();
-    let injector = Injector::admin(ring::default_provider(), KeyPolicy::admin()).unwrap();
-    let injector = injector.catch_minted();
+    let injector = Injector::admin_catching_minted(ring::default_provider(), KeyPolicy::admin());
+    let injector = injector.unwrap();
     let mut config = match mode {
         Mode::Late => injector.client_config(server.roots()).unwrap(),
         Mode::Header => server::plain_client(server.certificate.clone()),
@@ -245,7 +245,7 @@ fn mint(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Serv
         let call = client.post(server.url("api.openai.com", "/mint")).body(masked);
         let answer = Zeroizing::new(call.send().await.unwrap().bytes().await.unwrap().to_vec());
         let text = std::str::from_utf8(&answer).unwrap().split('"').nth(7).unwrap();
-        injector.redeem(keyward::ApiKey::issued(text.to_owned()).unwrap())
+        injector.redeem(&keyward::ApiKey::issued(text.to_owned()).unwrap()).unwrap()
     });
     assert_eq!(minted.kind(), keyward::KeyKind::ServiceAccount);
     let held = key.traces();
