@@ -131,7 +131,17 @@ impl<K: NarrowedKey> Injector<K> {
     }
 
     /// The configuration of an HTTP client whose servers are verified by these roots. It offers
-    /// HTTP/2 and HTTP/1.1.
+    /// HTTP/2 and HTTP/1.1 by ALPN, which reqwest takes as it is. hyper-rustls wants to set that
+    /// itself, and panics if it is set; clear it for that:
+    ///
+    /// ```
+    /// # use keyward::wire::{Injector, WireError};
+    /// # fn config(injector: &Injector, roots: rustls::RootCertStore) -> Result<(), WireError> {
+    /// let mut config = injector.client_config(roots)?;
+    /// config.alpn_protocols.clear();
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -140,7 +150,7 @@ impl<K: NarrowedKey> Injector<K> {
     /// # Security
     ///
     /// Connections to hosts that are not the policy's fail in the handshake, by an error that tells
-    /// the refusal. Leave `enable_early_data` off, as it is: on such a connection no key is put in.
+    /// the refusal. Leave `enable_early_data` off, as it is: no key is put into early data.
     pub fn client_config(
         &self,
         roots: impl Into<Arc<RootCertStore>>,
@@ -176,9 +186,14 @@ impl<K: NarrowedKey> Injector<K> {
     ///
     /// Take it anew for each request, with the key that is in use then; that costs no more than a
     /// clone. The key can be put in as long as there is a header value with its placeholder, and some
-    /// twenty seconds more, for what the
-    /// client has written but not sent. After that the injector forgets it, when it is asked for a
-    /// header value again, of whatever key.
+    /// ten to twenty seconds more, for what the client has written but not sent. After that the
+    /// injector forgets it, when it is asked for a header value again, of whatever key.
+    ///
+    /// That time begins when the client drops the header value, which it does when it has written
+    /// the request into its buffer. Where the buffer can wait longer (an HTTP/2 connection whose
+    /// server does not read), keep a clone of the value until the head of the answer is there;
+    /// otherwise the request can go out with its placeholder, and the answer be a 401 that is not
+    /// the key's.
     ///
     /// # Errors
     ///

@@ -84,7 +84,10 @@
 //!   that one cannot be guessed.
 //! - **It fails closed.** What cannot be told (a stream that is not HTTP, contradictory lengths, a
 //!   protocol upgrade, a broken header block) is passed on unchanged from there on. The server then
-//!   gets a placeholder, and answers 401.
+//!   gets a placeholder, and answers 401, which is not the key's. When a placeholder is left so, the
+//!   injector warns by `tracing`, target `keyward::wire`, once a connection. Who forwards headers of
+//!   others strips `Upgrade` and `Connection`, as every proxy must: after a request with `Upgrade`
+//!   nothing more is put in on its connection, also if the server declines.
 //! - **However the bytes are cut up.** A value that lies in several slices, frames or records, as
 //!   happens when the buffers of a busy HTTP/2 connection are full, is put in piece by piece. For
 //!   that a placeholder must be known by its beginning: each begins with a character that no other
@@ -114,13 +117,18 @@
 //! # Limits
 //!
 //! - **TLS 1.3 alone.** TLS 1.2 is not offered; a server without 1.3 is not reached. HTTP/3 encrypts
-//!   in another way and gets a placeholder.
+//!   in another way: the suites have no QUIC, and `quinn` does not take the configuration.
 //! - **One form of credential**: `Authorization: Bearer …` in HTTP/1.1 or HTTP/2. Not `api-key`, not
 //!   in a URL. In HTTP/2 the header's name must be sent by its static index, as `h2` and so hyper do.
 //! - **The host is the name that the certificate proves**, not the `Host` header; what a front end
 //!   behind that name does with another `Host` is its own.
-//! - **Early data** (0-RTT) is off, and must stay off: who records it can send it again, and what
-//!   follows it begins in the middle of a request, where the look knows nothing.
+//! - **Early data** (0-RTT) is off. Who turns it on gets no key in it, because who records it can
+//!   send it again: the server gets the placeholder. What follows it is put in as always. A
+//!   handshake is told by its messages: keys of application data come right behind the handshake's
+//!   last one, or behind a `KeyUpdate`, and in what is encrypted with others nothing is put in.
+//! - **A request that waits.** How long a key can be put in counts from the drop of the header value,
+//!   which is when the client has written it and not when it is sent; see
+//!   [`header_value`](Injector::header_value).
 //! - **The gate is the configuration's.** A replaced verifier
 //!   (`dangerous().set_certificate_verifier`) takes it away, and a configuration that is built by
 //!   hand with the cryptography of one of ours (`crypto_provider()`) never had it. Sessions that
