@@ -16,6 +16,8 @@ use crate::fixture::{load, ready};
 
 #[cfg(feature = "wire")]
 mod copies;
+#[cfg(feature = "wire")]
+mod fingerprint;
 mod freed;
 mod redact;
 #[path = "../../../../tests/memory/search.rs"]
