@@ -290,3 +290,32 @@ async fn a_client_outlives_its_injector() {
     call.timeout(Duration::from_secs(60)).send().await.unwrap();
     assert_eq!(server.seen()[0].authorization, Some(format!("Bearer {secret}")));
 }
+
+/// It sets what it offers by itself; the rest of the configuration is ours.
+#[tokio::test]
+async fn hyper_has_the_key_put_in_too() {
+    use hyper_util::client::legacy::Client;
+    let policy = KeyPolicy::production().with_host("127.0.0.1").unwrap();
+    let injector = Injector::project(ring::default_provider(), policy).unwrap();
+    for http in Http::BOTH {
+        let server = Server::start().await;
+        let mut config = injector.client_config(server.roots()).unwrap();
+        assert_eq!(config.alpn_protocols, [b"h2".as_slice(), b"http/1.1"]);
+        config.alpn_protocols.clear();
+        let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config);
+        let connector = match http {
+            Http::One => builder.https_only().enable_http1().build(),
+            Http::Two => builder.https_only().enable_http2().build(),
+        };
+        let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build(connector);
+        let secret = secret();
+        let value = injector.header_value(&project_key(secret.clone())).unwrap();
+        let request = hyper::Request::get(server.url("127.0.0.1", "/"))
+            .header(AUTHORIZATION, value)
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let answer = client.request(request).await.unwrap();
+        assert_eq!(answer.version() == hyper::Version::HTTP_2, http == Http::Two);
+        assert_eq!(server.seen()[0].authorization, Some(format!("Bearer {secret}")));
+    }
+}
