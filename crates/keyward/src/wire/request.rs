@@ -114,6 +114,7 @@ impl Requests {
 
     /// Reads a record on, and tells where keys belong, in order.
     pub(super) fn read(&mut self, record: &[&[u8]], table: &Table) -> Vec<Splice> {
+        let was_opaque = self.is_opaque();
         let mut found = std::mem::take(&mut self.found);
         let mut base = 0;
         for slice in record {
@@ -125,7 +126,7 @@ impl Requests {
             splices.extend(self.settle(&piece, record, table));
         }
         self.found = found;
-        self.end_of_record(record);
+        self.end_of_record(record, was_opaque);
         splices
     }
 
@@ -153,22 +154,28 @@ impl Requests {
     }
 
     /// Where nothing more is put in, no key is held, and an operator who wonders about a 401 is
-    /// told.
-    fn end_of_record(&mut self, record: &[&[u8]]) {
-        let has_mark = || record.iter().any(|slice| memchr::memmem::find(slice, MARK).is_some());
-        let is_left = match &self.protocol {
-            Protocol::Http1(it) if it.is_opaque() => {
-                self.progress = Progress::Foreign;
-                !self.is_told && has_mark()
-            }
-            Protocol::Http2(it) if it.is_opaque() => {
-                self.progress = Progress::Foreign;
-                true
-            }
-            _ => false,
-        };
+    /// told. What made it so may have had its own key put in in the same record.
+    fn end_of_record(&mut self, record: &[&[u8]], was_opaque: bool) {
+        if !self.is_opaque() {
+            return;
+        }
+        self.progress = Progress::Foreign;
+        // The coded form of HTTP/2 does not show its end; there it never comes to this with a client
+        // that keeps the rules.
+        let is_left = matches!(self.protocol, Protocol::Http2(_))
+            || was_opaque
+                && !self.is_told
+                && record.iter().any(|slice| memchr::memmem::find(slice, MARK).is_some());
         if is_left {
             self.tell("what was sent before on the connection cannot be followed");
+        }
+    }
+
+    fn is_opaque(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http1(it) => it.is_opaque(),
+            Protocol::Http2(it) => it.is_opaque(),
+            Protocol::Unknown(_) => false,
         }
     }
 

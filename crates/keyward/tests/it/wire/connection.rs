@@ -319,3 +319,23 @@ async fn hyper_has_the_key_put_in_too() {
         assert_eq!(server.seen()[0].authorization, Some(format!("Bearer {secret}")));
     }
 }
+
+/// So that nobody blames the key: the server may have let the upgrade be.
+#[tokio::test]
+async fn a_placeholder_that_is_left_as_it_is_is_told_of() {
+    let logs = crate::live::leaks::logs();
+    let server = Server::start().await;
+    let injector = injector();
+    let client = client(&server, &injector, Http::One);
+    let key = project_key(secret());
+    let value = injector.header_value(&key).unwrap();
+    for upgrade in [true, false] {
+        assert!(!logs.contents().contains("placeholders are sent as they are"), "{upgrade}");
+        let call = client.get(server.url("api.openai.com", "/")).header(AUTHORIZATION, &value);
+        let call = if upgrade { call.header("upgrade", "websocket") } else { call };
+        call.send().await.unwrap().bytes().await.unwrap();
+        let [seen] = server.seen().try_into().unwrap();
+        assert_eq!(seen.authorization.as_deref() == value.to_str().ok(), !upgrade);
+    }
+    assert!(logs.contents().contains("placeholders are sent as they are"));
+}
