@@ -27,7 +27,8 @@
 //!     .build()?;
 //!
 //! // For each request:
-//! let value = injector.header_value(&key.current()?)?;
+//! let current = key.current()?;
+//! let value = injector.header_value(&current)?;
 //! let call = client.post("https://api.openai.com/v1/responses").header("authorization", value);
 //! # let _ = call;
 //! # Ok(())
