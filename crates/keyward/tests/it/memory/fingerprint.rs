@@ -21,9 +21,9 @@ fn a_fingerprint_leaves_nothing_of_the_key() {
     for _ in 0..3 {
         let key = Masked::new();
         let parsed = deep(|| ApiKey::parse(key.to_bytes()).unwrap());
-        assert_eq!(key.copies(), Copies { whole: 1, ..Copies::default() }, "it is held");
+        assert_eq!(key.traces(), Copies { whole: 1, ..Copies::default() }, "it is held");
         drop(parsed);
-        assert_eq!(key.copies(), Copies::default());
+        assert_eq!(key.traces(), Copies::default());
     }
 }
 
@@ -35,5 +35,5 @@ fn the_search_finds_what_is_left_deep_on_the_stack() {
         piece.iter_mut().zip(key.bytes().skip(100)).for_each(|(to, from)| *to = from);
         black_box(&mut piece);
     });
-    assert_eq!(key.copies().pieces, 1);
+    assert_eq!(key.traces().pieces, 1);
 }

@@ -16,9 +16,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::{Masked, write};
 use super::copies::Copies;
 use super::search::MASK;
+use super::{Masked, write};
 use crate::wire::server::{self, Server};
 use crate::wire::{Http, injector};
 
@@ -198,26 +198,19 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
         fs::rename(&beside, &path).unwrap();
         live.changed().await.unwrap();
         let mut told = vec![new.traces()];
-        ask(&live, REQUESTS / 2).await;
-        told.push(new.traces());
-        // The time after which the old key is forgotten, at the next request.
+        // The time after which the old key is forgotten, at the next request. It goes by one
+        // connection; the others wait, and the last that they sent had the old key.
         for _ in 0..2 {
             tokio::time::pause();
             tokio::time::advance(Duration::from_secs(12)).await;
             tokio::time::resume();
-            // By one connection of many: the others wait.
             let value = value(&live.current().unwrap());
-            client
-                .get(&url)
-                .header(AUTHORIZATION, value)
-                .send()
-                .await
-                .unwrap()
-                .bytes()
-                .await
-                .unwrap();
+            let call = client.get(&url).header(AUTHORIZATION, value).send();
+            call.await.unwrap().bytes().await.unwrap();
         }
-        told.push(old.traces());
+        let forgotten = old.traces();
+        ask(&live, REQUESTS / 2).await;
+        told.extend([new.traces(), forgotten]);
         told
     });
     drop((client, injector, authorizer));
