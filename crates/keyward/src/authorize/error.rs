@@ -29,6 +29,10 @@ pub enum AuthorizeError {
     /// The URI has a key in it, in its path or its query.
     #[error("the request's URI has a key in it; remove it, and treat that key as leaked")]
     KeyInUri,
+    /// The request has a `Host` that is not the host of its URI. The policy looks at the URI, and
+    /// whatever shares a connection or an address among hosts looks at the header.
+    #[error("the request's `Host` header names another host than its URI does; remove it")]
+    OtherHost,
     /// The request names another organization or project than the authorizer is for.
     #[error("the request's header `{header}` names another than the authorizer does; remove it")]
     #[non_exhaustive]

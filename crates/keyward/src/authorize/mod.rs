@@ -14,7 +14,7 @@
 //! This module is the adapter for those crates, so their types stand in the signatures here.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri};
 use keyward_core::{ApiKey, Endpoint, KeyKind, KeyPolicy, ProjectKey, find};
 use zeroize::Zeroizing;
@@ -121,7 +121,8 @@ impl Authorizer {
     /// An [`AuthorizeError`], and the request is left as it was: when the key is of a kind that the
     /// policy does not know, because another policy admitted it; when the URI is not absolute,
     /// holds a user name or a key, or leads where the policy lets no key go; when the request
-    /// carries a credential already; and when it names another organization or project than
+    /// carries a credential already; when its `Host` header is not that of the URI; and when it
+    /// names another organization or project than
     /// [that of the authorizer](Self::with_organization).
     pub fn authorize<B>(
         &self,
@@ -142,6 +143,9 @@ impl Authorizer {
         let value = self.header(key, uri)?;
         if let Some(header) = credential(headers) {
             return Err(AuthorizeError::AlreadyAuthorized { header: header.as_str().to_owned() });
+        }
+        if headers.get_all(HOST).iter().any(|host| !is_host_of(uri, host)) {
+            return Err(AuthorizeError::OtherHost);
         }
         for (header, value) in &self.guards {
             if headers.get_all(header).iter().any(|other| other != value) {
@@ -171,8 +175,8 @@ impl Authorizer {
     ///
     /// # Errors
     ///
-    /// As of [`authorize`](Self::authorize), but for a credential that the request carries, which
-    /// is not seen here.
+    /// As of [`authorize`](Self::authorize), but for the headers that the request carries, which
+    /// are not seen here.
     ///
     /// # Security
     ///
@@ -200,6 +204,18 @@ impl Authorizer {
         }
         Ok(self.policy.admit_endpoint(&Endpoint::new(scheme, authority.host()))?)
     }
+}
+
+/// Whether this is the value that a client would give `Host` for the URI, or differs from it in
+/// nothing but letter case and the scheme's own port.
+fn is_host_of(uri: &Uri, host: &HeaderValue) -> bool {
+    let own = match uri.scheme_str() {
+        Some("https" | "wss") => ":443",
+        _ => ":80",
+    };
+    let without = |text: &str| text.strip_suffix(own).unwrap_or(text).to_ascii_lowercase();
+    let authority = uri.authority().map(|authority| without(authority.as_str()));
+    host.to_str().is_ok_and(|host| authority == Some(without(host)))
 }
 
 fn is_port(text: &str) -> bool {

@@ -139,6 +139,42 @@ fn never_touches_a_request_that_carries_a_credential() {
     assert!(authorizer.authorize(&key, &mut request).is_err());
 }
 
+/// A client that finds a `Host` there sends that one, whatever the URI says.
+#[test]
+fn the_host_header_is_that_of_the_uri() {
+    let key = project_key(&secret());
+    let policy = KeyPolicy::production().with_host("127.0.0.1").unwrap();
+    let authorizer = Authorizer::new(policy);
+    let openai = "https://api.openai.com/v1/models";
+    for (uri, hosts, is_refused) in [
+        (openai, &["api.openai.com"][..], false),
+        (openai, &["API.openai.com:443"], false),
+        ("https://api.openai.com:443/", &["api.openai.com"], false),
+        ("http://127.0.0.1:80/", &["127.0.0.1"], false),
+        ("http://127.0.0.1:8080/", &["127.0.0.1:8080"], false),
+        ("http://127.0.0.1:8080/", &["127.0.0.1"], true),
+        ("http://127.0.0.1:443/", &["127.0.0.1"], true),
+        (openai, &["api.openai.com:80"], true),
+        (openai, &["evil.example"], true),
+        (openai, &["api.openai.com", "evil.example"], true),
+        (openai, &["eu.api.openai.com"], true),
+        (openai, &["api.openai.com evil.example"], true),
+        (openai, &["api.openai.com\u{e9}"], true),
+        (openai, &[""], true),
+    ] {
+        let mut request = Request::get(uri).body(()).unwrap();
+        for host in hosts {
+            let host = HeaderValue::from_bytes(host.as_bytes()).unwrap();
+            request.headers_mut().append(http::header::HOST, host);
+        }
+        let before = request.headers().clone();
+        let result = authorizer.authorize(&key, &mut request);
+        assert_eq!(result == Err(AuthorizeError::OtherHost), is_refused, "{uri} {hosts:?}");
+        assert_eq!(result.is_err(), is_refused, "{uri} {hosts:?}");
+        assert_eq!(*request.headers() == before, is_refused, "{uri} {hosts:?}");
+    }
+}
+
 #[test]
 fn a_key_in_the_uri_is_refused_and_what_looks_like_one_is_not() {
     let secret = secret();
