@@ -6,6 +6,8 @@ use keyward_testkit::assert_no_leak;
 use super::hostile::Hostile;
 use super::{Place, clients, clients_of, header, policy, secret};
 
+const JSON: &str = "content-type: application/json\r\n";
+
 /// Where to, with which headers, and what is said against it.
 type Case<'a> = (String, &'a [(&'a str, &'a str)], &'a str);
 
@@ -28,6 +30,7 @@ async fn what_must_not_have_the_key_is_not_sent() {
         (url.clone(), &[("api-key", "x")], "api-key"),
         (url.clone(), &[("x-goog-api-key", "x")], "x-goog-api-key"),
         (url.clone(), &id, "other owner"),
+        (url.clone(), &[("host", "evil.example")], "other host"),
     ];
     let authorizer = Authorizer::new(policy()).with_organization("org-mine").expect("an id");
     let clients = clients_of(&Place::new(&key), authorizer).await;
@@ -43,6 +46,7 @@ async fn what_must_not_have_the_key_is_not_sent() {
                 AuthorizeError::Refused(refusal) => refusal.rule().to_owned(),
                 AuthorizeError::AlreadyAuthorized { header, .. } => header,
                 AuthorizeError::KeyInUri => "key in the URI".to_owned(),
+                AuthorizeError::OtherHost => "other host".to_owned(),
                 AuthorizeError::OtherOwner { .. } => "other owner".to_owned(),
                 // reqwest makes a header of what stands before the `@`.
                 AuthorizeError::UserInfo => "user".to_owned(),
@@ -85,11 +89,74 @@ async fn a_request_has_the_key_and_says_whose_it_is() {
     }
 }
 
+/// A code of the key where the status is of something else: it may be about a key in the body, and
+/// whoever can have such an answer made cannot have the live key thrown away.
+#[tokio::test]
+async fn only_a_401_is_about_the_key_that_was_sent() {
+    let (key, other) = (secret(), secret());
+    let body = r#"{"error": {"message": "No.", "code": "invalid_api_key"}}"#;
+    for status in [400, 403, 409, 424] {
+        let server = Hostile::with(status, JSON, body);
+        let place = Place::new(&key);
+        for (name, client) in clients(&place).await {
+            place.has(&other);
+            for _ in 0..2 {
+                let answer = client.get(&server.url()).await.expect("an answer");
+                assert_eq!(answer.status, status, "{name}");
+            }
+            place.has(&key);
+        }
+        let heads = server.heads();
+        assert_eq!(heads.len(), 4, "{status}: it was made once more");
+        assert!(heads.iter().all(|head| head.contains(&key)), "{status}: the key was replaced");
+    }
+}
+
+/// It may say that scopes are missing, or that the address is not allowed. The next request has the
+/// other key, if there is one.
+#[tokio::test]
+async fn a_401_that_is_not_understood_is_noted_and_not_made_again() {
+    let long = format!(r#"{{"error": {{"message": "{}"}}}}"#, "y".repeat(70_000));
+    let packed = format!("{JSON}content-encoding: gzip\r\n");
+    for (headers, body, is_clear) in [
+        (JSON, &*long, false),
+        (JSON, "{\"error\": ", false),
+        (&*packed, "packed", false),
+        ("content-type: text/html\r\n", "<p>Missing scopes: a.b</p>", false),
+        (JSON, "{}", true),
+        (JSON, "", true),
+        ("", "", true),
+    ] {
+        for n in 0..2 {
+            let (key, other) = (secret(), secret());
+            let server = Hostile::with(401, headers, body);
+            let place = Place::new(&key);
+            let (name, client) = clients(&place).await.into_iter().nth(n).expect("two");
+            place.has(&other);
+            let answer = client.get(&server.url()).await.expect("an answer");
+            let denied = answer.denied.map(|denied| denied.reason());
+            assert_eq!((answer.status, denied), (401, Some(DeniedReason::Key)), "{name}");
+            assert_eq!(answer.body.expect("a body"), body, "{name}");
+            let made = server.heads().len();
+            assert_eq!(made, if is_clear { 2 } else { 1 }, "{name}: {headers} {body:.40}");
+            let is_replaced = || server.heads().last().is_some_and(|head| head.contains(&other));
+            for _ in 0..500 {
+                if is_replaced() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                client.get(&server.url()).await.expect("an answer");
+            }
+            assert!(is_replaced(), "{name}: the handle was not told: {headers} {body:.40}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_tells_its_reason_and_keeps_its_body() {
     use DeniedReason::{Address, Budget, Owner};
     let key = secret();
-    let json = "content-type: application/json\r\n";
+    let json = JSON;
     let quota =
         r#"{"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}"#;
     let address =

@@ -34,7 +34,9 @@ use zeroize::Zeroizing;
 /// # Security
 ///
 /// It holds the status, a code, and names of scopes. What the server said beside these is not kept:
-/// OpenAI's own 401 repeats part of the key.
+/// OpenAI's own 401 repeats part of the key. The copy that it was read from is wiped, but for a text
+/// with escapes (`\"`): `serde_json` takes that apart in memory of its own, which it does not wipe. The
+/// body itself is the client's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Denied {
     reason: DeniedReason,
@@ -77,8 +79,7 @@ impl Denied {
 
     /// Takes an answer to a request with this key for what it is. None, if the key and the account
     /// have nothing to do with it.
-    pub(super) fn read(status: StatusCode, body: &[u8], key: &ApiKey) -> Option<Self> {
-        let said = serde_json::from_slice::<Said<'_>>(body).unwrap_or_default();
+    pub(super) fn read(status: StatusCode, said: Said<'_>, key: &ApiKey) -> Option<Self> {
         let is_code = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.');
         let code = said.code.filter(|code| {
             (1..=64).contains(&code.len()) && code.bytes().all(is_code) && is_harmless(code, key)
@@ -144,7 +145,8 @@ pub enum DeniedReason {
     Address,
     /// There is no credit, or a budget is used up.
     Budget,
-    /// The key is not accepted: it was revoked, has expired, or never was one.
+    /// The key is not accepted: it was revoked, has expired, or never was one. With another status
+    /// than 401 it may be a key in the request's body that is meant: the handle is not told.
     Key,
     /// The key lacks scopes.
     MissingScopes,
@@ -212,7 +214,8 @@ fn scopes(message: &str, key: &ApiKey) -> Vec<String> {
         .collect()
 }
 
-/// A copy that is wiped: the message can repeat the key.
+/// A copy that is wiped: the message can repeat the key. (Of one with escapes `serde_json` has made
+/// copies already, which are not.)
 fn in_small_letters(message: &str) -> Zeroizing<String> {
     Zeroizing::new(message.to_ascii_lowercase())
 }
@@ -224,9 +227,16 @@ fn is_harmless(text: &str, key: &ApiKey) -> bool {
 /// What an answer says of its failure, in any of the shapes seen: `{"error": {"code", "message"}}`,
 /// the same without the wrapper, and `{"error": "code"}`.
 #[derive(Default)]
-struct Said<'a> {
+pub(super) struct Said<'a> {
     code: Option<Cow<'a, str>>,
     message: Option<Cow<'a, str>>,
+}
+
+impl<'a> Said<'a> {
+    /// What stands in the body of an answer; none, if that is no JSON, or not all of it.
+    pub(super) fn read(body: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Said<'a> {
@@ -315,7 +325,8 @@ mod tests {
 
     fn read(status: u16, body: &serde_json::Value) -> Option<Denied> {
         let status = StatusCode::from_u16(status).expect("a status");
-        Denied::read(status, body.to_string().as_bytes(), &key().1)
+        let body = body.to_string();
+        Denied::read(status, Said::read(body.as_bytes()).expect("JSON"), &key().1)
     }
 
     #[test]
@@ -405,7 +416,7 @@ mod tests {
         #[test]
         fn whatever_a_server_sends_is_read(status in 400_u16..500, body: Vec<u8>) {
             let status = StatusCode::from_u16(status).expect("a status");
-            let denied = Denied::read(status, &body, &key().1);
+            let denied = Denied::read(status, Said::read(&body).unwrap_or_default(), &key().1);
             prop_assert!(denied.is_some() || status != StatusCode::UNAUTHORIZED);
         }
     }

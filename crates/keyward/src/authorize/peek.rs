@@ -26,6 +26,10 @@ pub struct Peeked<B: Body> {
 /// The most that is read of a body before it is handed on.
 const MOST: usize = 16 * 1024;
 
+/// And the most frames: those without data do not count towards [`MOST`], and a body that is always
+/// ready with one more never gives the clock a turn.
+const FRAMES: usize = 64;
+
 /// How long that may take. A server that sends the head of an answer and no body holds up nobody
 /// for longer.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -42,7 +46,7 @@ impl<B: Body + Unpin> Peeked<B> {
         // In one piece, so that nothing of it is left behind: an answer can repeat the key.
         let mut copy = Zeroizing::new(Vec::with_capacity(MOST));
         let read = async {
-            while copy.len() < MOST && !self.has_ended {
+            while copy.len() < MOST && self.seen.len() < FRAMES && !self.has_ended {
                 let frame = poll_fn(|cx| Pin::new(&mut self.rest).poll_frame(cx)).await;
                 self.keep(frame, &mut copy);
             }
@@ -50,6 +54,11 @@ impl<B: Body + Unpin> Peeked<B> {
         // Whether it was in time, or not: what there is, is there.
         let _ = tokio::time::timeout(WITHIN, read).await;
         copy
+    }
+
+    /// Whether the whole body was read ahead, and nothing went wrong.
+    pub(super) fn is_all_seen(&self) -> bool {
+        self.has_ended && self.seen.back().is_none_or(Result::is_ok)
     }
 
     fn keep(&mut self, frame: Option<Result<Frame<B::Data>, B::Error>>, copy: &mut Vec<u8>) {
@@ -156,6 +165,29 @@ mod tests {
         }
     }
 
+    /// Frames of nothing, without end.
+    struct Empty;
+
+    impl Body for Empty {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_of_nothing_come_to_an_end() {
+        let mut body = Peeked::unread(Empty);
+        assert!(body.peek().await.is_empty());
+        assert_eq!(body.seen.len(), FRAMES);
+        assert!(!body.is_all_seen());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_was_peeked_at_is_still_whole() {
         let whole = [&LARGE[..], &LARGE[..], &LARGE[..]].concat();
@@ -172,6 +204,7 @@ mod tests {
             assert!(begun.elapsed() <= WITHIN, "it waits without end");
             assert_eq!(copy.len(), seen);
             assert!(all.starts_with(&copy));
+            assert_eq!(body.is_all_seen(), !hangs && error.is_none() && seen == all.len());
             assert!(body.size_hint().lower() >= seen as u64);
             if hangs {
                 assert!(!body.is_end_stream());

@@ -5,7 +5,7 @@ use keyward_core::{Endpoint, ProjectKey};
 use reqwest::{Body, ClientBuilder, Request, Response, redirect};
 use reqwest_middleware::{ClientWithMiddleware, Error, Middleware, Next, Result};
 
-use super::call::Caller;
+use super::call::{Caller, hide_echoes};
 use super::{AuthorizeError, Authorizer};
 use crate::LiveKey;
 
@@ -108,11 +108,12 @@ impl AuthorizeMiddleware {
         next: Next<'_>,
     ) -> Result<(Response, bool)> {
         let sent_to = request.url().origin();
-        let response = next.run(request, extensions).await?;
+        let mut response = next.run(request, extensions).await?;
         if response.url().origin() != sent_to {
             return Err(Error::middleware(AuthorizeError::Redirected));
         }
         if response.status().is_success() {
+            hide_echoes(key, response.headers_mut());
             return Ok((response, false));
         }
         let url = response.url().clone();
