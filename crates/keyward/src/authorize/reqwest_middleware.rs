@@ -24,14 +24,26 @@ use crate::LiveKey;
 /// ```
 ///
 /// Let it be the last middleware: one behind it sees the header, and can print it or send it
-/// elsewhere.
+/// elsewhere. Whoever has others puts them in front, around a client that is
+/// [set up](Self::hardened) the same way:
+///
+/// ```
+/// # use keyward::authorize::AuthorizeMiddleware;
+/// # use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware};
+/// # fn client(ours: AuthorizeMiddleware, theirs: impl Middleware) -> reqwest::Result<ClientWithMiddleware> {
+/// let client = ours.hardened(reqwest::Client::builder()).build()?;
+/// let client = ClientBuilder::new(client).with(theirs).with(ours).build();
+/// # Ok(client)
+/// # }
+/// ```
 ///
 /// # After an answer
 ///
 /// - When OpenAI answers that it does not accept the key, the handle is [told](LiveKey::rejected),
 ///   and if it has another key, the request is made once more with that. A body that is a stream
-///   cannot be had again; then the next request has the new key. OpenAI has not done what it answers
-///   with 401, so this doubles nothing.
+///   cannot be had again; then the next request has the new key. So it is after a 401 of which the
+///   body is not understood, because it is no JSON, packed or too long: it may tell another reason.
+///   OpenAI has not done what it answers with 401, so this doubles nothing.
 /// - When the key lacks scopes, comes from an address that is not allowed, belongs to another
 ///   organization or project, or there is no budget left, the answer is handed on with a
 ///   [`Denied`](super::Denied) among its extensions. For that, up to 16 KiB of the body are read
@@ -45,7 +57,8 @@ use crate::LiveKey;
 /// - It follows no redirect. Other clients of reqwest follow them by default, and take
 ///   `Authorization` off on the way to another scheme, host or port (so its source says, 0.13.5;
 ///   another port is tested); the middleware then fails with [`AuthorizeError::Redirected`], because
-///   what answers there is not OpenAI.
+///   what answers there is not OpenAI. It sees where the last answer is from, and so nothing of a
+///   redirect to another origin and back.
 /// - It makes requests over https alone, for which a proxy makes a tunnel and learns the host and
 ///   nothing else; unless the policy names an address of this machine, and then it takes no proxy,
 ///   because what is sent to one over http it could read. Other clients send http to the proxy that
@@ -53,6 +66,16 @@ use crate::LiveKey;
 ///
 /// A proxy that ends TLS itself reads everything. It can do so where the client trusts its
 /// certificate.
+///
+/// # What a client adds and prints
+///
+/// - `default_headers` of the client are put on after every middleware. They do not replace a header
+///   that is there, so neither the key nor the organization and project of the [`Authorizer`] are
+///   changed by them; but no other is looked at, such as an `api-key`, or a `Host`, which is sent in
+///   place of the URI's. Set headers on the request, where a credential is refused.
+/// - `connection_verbose(true)` logs all that is sent, the key included, at the level `trace` of the
+///   crate `log`. [`client`](Self::client) and [`hardened`](Self::hardened) turn it off; leave it off
+///   in other clients.
 ///
 /// # Panics
 ///
@@ -69,8 +92,7 @@ impl AuthorizeMiddleware {
         Self { caller: Caller { live: key, authorizer } }
     }
 
-    /// A client with this middleware that follows no redirect, and sends nothing that a proxy can
-    /// read. What else it does, the builder says.
+    /// A client with this middleware alone, [set up](Self::hardened) for it.
     ///
     /// # Errors
     ///
@@ -79,14 +101,22 @@ impl AuthorizeMiddleware {
         self,
         builder: ClientBuilder,
     ) -> std::result::Result<ClientWithMiddleware, reqwest::Error> {
+        let client = self.hardened(builder).build()?;
+        Ok(reqwest_middleware::ClientBuilder::new(client).with(self).build())
+    }
+
+    /// Sets a client up so that it follows no redirect, sends nothing that a proxy can read, and logs
+    /// nothing of what it sends. What else it does, the builder says; what the builder is told after
+    /// this, it does.
+    pub fn hardened(&self, builder: ClientBuilder) -> ClientBuilder {
         let is_here = |host: &str| Endpoint::new("http", host).is_loopback();
-        let builder = builder.redirect(redirect::Policy::none()).referer(false);
-        let builder = if self.caller.authorizer.policy.hosts().any(is_here) {
+        let builder =
+            builder.redirect(redirect::Policy::none()).referer(false).connection_verbose(false);
+        if self.caller.authorizer.policy.hosts().any(is_here) {
             builder.no_proxy()
         } else {
             builder.https_only(true)
-        };
-        Ok(reqwest_middleware::ClientBuilder::new(builder.build()?).with(self).build())
+        }
     }
 
     fn authorize(&self, request: &mut Request) -> std::result::Result<ProjectKey, AuthorizeError> {
