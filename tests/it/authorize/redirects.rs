@@ -70,20 +70,27 @@ async fn each_hop_of_a_layer_around_is_authorized_by_itself() {
 
     let key = secret();
     let server = redirects_to("http://127.0.0.2:1/".to_owned());
+    let other = Hostile::with(200, "", "ok");
+    let elsewhere = redirects_to(other.url());
     let layer = AuthorizeLayer::new(Place::new(&key).live().await, Authorizer::new(policy()));
     let client = layer.layer(Hyper::builder(TokioExecutor::new()).build_http());
     let mut client = tower_http::follow_redirect::FollowRedirect::new(client);
-    let mut get = |path| {
+    let mut get = |server: &Hostile, path| {
         let request = http::Request::get(format!("{}{path}", server.url()));
         client.call(request.body(Full::<Bytes>::default()).expect("a request"))
     };
-    assert_eq!(get("/here").await.expect("an answer").status(), 200);
+    assert_eq!(get(&server, "/here").await.expect("an answer").status(), 200);
     for head in server.heads() {
         assert_eq!(header(&head, "authorization"), Some(&*format!("Bearer {key}")), "{head}");
     }
-    let error = get("/away").await.expect_err("the policy knows no such host");
+    let error = get(&server, "/away").await.expect_err("the policy knows no such host");
     let CallError::Authorize(AuthorizeError::Refused(refusal)) = error else { panic!("{error}") };
     assert_eq!(refusal.rule(), "host");
+
+    // A policy has no ports, so another of the same host gets the key, as is documented.
+    assert_eq!(get(&elsewhere, "/away").await.expect("an answer").status(), 200);
+    let head = other.heads().pop().expect("a request");
+    assert_eq!(header(&head, "authorization"), Some(&*format!("Bearer {key}")), "{head}");
 }
 
 /// What a proxy sees of a request over http is everything; so a client of ours takes none there.

@@ -35,7 +35,9 @@ use crate::LiveKey;
 ///
 /// - When OpenAI answers that it does not accept the key, the handle is [told](LiveKey::rejected),
 ///   and if it has another key, the request is made once more with that, if its body can be had
-///   again: [`replaying`](Self::replaying). Without that, the next request has the new key.
+///   again: [`replaying`](Self::replaying). Without that, the next request has the new key. So it is
+///   after a 401 of which the body is not understood, because it is no JSON, packed or too long: it
+///   may tell another reason.
 /// - When the key lacks scopes, comes from an address that is not allowed, belongs to another
 ///   organization or project, or there is no budget left, the answer is handed on with a
 ///   [`Denied`](super::Denied) among its extensions. For that, up to 16 KiB of the body are read
@@ -43,9 +45,12 @@ use crate::LiveKey;
 ///
 /// # Security
 ///
-/// A service within this layer sees the header, and can print it or send it elsewhere. Put a layer that follows redirects around this one and not within it: then each hop is a request
-/// of its own, and one to another host gets no key but an error. (The request that such a layer
-/// makes once more is the one that came to it, without a header of this layer's.)
+/// A service within this layer sees the header, and can print it or send it elsewhere. Put a layer
+/// that follows redirects around this one and not within it: then each hop is a request of its own,
+/// and one to a host that is not the policy's gets no key but an error. (The request that such a
+/// layer makes once more is the one that came to it, without a header of this layer's.) Another
+/// port, or another host of the policy, gets the key: a policy names hosts and no ports. So let such
+/// a layer follow redirects to the same origin alone, or do without one.
 ///
 /// # Panics
 ///
@@ -67,6 +72,9 @@ impl AuthorizeLayer {
     /// can be cloned, such as `Full<Bytes>`.
     ///
     /// OpenAI has not done what it answers with 401, so this doubles nothing.
+    ///
+    /// That a clone has the same bytes is for the body's type to keep. One that shares what it reads,
+    /// such as a stream behind an `Arc`, would send the rest of it, or nothing.
     #[must_use]
     pub fn replaying(self) -> AuthorizeLayer<Replayed> {
         AuthorizeLayer { caller: self.caller, replay: Replayed }
