@@ -11,14 +11,16 @@
 
 use std::error::Error;
 
-use async_openai::config::OpenAIConfig;
+use async_openai::config::Config;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use clap::Parser;
+use http::{HeaderMap, Uri};
 use keyward::authorize::{AuthorizeMiddleware, Authorizer, Denied};
 use keyward::reference::References;
-use keyward::{KeyPolicy, LiveKey};
+use keyward::{Endpoint, KeyPolicy, LiveKey};
 use reqwest_middleware::ClientWithMiddleware;
+use secrecy::SecretString;
 use tower::service_fn;
 
 #[derive(Parser)]
@@ -37,8 +39,7 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let args = Args::parse();
-    // This machine is one more host, for the fake organization.
-    let policy = KeyPolicy::standard().with_host("127.0.0.1")?;
+    let policy = policy(&args.base_url.parse()?)?;
     let chain = References::new().chain(&args.key)?;
     let key = LiveKey::project(chain, policy.clone()).start().await?;
     let client = reqwest_client(key, policy)?;
@@ -56,25 +57,62 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
+/// That of OpenAI; and where an address of this machine was given, for the fake organization, that is
+/// one more host.
+fn policy(base: &Uri) -> Outcome<KeyPolicy> {
+    let host = base.host().unwrap_or_default();
+    let policy = KeyPolicy::standard();
+    let is_here = Endpoint::new("http", host).is_loopback();
+    Ok(if is_here { policy.with_host(host)? } else { policy })
+}
+
 /// reqwest, and whatever takes a client of reqwest-middleware.
 fn reqwest_client(key: LiveKey, policy: KeyPolicy) -> reqwest::Result<ClientWithMiddleware> {
     AuthorizeMiddleware::new(key, Authorizer::new(policy)).client(reqwest::Client::builder())
 }
 
 /// async-openai, which sends what it has by a service of ours.
-fn openai_client(client: ClientWithMiddleware, base: &str) -> async_openai::Client<OpenAIConfig> {
+fn openai_client(client: ClientWithMiddleware, base: &str) -> async_openai::Client<NoKey> {
     let send = move |request: HttpRequestFactory| send(client.clone(), request);
-    let config = OpenAIConfig::new().with_api_base(base).with_api_key("");
+    let config = NoKey { base: base.to_owned(), key: SecretString::default() };
     async_openai::Client::with_config(config).with_http_service(service_fn(send))
+}
+
+/// A configuration of async-openai without a key. Its own, `OpenAIConfig`, copies `OPENAI_API_KEY`
+/// or `OPENAI_ADMIN_KEY` out of the environment before it can be told not to.
+struct NoKey {
+    base: String,
+    /// Empty, because the trait asks for one.
+    key: SecretString,
+}
+
+impl Config for NoKey {
+    fn headers(&self) -> HeaderMap {
+        HeaderMap::new()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn query(&self) -> Vec<(&str, &str)> {
+        Vec::new()
+    }
+
+    fn api_base(&self) -> &str {
+        &self.base
+    }
+
+    fn api_key(&self) -> &SecretString {
+        &self.key
+    }
 }
 
 async fn send(
     client: ClientWithMiddleware,
     request: HttpRequestFactory,
 ) -> Result<reqwest::Response, OpenAIError> {
-    let mut request = request.build().await?;
-    // Its own, for the key that it does not have. One that is there would be refused.
-    request.headers_mut().remove("authorization");
+    let request = request.build().await?;
     client.execute(request).await.map_err(|error| OpenAIError::Boxed(error.into()))
 }
 
@@ -86,6 +124,6 @@ async fn ask_reqwest(client: &ClientWithMiddleware, base: &str) -> Outcome<Strin
     }
 }
 
-async fn ask_openai(openai: &async_openai::Client<OpenAIConfig>) -> Outcome<String> {
+async fn ask_openai(openai: &async_openai::Client<NoKey>) -> Outcome<String> {
     Ok(format!("{} models", openai.models().list().await?.data.len()))
 }
