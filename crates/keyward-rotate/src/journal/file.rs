@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Journal, Written};
 use crate::{RotateError, RotateErrorKind};
@@ -17,6 +19,10 @@ use crate::{RotateError, RotateErrorKind};
 #[derive(Clone, Debug)]
 pub struct FileJournal {
     directory: PathBuf,
+    /// Set when a write did not reach the disk: what the system shows of the file since may be gone
+    /// after a loss of power.
+    is_broken: Arc<AtomicBool>,
+    sync: fn(&File) -> io::Result<()>,
 }
 
 impl FileJournal {
@@ -24,7 +30,16 @@ impl FileJournal {
     /// read yet.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        let is_broken = Arc::new(AtomicBool::new(false));
+        Self { directory: directory.into(), is_broken, sync: File::sync_all }
+    }
+
+    fn check_broken(&self) -> Result<(), RotateError> {
+        if self.is_broken.load(Ordering::Acquire) {
+            let path = &self.directory;
+            return Err(refused(path, "has lost a write", "see to the disk, then start again"));
+        }
+        Ok(())
     }
 
     fn path(&self, slot: &str) -> PathBuf {
@@ -34,6 +49,7 @@ impl FileJournal {
 
 impl Journal for FileJournal {
     async fn read(&self, slot: &str) -> Result<Written, RotateError> {
+        self.check_broken()?;
         let path = self.path(slot);
         on_a_thread(move || match File::open(&path) {
             Ok(mut file) => {
@@ -47,10 +63,10 @@ impl Journal for FileJournal {
     }
 
     async fn append(&self, slot: &str, read: &Written, line: &str) -> Result<Written, RotateError> {
-        let (path, directory) = (self.path(slot), self.directory.clone());
+        self.check_broken()?;
+        let (path, journal) = (self.path(slot), self.clone());
         let (read, line) = (read.clone(), line.to_owned());
         on_a_thread(move || {
-            let is_new = !path.exists();
             let mut file = open(&path).map_err(|error| trouble(&path, &error))?;
             check(&path, &file)?;
             // Held until the file is closed; a process that dies lets go of it.
@@ -67,10 +83,19 @@ impl Journal for FileJournal {
                 file.set_len(now.text.len() as u64)?;
                 file.seek(SeekFrom::End(0))?;
                 file.write_all(line.as_bytes())?;
-                file.sync_all()?;
-                if is_new { File::open(&directory)?.sync_all() } else { Ok(()) }
+                (journal.sync)(file)?;
+                // The first line counts when its file is found again. An empty one may be left of a
+                // process that died here.
+                let is_first = now.text.is_empty();
+                if is_first { (journal.sync)(&File::open(&journal.directory)?) } else { Ok(()) }
             };
-            write(&mut file).map_err(|error| trouble(&path, &error))?;
+            if let Err(error) = write(&mut file) {
+                // A line whose sync failed stays readable and is not on the disk, and no later sync
+                // tells of it. It must not be taken for written.
+                journal.is_broken.store(true, Ordering::Release);
+                let _ = file.set_len(now.text.len() as u64);
+                return Err(trouble(&path, &error));
+            }
             let text = now.text + &line;
             let revision = text.len().to_string();
             Ok(Written::new(text, revision))
@@ -194,6 +219,39 @@ mod tests {
         );
         assert!(a.is_ok() != b.is_ok());
         assert!(a.err().or(b.err()).unwrap().is_lease_held());
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_not_on_the_disk_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::new(directory.path());
+        let first = journal.append("billing", &Written::new("", "0"), &line(1)).await.unwrap();
+        journal.sync = |_| Err(std::io::Error::other("EIO"));
+        journal.append("billing", &first, &line(2)).await.unwrap_err();
+        let error = journal.clone().read("billing").await.unwrap_err();
+        assert!(error.needs_a_person() && error.to_string().contains("disk"), "{error}");
+        journal.append("billing", &first, &line(2)).await.unwrap_err();
+        // Another process finds what was there.
+        assert_eq!(FileJournal::new(directory.path()).read("billing").await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn the_directory_is_synced_with_the_first_line() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        static SYNCS: AtomicU32 = AtomicU32::new(0);
+        let directory = tempfile::tempdir().unwrap();
+        // A process died after it had made the file.
+        fs::write(directory.path().join("billing.journal"), "").unwrap();
+        let mut journal = FileJournal::new(directory.path());
+        journal.sync = |file| {
+            SYNCS.fetch_add(1, Ordering::Relaxed);
+            file.sync_all()
+        };
+        let first = journal.append("billing", &Written::new("", "0"), &line(1)).await.unwrap();
+        assert_eq!(SYNCS.swap(0, Ordering::Relaxed), 2, "the file and its directory");
+        journal.append("billing", &first, &line(2)).await.unwrap();
+        assert_eq!(SYNCS.load(Ordering::Relaxed), 1);
     }
 
     #[cfg(unix)]
