@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyward::store::{DynKeyStore, KeyStore};
-use keyward::{AdminKey, AdmitContext, ApiKey, Clock, KeyFingerprint, KeyPolicy};
+use keyward::{AdminKey, ApiKey, Clock, KeyFingerprint, LoadedKey};
 use keyward_admin::{AdminApiKey, Client, Error, ErrorKind, NewAdminKey, Scopes};
 
+use crate::access::{Access, Connect, no_admin_key};
 use crate::driver::{Driver, Outside, Settings};
 use crate::event::{Events, Hub};
 use crate::journal::{DynJournal, Journal, StoreJournal};
 use crate::machine::{Goal, Ledger};
 use crate::organization::{deletion, not_made, told};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, ended};
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization};
 use crate::probe::{Probe, ProbeAnswer};
 use crate::rotator::{SystemTimes, random};
@@ -30,7 +31,10 @@ use crate::{RotateError, RotateErrorKind, Slot, Verification};
 /// the old one when that is silent. The API lets no admin key expire earlier than it was made to
 /// ([reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/admin_api_keys)),
 /// so the old key is deleted and not let expire: a rotation that is never resumed leaves it alive
-/// until its own expiry. A key that keyward did not make is left alone unless its id is named.
+/// until its own expiry. **Whoever holds the old key by value is locked out then**: make the
+/// [`Rotator`](crate::Rotator) of the other slots with
+/// [`Rotator::managed_with`](crate::Rotator::managed_with), which reads this store at each call. A key
+/// that keyward did not make is left alone unless its id is named.
 ///
 /// ```no_run
 /// # async fn example(store: keyward::store::DynKeyStore) -> Result<(), keyward_rotate::RotateError> {
@@ -50,15 +54,12 @@ struct Inner {
     slot: Slot,
     store: DynKeyStore,
     journal: DynJournal,
-    connect: Arc<Connect>,
+    access: Access,
     holder: String,
     settings: Settings,
     time: SystemTimes,
-    clock: Clock,
     hub: Arc<Hub>,
 }
-
-type Connect = dyn Fn(AdminKey) -> Result<Client, Error> + Send + Sync;
 
 impl AdminRotator {
     /// A rotator of the admin key in this store. Its name is part of the name of each key; `connect`
@@ -148,14 +149,7 @@ impl AdminRotator {
     }
 
     async fn must_end(&self, goal: Goal) -> Result<Outcome, RotateError> {
-        self.drive(goal).await?.ok_or_else(|| {
-            RotateError::new(
-                RotateErrorKind::GaveUp,
-                "the rotation ended without an outcome",
-                "look at the status, and rotate again",
-            )
-            .in_slot(self.0.slot.name())
-        })
+        ended(self.drive(goal).await?, goal).map_err(|error| error.in_slot(self.0.slot.name()))
     }
 
     async fn drive(&self, goal: Goal) -> Result<Option<Outcome>, RotateError> {
@@ -170,12 +164,7 @@ impl AdminRotator {
         let current = self.0.store.current().await;
         let current = current.map_err(|error| RotateError::of_store(&error).in_slot(slot))?;
         let Some(current) = current else {
-            return Err(RotateError::new(
-                RotateErrorKind::Configuration,
-                "the store has no admin key to begin with",
-                "put one there: stage and promote it",
-            )
-            .in_slot(slot));
+            return Err(no_admin_key().in_slot(slot));
         };
         let organization = AdminKeys { inner: &self.0, client: Mutex::new(None) };
         organization.take_over(&current.key).map_err(|error| error.in_slot(slot))?;
@@ -198,6 +187,7 @@ impl AdminRotator {
             holder: &self.0.holder,
             settings: &self.0.settings,
             random: &random,
+            promoted: &|| (),
             #[cfg(test)]
             mutant: None,
         }
@@ -304,11 +294,10 @@ impl AdminRotatorBuilder {
             slot,
             store: self.store,
             journal,
-            connect: self.connect,
+            access: Access::new(self.connect, self.clock.clone()),
             holder: self.holder,
             settings: self.settings,
-            time: SystemTimes::new(self.clock.clone()),
-            clock: self.clock,
+            time: SystemTimes::new(self.clock),
             hub: Arc::new(Hub::default()),
         })))
     }
@@ -320,22 +309,6 @@ impl fmt::Debug for AdminRotatorBuilder {
             .field("holder", &self.holder)
             .field("name", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    /// A client that manages the organization with this key.
-    fn client_of(&self, key: &ApiKey) -> Result<Client, RotateError> {
-        let refused = |what: String| {
-            let fix = "put a live admin key into the store";
-            RotateError::new(RotateErrorKind::Configuration, what, fix)
-        };
-        let now = AdmitContext::at(self.clock.now().into());
-        let admitted = KeyPolicy::admin().admit(key, &now);
-        let admitted = admitted.map_err(|refusal| refused(refusal.why().to_string()))?;
-        let key = admitted.into_admin_key();
-        let key = key.map_err(|_| refused("it is no admin key".to_owned()))?;
-        (self.connect)(key).map_err(|error| told(&error))
     }
 }
 
@@ -424,7 +397,7 @@ impl Organization for AdminKeys<'_> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = key.fingerprint();
         if client.as_ref().is_none_or(|(known, _)| *known != fingerprint) {
-            *client = Some((fingerprint, self.inner.client_of(key)?));
+            *client = Some((fingerprint, self.inner.access.client_of(key)?));
         }
         Ok(())
     }
@@ -445,7 +418,8 @@ fn listed(key: &AdminApiKey) -> ListedKey {
     ListedKey {
         id: key.id.to_string(),
         name: key.name.clone(),
-        account: None,
+        // As the slot says: it belongs to none.
+        account: Some("-".to_owned()),
         account_name: None,
         redacted: key.redacted_value.clone(),
         created_at: key.created_at,
@@ -458,8 +432,8 @@ fn listed(key: &AdminApiKey) -> ListedKey {
 struct AdminProbe<'a>(&'a Inner);
 
 impl Probe for AdminProbe<'_> {
-    async fn probe(&self, key: &ApiKey, _slot: &Slot) -> ProbeAnswer {
-        let Ok(client) = self.0.client_of(key) else { return ProbeAnswer::Unknown };
+    async fn probe(&self, key: &LoadedKey, _slot: &Slot) -> ProbeAnswer {
+        let Ok(client) = self.0.access.client_of(&key.key) else { return ProbeAnswer::Unknown };
         match client.admin_keys().list().next().await {
             None | Some(Ok(_)) => ProbeAnswer::Live,
             Some(Err(error)) if error.is_unauthorized() => ProbeAnswer::Dead,

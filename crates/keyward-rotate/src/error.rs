@@ -184,12 +184,18 @@ pub enum RotateErrorKind {
     LeaseHeld,
     /// Another rotator took the slot meanwhile. Nothing further was done.
     LeaseLost,
+    /// After a leak: the new key is in use, and the old one lives on, because keyward did not make it
+    /// and its id is not named.
+    LeftAlone,
     /// The new key was not accepted in time. It was deleted; the old key is in use as before.
     NotAccepted,
     /// Whether the new key works could not be told in time. It is staged; `resume` asks again.
     NotProved,
     /// The organization did not answer, or asked to wait longer than is waited.
     OrganizationUnavailable,
+    /// The policy by which new keys are proved lets none like this be used. It was deleted; the old
+    /// key is in use as before.
+    PolicyRefused,
     /// The project is not there or archived.
     ProjectUnusable,
     /// The organization refuses it: a policy, a permission, a limit.

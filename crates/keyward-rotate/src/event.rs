@@ -39,6 +39,11 @@ pub enum EventKind {
     /// Single keys of service accounts cannot be deleted here, so from now on each key gets an
     /// account of its own.
     DeletionRefused,
+    /// An old key could not be given an expiry, so nothing but its deletion ends it.
+    ExpiryRefused {
+        /// Its id.
+        key: String,
+    },
     /// A rotation did not go on. The text is the error's.
     Failed(String),
     /// A call is finished, and there is nothing more to do.
@@ -47,6 +52,18 @@ pub enum EventKind {
     LeftAlone {
         /// Its id, if it could be told.
         key: Option<String>,
+    },
+    /// An old key was put back in the new one's place, by somebody else. It was about to expire, and
+    /// was given a whole time to live again.
+    RolledBack {
+        /// Its id.
+        key: String,
+    },
+    /// At the end of an old key's grace it is not known whether somebody uses it: the organization
+    /// does not tell when it was used.
+    SilenceUnknown {
+        /// Its id.
+        key: String,
     },
     /// A step is done and in the journal: `intent`, `minted`, `staged`, `verified`, `promoted`,
     /// `draining`, `retired`, `done`, `abandoned`, as [`Record::step`](crate::Record::step) tells.
@@ -103,7 +120,12 @@ impl Event {
     fn is_warning(&self) -> bool {
         matches!(
             self.what,
-            EventKind::DeletionRefused | EventKind::Failed(_) | EventKind::Straggling(_)
+            EventKind::DeletionRefused
+                | EventKind::ExpiryRefused { .. }
+                | EventKind::Failed(_)
+                | EventKind::RolledBack { .. }
+                | EventKind::SilenceUnknown { .. }
+                | EventKind::Straggling(_)
         )
     }
 
@@ -123,6 +145,9 @@ impl fmt::Display for Event {
             EventKind::DeletionRefused => f.write_str(
                 "the organization deletes no single key, so each key gets an account of its own",
             ),
+            EventKind::ExpiryRefused { key } => {
+                write!(f, "{key} cannot be let expire, so nothing but its deletion ends it")
+            }
             EventKind::Failed(error) => write!(f, "failed: {error}"),
             EventKind::Finished => f.write_str("finished"),
             EventKind::LeftAlone { key: Some(key) } => {
@@ -131,6 +156,12 @@ impl fmt::Display for Event {
             EventKind::LeftAlone { key: None } => f.write_str(
                 "the old key is left alone: it cannot be told which of the listed it is",
             ),
+            EventKind::RolledBack { key } => {
+                write!(f, "{key} is in use again, so it lives on; the new key is left over")
+            }
+            EventKind::SilenceUnknown { key } => {
+                write!(f, "when {key} was last used is not told, so it may be in use still")
+            }
             EventKind::Step { step, key: Some(key) } => write!(f, "{step} {key}"),
             EventKind::Step { step, key: None } => f.write_str(step),
             EventKind::Straggling(straggler) => write!(f, "{straggler}"),
@@ -231,7 +262,9 @@ impl Queue {
 
     fn push(&self, event: Event) {
         let mut waiting = self.lock();
-        if event.is_wait() && waiting.events.back().is_some_and(Event::is_wait) {
+        if event.is_wait()
+            && waiting.events.back().is_some_and(|last| last.is_wait() && last.slot == event.slot)
+        {
             waiting.events.pop_back();
         }
         if waiting.events.len() < KEPT {

@@ -8,13 +8,13 @@
 //!
 //! | step | what is done | if the process dies then |
 //! |---|---|---|
-//! | plan | the project is active, the account is there, its role is not `none` | nothing has happened |
+//! | plan | the project is active, the account is there, its role is not `none`, the policy admits such a key | nothing has happened |
 //! | intent | the journal has the tag of the key to come, and which old ones it replaces | the tag is looked for and what it names deleted; another attempt begins |
 //! | mint | a key on the same service account: named by the tag, scoped, expiring | the same: its value is lost |
 //! | stage | the store has the key, as the pending one | it is gone on with |
 //! | verify | it is used once, until it is accepted | it is proved again |
 //! | promote | it is the store's current key; services notice | it is gone on with |
-//! | drain | the old key is given an expiry, and watched until nobody has used it for a while | the expiry kills it all the same; the watch begins anew |
+//! | drain | the old key is given an expiry, and watched until nobody has used it for a while; where it is not told when it was used, the whole grace is waited for | the expiry stays as it was set; the watch begins anew |
 //! | retire | the old key is deleted | it is gone on with; gone is deleted |
 //! | done | the journal says so | |
 //!
@@ -25,7 +25,8 @@
 //! # What it never does
 //!
 //! - It never touches a key that it did not make: whose name is not a [`Tag`] of the slot, unless its
-//!   id is named by [`Slot::retiring`].
+//!   id is named by [`Slot::retiring`]. A [`Sweep`] asks besides that it belongs to the slot's account
+//!   and is not used: two deployments in one project may have slots of the same name.
 //! - It never deletes the store's current key.
 //! - It never makes an account where keys of the slot's own account can be deleted. Where the
 //!   organization refuses that, as all did before 2026-10, it says so
@@ -41,8 +42,12 @@
 //! fails at its next one. What it can have done before that is one call to the organization: at worst
 //! it made a key that nobody knows, which is found by its tag.
 //!
-//! Clocks matter little: nothing but leases, due dates and the ages in a sweep depends on this
-//! machine's, and silence is told by the organization's `last_used_at` alone.
+//! Clocks matter little: silence is told by the organization's `last_used_at` and this process's
+//! monotonic clock. By this machine's date go leases, due dates, the age that a [`Sweep`] asks for, and
+//! whether an old key's expiry is within its grace already.
+//!
+//! After a leak ([`Rotator::rotate_now`]) nobody is waited for: the lease is taken from whoever holds it,
+//! and its fence stops them.
 //!
 //! # How this is held
 //!
@@ -50,7 +55,8 @@
 //! organization lists. The tests drive that machine, with the real code of stores and journals,
 //! against an organization in memory: every fault at every operation, every pair of crashes, one of
 //! two rotators asleep past its lease, and random schedules of all of these, with a service that
-//! reads the store all the time. Machines that are broken on purpose are seen to be caught.
+//! reads the store all the time. Machines that are broken on purpose are seen to be caught, each by
+//! the invariant that it breaks.
 //! `KEYWARD_SCHEDULES=100000 KEYWARD_SEED=7 cargo test -p keyward-rotate random_schedules` runs more
 //! schedules than a plain `cargo test` does. The rest is tested against the fake organization of
 //! `keyward-testkit`, not against OpenAI's own API.
@@ -84,6 +90,7 @@ pub use crate::status::{KeyStatus, OpenRotation, Status};
 pub use crate::sweep::{Fate, Orphan, Sweep, SweepReport};
 pub use crate::tag::{NotATag, Tag};
 
+mod access;
 mod admin;
 mod daemon;
 mod driver;

@@ -48,19 +48,19 @@ impl Organization for ProjectKeys<'_> {
             let missing = "there is no such service account in the project";
             absent(&error, RotateErrorKind::AccountUnusable, missing)
         })?;
-        if account.role == Some(ServiceAccountRole::None) {
+        if account.role == Some(ServiceAccountRole::None) && !self.slot.has_role_elsewhere() {
             return Err(RotateError::new(
                 RotateErrorKind::AccountUnusable,
                 "the service account has the role `none`, so its keys are useless",
-                "give it the role `member`",
+                "give it the role `member`; or, if a group gives it one, say so with `role = \"elsewhere\"`",
             ));
         }
         Ok(())
     }
 
     async fn list(&self, with_accounts: bool) -> Result<Listing, RotateError> {
-        let keys = self.project().api_keys().list().all().await.map_err(|e| told(&e))?;
-        let mut listing = Listing { keys: keys.iter().map(listed).collect(), accounts: Vec::new() };
+        // Accounts first: one that is made after that has no key yet, and is not taken for left over.
+        let mut listing = Listing::default();
         if with_accounts {
             let accounts = self.project().service_accounts().list().all().await;
             listing.accounts = accounts
@@ -69,6 +69,8 @@ impl Organization for ProjectKeys<'_> {
                 .filter_map(|account| Some((account.id.to_string(), account.name?)))
                 .collect();
         }
+        let keys = self.project().api_keys().list().all().await.map_err(|e| told(&e))?;
+        listing.keys = keys.iter().map(listed).collect();
         Ok(listing)
     }
 
@@ -155,7 +157,8 @@ pub(crate) fn deletion(deleted: Result<(), Error>) -> Result<Deletion, RotateErr
     match deleted {
         Ok(()) => Ok(Deletion::Deleted),
         Err(error) if error.is_not_found() => Ok(Deletion::Gone),
-        Err(error) if is_refusal(&error) => Ok(Deletion::Refused),
+        Err(error) if error.kind() == ErrorKind::InvalidRequest => Ok(Deletion::Refused),
+        Err(error) if is_refusal(&error) => Ok(Deletion::Forbidden),
         Err(error) => Err(told(&error)),
     }
 }

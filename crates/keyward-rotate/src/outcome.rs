@@ -6,7 +6,9 @@ use keyward::Timestamp;
 
 use crate::event::Straggler;
 use crate::journal::Retirement;
+use crate::machine::Goal;
 use crate::tag::Tag;
+use crate::{RotateError, RotateErrorKind};
 
 /// What a rotation came to. `Display` is one line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +22,9 @@ pub struct Outcome {
     pub key_id: Option<String>,
     /// When it expires, by the organization's clock.
     pub expires_at: Option<Timestamp>,
+    /// The ids of old keys that are still used and were held until the next rotation was due: it goes
+    /// on with them.
+    pub handed_on: Vec<String>,
     /// The old keys that are dead now, and how.
     pub retired: Vec<(String, Retirement)>,
     /// The ids of old keys that were left as they are, because keyward did not make them; none for
@@ -41,6 +46,9 @@ impl fmt::Display for Outcome {
             write!(f, ", expires {at}")?;
         }
         write!(f, "; {} retired", self.retired.len())?;
+        if !self.handed_on.is_empty() {
+            write!(f, ", {} handed on", self.handed_on.len())?;
+        }
         if !self.left_alone.is_empty() {
             write!(f, ", {} left alone", self.left_alone.len())?;
         }
@@ -49,4 +57,25 @@ impl fmt::Display for Outcome {
         }
         if self.has_own_account { f.write_str(", on an account of its own") } else { Ok(()) }
     }
+}
+
+/// What a call came to that began or ended a rotation.
+pub(crate) fn ended(outcome: Option<Outcome>, goal: Goal) -> Result<Outcome, RotateError> {
+    let outcome = outcome.ok_or_else(|| {
+        RotateError::new(
+            RotateErrorKind::GaveUp,
+            "the rotation ended without an outcome",
+            "look at the status, and rotate again",
+        )
+    })?;
+    // Whoever reports a leak must not read that all is well.
+    if let Some(left) = outcome.left_alone.first().filter(|_| goal == Goal::Now) {
+        let which = left.as_deref().unwrap_or("the old one, of which the id could not be told,");
+        return Err(RotateError::new(
+            RotateErrorKind::LeftAlone,
+            format!("a new key is in use, and {which} lives on: keyward did not make it"),
+            "delete it by hand, or name its id in the slot's `retire` and do this again",
+        ));
+    }
+    Ok(outcome)
 }

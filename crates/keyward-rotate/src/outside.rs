@@ -65,6 +65,8 @@ pub(crate) enum NotMade {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Deletion {
     Deleted,
+    /// The admin key may not do it, or something else is amiss.
+    Forbidden,
     Gone,
     /// The organization does not delete such things.
     Refused,

@@ -111,20 +111,21 @@ impl fmt::Display for PlannedStep {
                  it retired, name its id in the slot's `retire`",
             ),
             Self::Mint { account: Some(account), scopes, ttl } => {
-                write!(f, "make a key of {account}: {scopes}, for {ttl:?}")
+                write!(f, "make a key of {account}: {scopes}, for {}", Span(*ttl))
             }
             Self::Mint { account: None, scopes, ttl } => write!(
                 f,
                 "make a key of an account of its own, because single keys cannot be deleted: \
-                 {scopes}, for {ttl:?}"
+                 {scopes}, for {}",
+                Span(*ttl)
             ),
             Self::Promote => f.write_str("make it the store's current key"),
             Self::Resume { rotation, step } => {
                 write!(f, "go on with {rotation}, which has come to `{step}`")
             }
             Self::Retire { key, grace, silence, stragglers } => {
-                write!(f, "let {} expire within {grace:?}, ", key.key)?;
-                write!(f, "and delete it after {silence:?} of silence; ")?;
+                write!(f, "let {} expire within {}, ", key.key, Span(*grace))?;
+                write!(f, "and delete it after {} of silence; ", Span(*silence))?;
                 f.write_str(match stragglers {
                     Stragglers::Hold => "while it is used, hold",
                     Stragglers::Warn => "if it is used still, warn and delete it",
@@ -132,6 +133,38 @@ impl fmt::Display for PlannedStep {
                 })
             }
             Self::Verify { path } => write!(f, "stage it in the store, and ask {path} with it"),
+        }
+    }
+}
+
+/// A duration as slot files have it: `30d`, `1h 30m`.
+pub(crate) struct Span(pub(crate) Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_secs();
+        let mut is_first = true;
+        for (unit, seconds) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
+            let many = left / seconds;
+            left %= seconds;
+            if many > 0 || (is_first && seconds == 1) {
+                f.write_str(if is_first { "" } else { " " })?;
+                write!(f, "{many}{unit}")?;
+                is_first = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_as_they_are_written() {
+        for (seconds, text) in [(2_592_000, "30d"), (5400, "1h 30m"), (600, "10m"), (0, "0s")] {
+            assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
         }
     }
 }

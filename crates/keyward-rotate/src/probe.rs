@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward::authorize::Authorizer;
-use keyward::{AdmitContext, ApiKey, Clock, KeyPolicy};
+use keyward::{AdmitContext, Admitted, ApiKey, Clock, KeyPolicy, KeySource, LoadedKey, Timestamp};
 use serde::Deserialize;
 
 use crate::event::TARGET;
@@ -39,7 +39,28 @@ pub enum ProbeAnswer {
 /// names, and print nothing of the answer: OpenAI's own 401 repeats a part of the key.
 pub trait Probe: Send + Sync {
     /// Uses the key once.
-    fn probe(&self, key: &ApiKey, slot: &Slot) -> impl Future<Output = ProbeAnswer> + Send;
+    fn probe(&self, key: &LoadedKey, slot: &Slot) -> impl Future<Output = ProbeAnswer> + Send;
+
+    /// Whether the key may be used at all, as it will be loaded: from this store, with this expiry.
+    /// Nothing is sent. A key that may not is given up at once. Every key may, unless this is
+    /// written.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and how to mend it.
+    fn check(&self, _key: &LoadedKey) -> Result<(), RotateError> {
+        Ok(())
+    }
+
+    /// The same of a key that is not made yet: one of a service account, which will lie in this
+    /// store and live for so long.
+    ///
+    /// # Errors
+    ///
+    /// As of [`check`](Self::check).
+    fn foresee(&self, _store: &KeySource, _ttl: Duration) -> Result<(), RotateError> {
+        Ok(())
+    }
 }
 
 /// A [`Probe`] of any type. A clone is the same probe.
@@ -55,8 +76,16 @@ impl DynProbe {
 }
 
 impl Probe for DynProbe {
-    async fn probe(&self, key: &ApiKey, slot: &Slot) -> ProbeAnswer {
+    async fn probe(&self, key: &LoadedKey, slot: &Slot) -> ProbeAnswer {
         self.0.probe_any(key, slot).await
+    }
+
+    fn check(&self, key: &LoadedKey) -> Result<(), RotateError> {
+        self.0.check_any(key)
+    }
+
+    fn foresee(&self, store: &KeySource, ttl: Duration) -> Result<(), RotateError> {
+        self.0.foresee_any(store, ttl)
     }
 }
 
@@ -69,18 +98,28 @@ impl fmt::Debug for DynProbe {
 trait AnyProbe: Send + Sync {
     fn probe_any<'a>(
         &'a self,
-        key: &'a ApiKey,
+        key: &'a LoadedKey,
         slot: &'a Slot,
     ) -> Pin<Box<dyn Future<Output = ProbeAnswer> + Send + 'a>>;
+    fn check_any(&self, key: &LoadedKey) -> Result<(), RotateError>;
+    fn foresee_any(&self, store: &KeySource, ttl: Duration) -> Result<(), RotateError>;
 }
 
 impl<P: Probe> AnyProbe for P {
     fn probe_any<'a>(
         &'a self,
-        key: &'a ApiKey,
+        key: &'a LoadedKey,
         slot: &'a Slot,
     ) -> Pin<Box<dyn Future<Output = ProbeAnswer> + Send + 'a>> {
         Box::pin(self.probe(key, slot))
+    }
+
+    fn check_any(&self, key: &LoadedKey) -> Result<(), RotateError> {
+        self.check(key)
+    }
+
+    fn foresee_any(&self, store: &KeySource, ttl: Duration) -> Result<(), RotateError> {
+        self.foresee(store, ttl)
     }
 }
 
@@ -143,9 +182,24 @@ impl HttpProbe {
         self
     }
 
-    async fn ask(&self, key: &ApiKey, slot: &Slot) -> Result<ProbeAnswer, &'static str> {
-        let now = AdmitContext::at(self.clock.now().into());
-        let admitted = self.policy.admit(key, &now).map_err(|_| "the policy refuses the key")?;
+    /// As a service would that loads the key from the store.
+    fn admit(
+        &self,
+        key: &ApiKey,
+        source: &KeySource,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Admitted, RotateError> {
+        let context =
+            AdmitContext::at(self.clock.now().into()).source(source).expires_at(expires_at);
+        self.policy.admit(key, &context).map_err(|refusal| {
+            let what = format!("the policy refuses the new key: {}", refusal.why());
+            RotateError::new(RotateErrorKind::PolicyRefused, what, refusal.fix().into_owned())
+        })
+    }
+
+    async fn ask(&self, key: &LoadedKey, slot: &Slot) -> Result<ProbeAnswer, &'static str> {
+        let admitted = self.admit(&key.key, &key.source, key.expires_at);
+        let admitted = admitted.map_err(|_| "the policy refuses the key")?;
         let key = admitted.into_project_key().map_err(|_| "it is no key of a project")?;
         let url = format!("{}{}", self.base_url, slot.verification().path);
         let mut request =
@@ -169,7 +223,7 @@ impl HttpProbe {
 }
 
 impl Probe for HttpProbe {
-    async fn probe(&self, key: &ApiKey, slot: &Slot) -> ProbeAnswer {
+    async fn probe(&self, key: &LoadedKey, slot: &Slot) -> ProbeAnswer {
         match self.ask(key, slot).await {
             Ok(answer) => answer,
             Err(why) => {
@@ -177,6 +231,19 @@ impl Probe for HttpProbe {
                 ProbeAnswer::Unknown
             }
         }
+    }
+
+    fn check(&self, key: &LoadedKey) -> Result<(), RotateError> {
+        self.admit(&key.key, &key.source, key.expires_at).map(|_| ())
+    }
+
+    fn foresee(&self, store: &KeySource, ttl: Duration) -> Result<(), RotateError> {
+        // What the policy looks at is the beginning of a key and what is known beside it.
+        let Ok(stand_in) = ApiKey::issued(format!("sk-svcacct-{}", "0".repeat(100))) else {
+            return Ok(());
+        };
+        let now: Timestamp = self.clock.now().into();
+        self.admit(&stand_in, store, Some(now.saturating_add(ttl))).map(|_| ())
     }
 }
 

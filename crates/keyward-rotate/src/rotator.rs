@@ -1,24 +1,29 @@
 //! [`Rotator`]: what an application has of all this.
 
 use std::fmt;
+use std::future::Future as _;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use keyward::store::{DynKeyStore, KeyStore};
-use keyward::{Clock, KeyPolicy, Timestamp};
-use keyward_admin::Client;
+use keyward::{AdminKey, Clock, KeyPolicy, Timestamp};
+use keyward_admin::{Client, Error};
 
+use crate::access::{Access, Connect, Management};
 use crate::driver::{Driver, Outside, Settings};
 use crate::event::{Events, Hub};
 use crate::journal::{DynJournal, Journal, StoreJournal};
 use crate::machine::{Goal, Hand, Ledger, View, foreign_pending, tag_of, to_retire};
 use crate::organization::ProjectKeys;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, ended};
 use crate::outside::{Organization as _, Time};
 use crate::plan::{Plan, PlannedStep};
 use crate::probe::{DynProbe, HttpProbe, Probe};
-use crate::status::Status;
+use crate::status::{Status, due_at};
 use crate::sweep::{Sweep, SweepReport, sweep_slot};
+use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot};
 
 /// Replaces the keys of slots. A clone is the same rotator.
@@ -50,7 +55,7 @@ use crate::{RotateError, RotateErrorKind, Slot};
 pub struct Rotator(Arc<Inner>);
 
 pub(crate) struct Inner {
-    client: Client,
+    management: Management,
     holder: String,
     slots: Vec<Place>,
     settings: Settings,
@@ -67,6 +72,8 @@ struct Place {
     /// Held while this process changes the slot: the lease is the process's, so it would not keep
     /// its own tasks apart.
     turn: tokio::sync::Mutex<()>,
+    /// Told when a rotation after a leak begins: whoever has the turn leaves, wherever it is.
+    urgent: tokio::sync::Notify,
 }
 
 impl Rotator {
@@ -75,14 +82,34 @@ impl Rotator {
     /// The name is the same after a restart of this replica, and no other replica's: the name of a
     /// pod of a stateful set, of a host, of a job that never runs twice at once.
     pub fn builder(client: Client, holder: impl Into<String>) -> RotatorBuilder {
-        RotatorBuilder {
-            client,
-            holder: holder.into(),
-            slots: Vec::new(),
-            settings: Settings::default(),
-            clock: Clock::system(),
-            probe: None,
-        }
+        RotatorBuilder::new(Manager::Client(client), holder.into())
+    }
+
+    /// A rotator that manages the organization with the admin key that is current in this store,
+    /// read anew at each call, so that an [`AdminRotator`](crate::AdminRotator) can replace it.
+    /// `connect` makes the client of a key; the name is as of [`builder`](Self::builder).
+    ///
+    /// ```no_run
+    /// # fn example(
+    /// #     admin: keyward::store::DynKeyStore,
+    /// # ) -> keyward_rotate::RotatorBuilder {
+    /// use keyward_admin::Client;
+    /// use keyward_rotate::Rotator;
+    ///
+    /// Rotator::managed_with(admin, Client::new, "rotator-0")
+    /// # }
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// The admin key passes [`KeyPolicy::admin`] before it is used.
+    pub fn managed_with(
+        store: impl KeyStore + 'static,
+        connect: impl Fn(AdminKey) -> Result<Client, Error> + Send + Sync + 'static,
+        holder: impl Into<String>,
+    ) -> RotatorBuilder {
+        let manager = Manager::Store(DynKeyStore::new(store), Arc::new(connect));
+        RotatorBuilder::new(manager, holder.into())
     }
 
     /// The slots, in the order in which they were given.
@@ -124,11 +151,14 @@ impl Rotator {
     /// Replaces the key of a slot because it leaked: the old ones are deleted at once when the new
     /// one is in use, whoever uses them.
     ///
-    /// What an earlier rotation had staged is given up, because it lay beside what leaked.
+    /// What an earlier rotation had staged is given up, because it lay beside what leaked. Nobody is
+    /// waited for: whoever holds the slot's lease loses it, and stops.
     ///
     /// # Errors
     ///
-    /// As of [`rotate`](Self::rotate).
+    /// As of [`rotate`](Self::rotate); and [`LeftAlone`](RotateErrorKind::LeftAlone) when the new key
+    /// is in use and the old one lives on, because keyward did not make it: name its id by
+    /// [`Slot::retiring`], and call this again.
     pub async fn rotate_now(&self, slot: &str) -> Result<Outcome, RotateError> {
         self.must_end(slot, Goal::Now).await
     }
@@ -173,12 +203,14 @@ impl Rotator {
         };
         // Tags of slots that nobody has are told once.
         let mut sweep = sweep.clone();
-        let whole = sweep.whole_project;
+        let (whole, mut is_first) = (sweep.whole_project, true);
         for place in self.0.slots.iter().filter(is_near) {
             let _turn = if sweep.deletes { Some(place.turn.lock().await) } else { None };
-            let organization = ProjectKeys::new(&self.0.client, &place.slot);
-            let outside = self.outside(place, &organization);
-            sweep.whole_project = whole && report.listed == 0;
+            let client = self.0.management.client().await?;
+            let organization = ProjectKeys::new(&client, &place.slot);
+            let outside = self.outside(place, &organization, &|| ());
+            sweep.whole_project = whole && is_first;
+            is_first = false;
             report.add(sweep_slot(&outside, &all, &sweep).await?);
         }
         Ok(report)
@@ -197,21 +229,39 @@ impl Rotator {
         slot: &str,
         goal: Goal,
     ) -> Result<Option<Outcome>, RotateError> {
+        self.drive_until(slot, goal, &|| ()).await
+    }
+
+    /// Drives, and calls `promoted` when only old keys are waited for.
+    pub(crate) async fn drive_until(
+        &self,
+        slot: &str,
+        goal: Goal,
+        promoted: &(dyn Fn() + Send + Sync),
+    ) -> Result<Option<Outcome>, RotateError> {
         let place = self.place(slot)?;
+        // From here on it is heard.
+        let mut urgent = pin!(place.urgent.notified());
+        if goal == Goal::Now {
+            place.urgent.notify_waiters();
+        }
         let _turn = place.turn.lock().await;
-        let organization = ProjectKeys::new(&self.0.client, &place.slot);
-        Driver::run(self.outside(place, &organization), goal).await
+        let client = self.0.management.client().await.map_err(|error| error.in_slot(slot))?;
+        let organization = ProjectKeys::new(&client, &place.slot);
+        let outside = self.outside(place, &organization, promoted);
+        let mut run = pin!(Driver::run(outside, goal));
+        // Left anywhere, a rotation is gone on with by the next.
+        std::future::poll_fn(|context| {
+            if goal != Goal::Now && urgent.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(yielded().in_slot(slot)));
+            }
+            run.as_mut().poll(context)
+        })
+        .await
     }
 
     async fn must_end(&self, slot: &str, goal: Goal) -> Result<Outcome, RotateError> {
-        self.drive(slot, goal).await?.ok_or_else(|| {
-            RotateError::new(
-                RotateErrorKind::GaveUp,
-                "the rotation ended without an outcome",
-                "look at the status, and rotate again",
-            )
-            .in_slot(slot)
-        })
+        ended(self.drive(slot, goal).await?, goal).map_err(|error| error.in_slot(slot))
     }
 
     fn place(&self, slot: &str) -> Result<&Place, RotateError> {
@@ -229,6 +279,7 @@ impl Rotator {
         &'a self,
         place: &'a Place,
         organization: &'a ProjectKeys<'a>,
+        promoted: &'a (dyn Fn() + Send + Sync),
     ) -> Outside<'a, ProjectKeys<'a>, DynKeyStore, DynJournal, DynProbe, SystemTimes> {
         Outside {
             slot: &place.slot,
@@ -241,6 +292,7 @@ impl Rotator {
             holder: &self.0.holder,
             settings: &self.0.settings,
             random: &random,
+            promoted,
             #[cfg(test)]
             mutant: None,
         }
@@ -248,7 +300,8 @@ impl Rotator {
 
     async fn plan_of(&self, place: &Place) -> Result<Plan, RotateError> {
         let slot = &place.slot;
-        let organization = ProjectKeys::new(&self.0.client, slot);
+        let client = self.0.management.client().await?;
+        let organization = ProjectKeys::new(&client, slot);
         let ledger = Ledger::of(&place.journal.read(slot.name()).await?.records()?);
         let snapshot = place.store.snapshot().await.map_err(|e| RotateError::of_store(&e))?;
         let mut obstacles = Vec::new();
@@ -274,8 +327,11 @@ impl Rotator {
             );
             obstacles.push(RotateError::of_store(&error));
         }
+        let store = keyward::KeyLoader::source(&place.store);
+        obstacles.extend(place.probe.foresee(&store, slot.ttl()).err());
         let pending = snapshot.pending.as_ref().map(tag_of);
-        if let Some(None) = pending {
+        let is_foreign = |tag: &Option<Tag>| tag.as_ref().is_none_or(|t| t.slot() != slot.name());
+        if pending.as_ref().is_some_and(is_foreign) {
             obstacles.push(foreign_pending());
         }
         let mut steps = Vec::new();
@@ -295,6 +351,7 @@ impl Rotator {
             snapshot: &snapshot,
             hand: &hand,
             can_expire: true,
+            is_due: false,
             running: Duration::ZERO,
             #[cfg(test)]
             mutant: None,
@@ -324,7 +381,7 @@ impl Rotator {
             stragglers: slot.stragglers(),
         }));
         steps.extend(left_alone.into_iter().map(|key| PlannedStep::LeaveAlone { key }));
-        let due_at = crate::status::due_at(slot, snapshot.current.as_ref());
+        let due_at = due_at(slot, &ledger, snapshot.current.as_ref());
         let obstacles = obstacles.into_iter().map(|e| e.in_slot(slot.name())).collect();
         Ok(Plan { slot: slot.name().to_owned(), steps, obstacles, due_at })
     }
@@ -342,7 +399,7 @@ impl fmt::Debug for Rotator {
 /// How a [`Rotator`] is set up. It comes from [`Rotator::builder`].
 #[must_use = "nothing is made before `build`"]
 pub struct RotatorBuilder {
-    client: Client,
+    manager: Manager,
     holder: String,
     slots: Vec<(Slot, DynKeyStore, Option<DynJournal>)>,
     settings: Settings,
@@ -350,7 +407,23 @@ pub struct RotatorBuilder {
     probe: Option<DynProbe>,
 }
 
+enum Manager {
+    Client(Client),
+    Store(DynKeyStore, Arc<Connect>),
+}
+
 impl RotatorBuilder {
+    fn new(manager: Manager, holder: String) -> Self {
+        Self {
+            manager,
+            holder,
+            slots: Vec::new(),
+            settings: Settings::default(),
+            clock: Clock::system(),
+            probe: None,
+        }
+    }
+
     /// A slot and the store of its key. Its journal is kept in the store too, so that any replica
     /// can go on. A store holds the key of one slot.
     pub fn slot(mut self, slot: Slot, store: impl KeyStore + 'static) -> Self {
@@ -441,11 +514,17 @@ impl RotatorBuilder {
             store,
             probe: probe.clone(),
             turn: tokio::sync::Mutex::new(()),
+            urgent: tokio::sync::Notify::new(),
         });
         let mut settings = self.settings;
         settings.patience = settings.patience.min(settings.lease / 2);
         Ok(Rotator(Arc::new(Inner {
-            client: self.client,
+            management: match self.manager {
+                Manager::Client(client) => Management::By(client),
+                Manager::Store(store, connect) => {
+                    Management::kept(store, Access::new(connect, self.clock.clone()))
+                }
+            },
             holder: self.holder,
             slots: slots.collect(),
             settings,
@@ -485,6 +564,15 @@ impl Time for SystemTimes {
     async fn sleep(&self, pause: Duration) {
         tokio::time::sleep(pause).await;
     }
+}
+
+/// A call leaves the slot to one after a leak.
+fn yielded() -> RotateError {
+    RotateError::new(
+        RotateErrorKind::LeaseLost,
+        "a rotation after a leak takes the slot",
+        "let it finish, and look at the status",
+    )
 }
 
 /// A tag is unique, and no secret.

@@ -25,7 +25,7 @@ pub struct Status {
     /// The lease that was taken last and not given back; it may have run out.
     pub lease: Option<Lease>,
     /// When the next rotation is due; none when it is due now, because no key that keyward made is
-    /// in use.
+    /// in use, or one after a leak did not come to its end.
     pub due_at: Option<Timestamp>,
 }
 
@@ -73,7 +73,7 @@ impl Status {
             }),
             done: ledger.done.clone(),
             lease: snapshot.lease.clone(),
-            due_at: due_at(slot, current),
+            due_at: due_at(slot, ledger, current),
         }
     }
 
@@ -85,14 +85,23 @@ impl Status {
 }
 
 /// When the key in use is to be replaced: at its age, and early enough before it expires, whichever
-/// is first.
-pub(crate) fn due_at(slot: &Slot, current: Option<&StoredKey>) -> Option<Timestamp> {
-    let current = current?;
-    tag_of(current)?;
+/// is first. How early follows from how long it really lives, which the organization may have cut
+/// short.
+pub(crate) fn due_at(
+    slot: &Slot,
+    ledger: &Ledger,
+    current: Option<&StoredKey>,
+) -> Option<Timestamp> {
+    let current = current.filter(|_| !ledger.is_urgent)?;
+    let tag = tag_of(current)?;
     let note = &current.note;
     let age = slot.rotate_after();
-    let by_age = note.created_at.or(current.promoted_at).map(|at| at.saturating_add(age));
+    let done = ledger.done.as_ref().filter(|(done, _)| *done == tag).map(|(_, at)| *at);
+    let since = note.created_at.or(current.promoted_at).or(current.staged_at).or(done);
+    let by_age = since.map(|at| at.saturating_add(age));
     let early = slot.ttl().saturating_sub(age);
+    let life = since.zip(note.expires_at).map(|(since, end)| end.saturating_since(since));
+    let early = life.map_or(early, |life| early.min(life / 3));
     let by_end = note.expires_at.map(|at| before(at, early));
     [by_age, by_end].into_iter().flatten().min()
 }
@@ -124,5 +133,46 @@ impl fmt::Display for Status {
             Some(at) => write!(f, "; due {at}"),
             None => f.write_str("; due now"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward::ApiKey;
+    use keyward::store::KeyNote;
+    use keyward_admin::Scopes;
+
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    fn at(days: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000 + days * 86_400)
+    }
+
+    /// The slot's keys live 30 days and are replaced after 20.
+    #[test]
+    fn when_a_key_is_due() {
+        let slot = Slot::new("billing", "p", "s", Scopes::All).unwrap();
+        let tag = Tag::new("billing", 1);
+        let note = KeyNote::new().tag(tag.as_str());
+        let stored = |note: KeyNote| {
+            StoredKey::new(ApiKey::issued("0123456789abc".to_owned()).unwrap(), "1").note(note)
+        };
+        let ledger = Ledger { done: Some((tag.clone(), at(5))), ..Ledger::default() };
+        let whole = note.clone().created_at(at(0)).expires_at(at(30));
+        for (key, due, why) in [
+            (stored(whole.clone()), Some(at(20)), "its age"),
+            (stored(note.clone().created_at(at(0)).expires_at(at(3))), Some(at(2)), "cut short"),
+            (stored(note.clone().expires_at(at(30))).staged_at(at(0)), Some(at(20)), "staged"),
+            (stored(note.clone()).promoted_at(at(1)), Some(at(21)), "promoted"),
+            (stored(note), Some(at(25)), "the journal's end"),
+            (stored(KeyNote::new().created_at(at(0))), None, "not keyward's"),
+        ] {
+            assert_eq!(due_at(&slot, &ledger, Some(&key)), due, "{why}");
+        }
+        let urgent = Ledger { is_urgent: true, ..Ledger::default() };
+        assert_eq!(due_at(&slot, &urgent, Some(&stored(whole))), None, "after a leak");
+        assert_eq!(slot.ttl(), Duration::from_secs(30 * DAY));
     }
 }

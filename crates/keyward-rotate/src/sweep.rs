@@ -8,8 +8,8 @@ use keyward::Timestamp;
 use keyward::store::{KeyStore, Lease, Snapshot};
 
 use crate::driver::Outside;
-use crate::journal::Journal;
-use crate::machine::Ledger;
+use crate::journal::{Journal, OldKey};
+use crate::machine::{Ledger, is_listed};
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Organization, Time};
 use crate::probe::Probe;
 use crate::status::before;
@@ -31,6 +31,7 @@ pub struct Sweep {
     pub(crate) deletes: bool,
     pub(crate) whole_project: bool,
     pub(crate) unknown_slots: bool,
+    pub(crate) used: bool,
     pub(crate) min_age: Duration,
 }
 
@@ -41,6 +42,7 @@ impl Sweep {
             deletes: false,
             whole_project: false,
             unknown_slots: false,
+            used: false,
             min_age: Duration::from_secs(3600),
         }
     }
@@ -65,8 +67,15 @@ impl Sweep {
         self
     }
 
-    /// How old a key must be by this machine's clock to be no part of a rotation under way: an
-    /// hour unless said otherwise.
+    /// Deletes also what was used lately, within the age of [`older_than`](Self::older_than):
+    /// somebody has it.
+    pub fn including_used(mut self) -> Self {
+        self.used = true;
+        self
+    }
+
+    /// How old a key must be by this machine's clock to be no part of a rotation under way, and for
+    /// how long it must not have been used: an hour unless said otherwise.
     pub fn older_than(mut self, age: Duration) -> Self {
         self.min_age = age;
         self
@@ -112,6 +121,11 @@ pub enum Fate {
     Deleted,
     /// It could not be deleted, so it was let expire.
     Expired,
+    /// It was not touched: it was used lately.
+    InUse,
+    /// It was not touched: it belongs to an account that is not the slot's, as where another
+    /// deployment has a slot of the same name.
+    OtherAccount,
     /// Nothing was done, because that was not asked for.
     Reported,
     /// It was not touched: another rotator holds the slot's lease.
@@ -160,6 +174,8 @@ impl fmt::Display for Orphan {
         f.write_str(match self.fate {
             Fate::Deleted => "deleted",
             Fate::Expired => "let expire",
+            Fate::InUse => "left, as somebody uses it",
+            Fate::OtherAccount => "left, as it is of another account than the slot's",
             Fate::Reported => "left, as this is a dry run",
             Fate::SlotInUse => "left, as another rotator has the slot",
             Fate::Stayed => "could not be deleted",
@@ -177,16 +193,18 @@ pub(crate) struct Known<'a> {
 }
 
 impl Known<'_> {
-    fn has(&self, tag: &Tag, key: Option<&str>) -> bool {
+    /// Whether somebody may need it. Whatever may be a stored key is one: what stands in a store was
+    /// perhaps put there by hand, with nothing noted.
+    fn has(&self, tag: &Tag, key: Option<&ListedKey>) -> bool {
         let Snapshot { current, pending, previous, .. } = self.snapshot;
         let stored = [current, pending, previous].into_iter().flatten().any(|stored| {
             stored.note.tag.as_deref() == Some(tag.as_str())
-                || (key.is_some() && stored.note.key_id.as_deref() == key)
+                || key.is_some_and(|key| is_listed(stored, key))
         });
-        let open = self.ledger.open.as_ref().is_some_and(|open| {
-            open.tag == *tag || open.old.iter().any(|old| Some(old.key.as_str()) == key)
-        });
-        stored || open
+        let is_old = |old: &OldKey| key.is_some_and(|key| key.id == old.key);
+        let open = self.ledger.open.as_ref();
+        let open = open.is_some_and(|open| open.tag == *tag || open.old.iter().any(is_old));
+        stored || open || self.ledger.carried.iter().any(is_old)
     }
 }
 
@@ -202,7 +220,7 @@ pub(crate) fn orphans(
     let fate = |tag: &Tag, made: Option<Timestamp>| {
         if tag.slot() != known.slot.name() && !sweep.unknown_slots {
             Fate::UnknownSlot
-        } else if made.is_some_and(|at| at > youngest) {
+        } else if made.map_or(!sweep.min_age.is_zero(), |at| at > youngest) {
             Fate::TooYoung
         } else {
             Fate::Reported
@@ -216,21 +234,31 @@ pub(crate) fn orphans(
         .keys
         .iter()
         .filter_map(|key| {
-            let is_orphan = |tag: &Tag| is_wanted(tag) && !known.has(tag, Some(&key.id));
+            let is_orphan = |tag: &Tag| is_wanted(tag) && !known.has(tag, Some(key));
             let tag = key.tag().filter(|tag| is_orphan(tag) && !key.has_expired(now))?;
-            let fate = fate(&tag, key.created_at);
+            let is_own = tag.slot() == known.slot.name();
+            let account = key.account.as_deref();
+            let is_ours = account == Some(known.slot.service_account().as_str())
+                || key.account_name.as_deref() == Some(tag.as_str());
+            let is_used = key.last_used_at.is_some_and(|at| at > youngest);
+            let fate = match fate(&tag, key.created_at) {
+                Fate::Reported if is_own && !is_ours => Fate::OtherAccount,
+                Fate::Reported if is_used && !sweep.used => Fate::InUse,
+                fate => fate,
+            };
             Some(orphan(key, tag, fate))
         })
         .collect();
     for (id, name) in &listing.accounts {
         let Ok(tag) = name.parse::<Tag>() else { continue };
-        let has_key = listing.keys.iter().any(|key| key.account.as_ref() == Some(id));
+        let is_in = |key: &&ListedKey| key.account.as_ref() == Some(id) && !key.has_expired(now);
+        let has_key = listing.keys.iter().any(|key| is_in(&key));
         if has_key || !is_wanted(&tag) || known.has(&tag, None) {
             continue;
         }
         found.push(Orphan {
             // An account alone opens nothing, so its age does not matter.
-            fate: fate(&tag, None),
+            fate: fate(&tag, Some(youngest)),
             tag,
             key_id: None,
             account: Some(id.clone()),
@@ -335,16 +363,18 @@ async fn remove<O: Organization>(organization: &O, orphan: &Orphan) -> Result<Fa
     if let Some(account) = &orphan.account {
         match organization.delete_account(account).await? {
             Deletion::Deleted | Deletion::Gone => return Ok(Fate::Deleted),
-            Deletion::Refused => {}
+            Deletion::Forbidden | Deletion::Refused => {}
         }
     }
     let Some(key) = &orphan.key_id else { return Ok(Fate::Stayed) };
     match organization.delete_key(key).await? {
         Deletion::Deleted | Deletion::Gone => Ok(Fate::Deleted),
-        Deletion::Refused => match organization.expire(key, Duration::from_secs(1)).await? {
-            Expiry::Set(_) => Ok(Fate::Expired),
-            Expiry::Gone => Ok(Fate::Deleted),
-            Expiry::Refused => Ok(Fate::Stayed),
-        },
+        Deletion::Forbidden | Deletion::Refused => {
+            match organization.expire(key, Duration::from_secs(1)).await? {
+                Expiry::Set(_) => Ok(Fate::Expired),
+                Expiry::Gone => Ok(Fate::Deleted),
+                Expiry::Refused => Ok(Fate::Stayed),
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyward::store::{KeyNote, KeyStore, StoreErrorKind};
+use keyward::store::{KeyNote, KeyStore, StoreErrorKind, Version};
 
 use super::{Driver, persist};
 use crate::event::{EventKind, Straggler};
@@ -12,6 +12,9 @@ use crate::outside::{Deletion, Expiry, ListedKey, NotMade, Organization, Time};
 use crate::probe::Probe;
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind};
+
+/// How long a store gets between looks to tell of its last change.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 /// The shortest expiry that there is: what cannot be deleted is dead a second later.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -41,12 +44,7 @@ where
             }
             Next::DeleteAccount(account) => self.delete_stray_account(account).await?,
             Next::Discard(version) => {
-                let discarded = persist!(self, async {
-                    let discarded = self.outside.store.discard(&version).await;
-                    discarded.map_err(|error| RotateError::of_store(&error))
-                });
-                self.is_stale = true;
-                discarded?;
+                self.discard(version).await?;
             }
             Next::Expire { key, within } => self.expire(key, within).await?,
             Next::List => {
@@ -54,20 +52,23 @@ where
                 let listing = persist!(self, self.outside.organization.list(with_accounts))?;
                 self.hand.listing = Some(listing);
             }
+            Next::LookAgain => {
+                self.hand.rollback_looks += 1;
+                self.outside.time.sleep(BETWEEN_LOOKS).await;
+                self.renew().await?;
+                self.is_stale = true;
+            }
             Next::MakeAccount => self.make_account().await?,
             Next::Mint => self.mint().await?,
             Next::Note(entry) => self.note_of_open(entry).await?,
-            Next::Probe => self.probe().await,
-            Next::Promote(version) => {
-                let promoted = persist!(self, async {
-                    let now = self.outside.time.wall();
-                    let promoted = self.outside.store.promote(&version, now).await;
-                    promoted.map_err(|error| RotateError::of_store(&error))
-                });
-                self.is_stale = true;
-                promoted?;
-                self.hand.stored_at = Some(self.outside.time.running());
+            Next::Probe => self.probe().await?,
+            Next::PutOff(key) => {
+                let ttl = self.outside.slot.ttl();
+                let _ = persist!(self, self.outside.organization.expire(&key, ttl))?;
+                self.hand.is_put_off = true;
+                self.tell(EventKind::RolledBack { key });
             }
+            Next::Promote(version) => self.promote(version).await?,
             Next::Retire { old, straggling } => self.retire(old, straggling).await?,
             Next::Stage => self.stage().await?,
             Next::Sweep(key) => self.sweep(&key).await?,
@@ -76,8 +77,7 @@ where
                 self.note(&tag, entry).await?;
             }
             Next::Tell(key) => {
-                let straggler = self.straggler(&key).await;
-                self.tell(EventKind::Straggling(straggler));
+                self.tell_of_use(&key).await;
                 if let Some(watch) = self.hand.watches.get_mut(&key) {
                     watch.is_told = true;
                 }
@@ -94,13 +94,49 @@ where
         Ok(())
     }
 
+    async fn discard(&mut self, version: Version) -> Result<(), RotateError> {
+        let mut is_conflict = false;
+        let discarded = persist!(self, async {
+            self.outside.store.discard(&version).await.map_err(|error| {
+                is_conflict = error.kind() == StoreErrorKind::Conflict;
+                RotateError::of_store(&error)
+            })
+        });
+        self.is_stale = true;
+        if !is_conflict {
+            return discarded;
+        }
+        // Its promotion was begun, and cannot be taken back: it is ended, and what is current then
+        // is looked at.
+        self.read_store().await?;
+        if self.snapshot.pending.as_ref().is_some_and(|pending| pending.version == version) {
+            return self.promote(version).await;
+        }
+        discarded
+    }
+
+    async fn promote(&mut self, version: Version) -> Result<(), RotateError> {
+        let promoted = persist!(self, async {
+            let now = self.outside.time.wall();
+            let promoted = self.outside.store.promote(&version, now).await;
+            promoted.map_err(|error| RotateError::of_store(&error))
+        });
+        self.is_stale = true;
+        promoted?;
+        self.hand.stored_at = Some(self.outside.time.running());
+        Ok(())
+    }
+
     fn open_tag(&self) -> Option<Tag> {
         self.ledger.open.as_ref().map(|open| open.tag.clone())
     }
 
     async fn begin(&mut self, old: Vec<OldKey>) -> Result<(), RotateError> {
         let tag = Tag::new(self.outside.slot.name(), (self.outside.random)());
-        let now = self.goal == crate::machine::Goal::Now;
+        let is_urgent = self.ledger.is_urgent;
+        #[cfg(test)]
+        let is_urgent = is_urgent && self.outside.mutant != Some(crate::machine::Mutant::ForgetNow);
+        let now = self.goal == crate::machine::Goal::Now || is_urgent;
         let entry = Entry::Intent { old, own_account: self.ledger.own_accounts, now };
         #[cfg(test)]
         if self.outside.mutant == Some(crate::machine::Mutant::SkipIntent) {
@@ -144,7 +180,8 @@ where
     async fn note_of_open(&mut self, entry: Entry) -> Result<(), RotateError> {
         let Some(tag) = self.open_tag() else { return Ok(()) };
         match entry {
-            Entry::Done => self.finish(),
+            Entry::Done => self.finish(&[]),
+            Entry::HandedOn { ref old } => self.finish(old),
             Entry::Superseded => {
                 self.hand.failed = Some(RotateError::new(
                     RotateErrorKind::StoreChanged,
@@ -222,6 +259,16 @@ where
             let listed = listing.keys.into_iter().find(|key| key.name.as_deref() == name);
             minted.id = listed.map(|key| key.id);
         }
+        if minted.expires_at.is_none()
+            && let Some(id) = &minted.id
+        {
+            // It was asked for, and not told. What does not expire by itself is no key to forget.
+            let ttl = self.outside.slot.ttl();
+            match self.outside.organization.expire(id, ttl).await {
+                Ok(Expiry::Set(at)) => minted.expires_at = at,
+                _ => self.tell(EventKind::ExpiryRefused { key: id.clone() }),
+            }
+        }
         let entry = Entry::Minted {
             key: minted.id.clone(),
             created_at: minted.created_at,
@@ -268,18 +315,25 @@ where
                 self.note(&tag, Entry::Staged { version: version.to_string() }).await
             }
             // What is pending there is looked at.
-            Err(_) if is_conflict => Ok(()),
+            Err(_) if is_conflict => {
+                self.outside.time.sleep(BETWEEN_LOOKS).await;
+                Ok(())
+            }
             Err(error) if error.is_lease_held() => Err(error),
             Err(error) => self.abandon("the store did not take the key", Some(error)).await,
         }
     }
 
-    async fn probe(&mut self) {
+    async fn probe(&mut self) -> Result<(), RotateError> {
         let Some(pending) = self.snapshot.pending.clone() else {
             self.is_stale = true;
-            return;
+            return Ok(());
         };
-        let answer = self.outside.probe.probe(&pending.key, self.outside.slot).await;
+        let key = pending.into_loaded(self.outside.store.source());
+        if let Err(error) = self.outside.probe.check(&key) {
+            return self.abandon("the policy refuses it", Some(error)).await;
+        }
+        let answer = self.outside.probe.probe(&key, self.outside.slot).await;
         let asked_at = self.outside.time.running();
         let before = self.hand.proof;
         self.hand.proof = Some(Proof {
@@ -289,30 +343,42 @@ where
             times: before.map_or(0, |proof| proof.times) + 1,
         });
         self.is_stale = true;
+        Ok(())
     }
 
     /// The old key will die by itself from here on, whatever becomes of this process.
     async fn expire(&mut self, key: String, within: Duration) -> Result<(), RotateError> {
-        match persist!(self, self.outside.organization.expire(&key, within))? {
-            Expiry::Gone => self.retired(&key, Retirement::Gone).await,
+        let set = persist!(self, self.outside.organization.expire(&key, within))?;
+        match set {
+            Expiry::Gone => return self.gone(&key).await,
             // Without the expiry there still is the deletion.
-            Expiry::Refused | Expiry::Set(_) => {
-                let now = self.outside.time.running();
-                self.hand.watches.entry(key).or_insert_with(|| begun(now)).put_off_at = now;
-                Ok(())
-            }
+            Expiry::Refused => self.tell(EventKind::ExpiryRefused { key: key.clone() }),
+            Expiry::Set(_) => {}
         }
+        let now = self.outside.time.running();
+        self.hand.watches.entry(key).or_insert_with(|| begun(now)).put_off_at = Some(now);
+        Ok(())
     }
 
     async fn watch(&mut self, key: String) -> Result<(), RotateError> {
         let Some(listed) = persist!(self, self.outside.organization.look(&key))? else {
-            return self.retired(&key, Retirement::Gone).await;
+            return self.gone(&key).await;
         };
         let now = self.outside.time.running();
+        let latest = self.outside.time.wall().saturating_add(self.outside.slot.grace());
+        #[cfg(test)]
+        let ignores_use = self.outside.mutant == Some(crate::machine::Mutant::IgnoreUse);
+        #[cfg(not(test))]
+        let ignores_use = false;
         let watch = self.hand.watches.entry(key).or_insert_with(|| begun(now));
-        if watch.looked_at.is_some() && watch.last_used_at != listed.last_used_at {
+        let is_first = watch.looked_at.is_none();
+        let was_used = watch.last_used_at != listed.last_used_at && !ignores_use;
+        // One look is no silence; it begins at the first.
+        if is_first || was_used {
             watch.quiet_since = now;
         }
+        watch.was_used |= was_used && !is_first;
+        watch.outlives_grace = listed.expires_at.is_none_or(|at| at > latest);
         watch.last_used_at = listed.last_used_at;
         watch.looked_at = Some(now);
         Ok(())
@@ -320,32 +386,42 @@ where
 
     async fn retire(&mut self, old: OldKey, straggling: bool) -> Result<(), RotateError> {
         if straggling {
-            let straggler = self.straggler(&old.key).await;
-            if self.outside.slot.stragglers() == crate::Stragglers::Warn {
-                self.tell(EventKind::Straggling(straggler.clone()));
-            }
-            self.stragglers.retain(|other| other.key != old.key);
-            self.stragglers.push(straggler);
+            self.tell_of_use(&old.key).await;
         }
-        if let Some(account) = &old.account {
-            match persist!(self, self.outside.organization.delete_account(account))? {
-                Deletion::Deleted => {
-                    return self.retired(&old.key, Retirement::AccountDeleted).await;
-                }
-                Deletion::Gone => return self.retired(&old.key, Retirement::Gone).await,
-                Deletion::Refused => {}
-            }
+        let Some(listed) = persist!(self, self.outside.organization.look(&old.key))? else {
+            return self.gone(&old.key).await;
+        };
+        let slot = self.outside.slot;
+        // Whoever can write the journal must not choose what is deleted.
+        let is_ours = Tag::is_of(listed.name.as_deref(), slot.name())
+            || slot.retired_by_id().any(|id| id == old.key);
+        #[cfg(test)]
+        let is_ours = is_ours || self.outside.mutant == Some(crate::machine::Mutant::RetireAny);
+        if !is_ours {
+            return Err(RotateError::new(
+                RotateErrorKind::JournalRefused,
+                format!("the journal says to delete {}, which keyward did not make", old.key),
+                "see who writes the journal; if it is right, name the id in the slot's `retire`",
+            ));
         }
         match persist!(self, self.outside.organization.delete_key(&old.key))? {
-            Deletion::Deleted => self.retired(&old.key, Retirement::Deleted).await,
-            Deletion::Gone => self.retired(&old.key, Retirement::Gone).await,
-            Deletion::Refused => {
-                // Who may change it and not delete it is told so by an organization of before
-                // 2026-10; who may do neither lacks a permission.
+            Deletion::Deleted => {
+                self.allow_deletion().await?;
+                self.delete_account_of(&old).await?;
+                self.retired(&old.key, Retirement::Deleted).await
+            }
+            Deletion::Gone => {
+                self.delete_account_of(&old).await?;
+                self.retired(&old.key, Retirement::Gone).await
+            }
+            refusal @ (Deletion::Forbidden | Deletion::Refused) => {
+                if self.delete_account_of(&old).await? {
+                    return self.retired(&old.key, Retirement::AccountDeleted).await;
+                }
                 match persist!(self, self.outside.organization.expire(&old.key, AT_ONCE))? {
                     Expiry::Set(_) => {
-                        if let Some(tag) = self.open_tag().filter(|_| !self.ledger.own_accounts) {
-                            self.note(&tag, Entry::DeletionRefused).await?;
+                        if let Some(tag) = self.open_tag() {
+                            self.refuse_deletion(refusal, &tag).await?;
                         }
                         self.retired(&old.key, Retirement::Expired).await
                     }
@@ -353,6 +429,49 @@ where
                     Expiry::Refused => self.retire_expired(&old.key).await,
                 }
             }
+        }
+    }
+
+    /// An old key is not there any more; the account that was made for it may be.
+    async fn gone(&mut self, key: &str) -> Result<(), RotateError> {
+        let old = self.ledger.open.as_ref().and_then(|open| open.old.iter().find(|o| o.key == key));
+        if let Some(old) = old.cloned() {
+            self.delete_account_of(&old).await?;
+        }
+        self.retired(key, Retirement::Gone).await
+    }
+
+    /// Deletes the account that keyward made for an old key, if it did, and tells whether it is gone.
+    async fn delete_account_of(&mut self, old: &OldKey) -> Result<bool, RotateError> {
+        let Some(account) = &old.account else { return Ok(false) };
+        // Whoever can write the journal must not choose what is deleted.
+        let listing = persist!(self, self.outside.organization.list(true))?;
+        let name = listing.accounts.into_iter().find(|(id, _)| id == account).map(|(_, name)| name);
+        if !Tag::is_of(name.as_deref(), self.outside.slot.name()) {
+            return Ok(name.is_none());
+        }
+        let deleted = persist!(self, self.outside.organization.delete_account(account))?;
+        Ok(matches!(deleted, Deletion::Deleted | Deletion::Gone))
+    }
+
+    /// Single keys cannot be deleted here. It is written down only where nothing else is amiss: a
+    /// key could be let expire, the project and the account are in order, and what was said is not
+    /// that it is forbidden, which is a permission that the admin key lacks.
+    async fn refuse_deletion(&mut self, refusal: Deletion, tag: &Tag) -> Result<(), RotateError> {
+        if refusal != Deletion::Refused || self.ledger.own_accounts {
+            return Ok(());
+        }
+        match persist!(self, self.outside.organization.check()) {
+            Ok(()) => self.note(tag, Entry::DeletionRefused).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Single keys can be deleted, whatever was written down.
+    async fn allow_deletion(&mut self) -> Result<(), RotateError> {
+        match self.open_tag().filter(|_| self.ledger.own_accounts) {
+            Some(tag) => self.note(&tag, Entry::DeletionAllowed).await,
+            None => Ok(()),
         }
     }
 
@@ -380,12 +499,10 @@ where
     /// A key of an attempt that was given up. That it stays does not stop a rotation.
     async fn sweep(&mut self, key: &ListedKey) -> Result<(), RotateError> {
         let deleted = persist!(self, self.outside.organization.delete_key(&key.id));
-        if matches!(deleted, Ok(Deletion::Refused)) {
+        if let Ok(refusal @ (Deletion::Forbidden | Deletion::Refused)) = deleted {
             let expired = persist!(self, self.outside.organization.expire(&key.id, AT_ONCE));
-            if let (Ok(Expiry::Set(_)), Some(tag), false) =
-                (expired, key.tag(), self.ledger.own_accounts)
-            {
-                self.note(&tag, Entry::DeletionRefused).await?;
+            if let (Ok(Expiry::Set(_)), Some(tag)) = (expired, key.tag()) {
+                self.refuse_deletion(refusal, &tag).await?;
             }
         }
         self.is_stale = true;
@@ -398,6 +515,22 @@ where
         self.is_stale = true;
         self.hand.given_up.push(account);
         Ok(())
+    }
+
+    /// Tells of a key at the end of its grace: that somebody still uses it, or that this cannot be
+    /// told.
+    async fn tell_of_use(&mut self, key: &str) {
+        let Some(watch) = self.hand.watches.get(key).copied() else { return };
+        if watch.last_used_at.is_none() {
+            self.tell(EventKind::SilenceUnknown { key: key.to_owned() });
+        } else if watch.was_used {
+            let straggler = self.straggler(key).await;
+            if self.outside.slot.stragglers() != crate::Stragglers::GoOn {
+                self.tell(EventKind::Straggling(straggler.clone()));
+            }
+            self.stragglers.retain(|other| other.key != key);
+            self.stragglers.push(straggler);
+        }
     }
 
     /// Who still uses a key, as far as that is told.
@@ -424,8 +557,10 @@ fn begun(now: Duration) -> Watch {
         since: now,
         quiet_since: now,
         looked_at: None,
-        put_off_at: now,
+        put_off_at: None,
         last_used_at: None,
+        outlives_grace: true,
+        was_used: false,
         is_told: false,
     }
 }

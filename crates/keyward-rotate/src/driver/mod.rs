@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use keyward::store::{KeyStore, Lease, Snapshot};
+use keyward::store::{KeyStore, Lease, Snapshot, StoreError};
 
 use crate::event::{Event, EventKind, Hub, Wait};
-use crate::journal::{Entry, Journal, Record, Written};
+use crate::journal::{Entry, Journal, OldKey, Record, Written};
 use crate::machine::{Goal, Hand, Ledger, Next, Step, View, back_off, decide};
 use crate::outcome::Outcome;
 use crate::outside::{Minted, Organization, Time};
 use crate::probe::Probe;
+use crate::status::due_at;
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot};
 
@@ -28,6 +29,8 @@ pub(crate) struct Outside<'a, O, S, J, P, T> {
     pub(crate) holder: &'a str,
     pub(crate) settings: &'a Settings,
     pub(crate) random: &'a (dyn Fn() -> u128 + Send + Sync),
+    /// Called when the new key is in use, and only old ones are waited for.
+    pub(crate) promoted: &'a (dyn Fn() + Send + Sync),
     #[cfg(test)]
     pub(crate) mutant: Option<crate::machine::Mutant>,
 }
@@ -54,6 +57,8 @@ pub(crate) struct Driver<'a, O, S, J, P, T> {
     ledger: Ledger,
     written: Written,
     lease: Lease,
+    /// When it was taken or renewed.
+    leased_at: Duration,
     snapshot: Snapshot,
     /// Whether the snapshot may not be what the store holds.
     is_stale: bool,
@@ -101,39 +106,36 @@ where
         outside: Outside<'a, O, S, J, P, T>,
         goal: Goal,
     ) -> Result<Option<Outcome>, RotateError> {
-        let (slot, hub, time) = (outside.slot.name(), outside.hub, outside.time);
-        let mut driver = match Self::start(outside, goal).await {
-            Ok(driver) => driver,
-            Err(error) => {
-                let error = error.in_slot(slot);
-                // That another has the slot is no trouble of it.
-                if !error.is_lease_held() {
-                    let what = EventKind::Failed(error.to_string());
-                    let (at, slot) = (time.wall(), slot.to_owned());
-                    hub.tell(&Event { at, slot, rotation: None, what });
-                }
-                return Err(error);
+        let slot = outside.slot.name();
+        let mut driver = Self::new(outside, goal);
+        let result = match driver.take_lease().await {
+            Ok(()) => {
+                let result = driver.steps().await;
+                // It ends by time too.
+                let _ = driver.outside.store.release(&driver.lease).await;
+                result
             }
+            Err(error) => Err(error),
         };
-        let result = driver.steps().await.map_err(|error| error.in_slot(slot));
+        let result = result.map_err(|error| error.in_slot(slot));
         match &result {
-            Ok(_) => driver.tell(EventKind::Finished),
+            Ok(()) => driver.tell(EventKind::Finished),
+            // That another has the slot is no trouble of it.
+            Err(error) if error.kind() == RotateErrorKind::LeaseHeld => {}
             Err(error) => driver.tell(EventKind::Failed(error.to_string())),
         }
-        // It ends by time too.
-        let _ = driver.outside.store.release(&driver.lease).await;
         result.map(|()| driver.outcome)
     }
 
-    async fn start(outside: Outside<'a, O, S, J, P, T>, goal: Goal) -> Result<Self, RotateError> {
-        let slot = outside.slot.name();
+    fn new(outside: Outside<'a, O, S, J, P, T>, goal: Goal) -> Self {
         let nobody = Lease::new("", 0, outside.time.wall());
-        let mut driver = Self {
+        Self {
             outside,
             goal,
             ledger: Ledger::default(),
             written: Written::default(),
             lease: nobody,
+            leased_at: Duration::ZERO,
             snapshot: Snapshot::new(),
             is_stale: true,
             hand: Hand::default(),
@@ -141,19 +143,47 @@ where
             outcome: None,
             stragglers: Vec::new(),
             left_alone: Vec::new(),
-        };
-        let (holder, ttl) = (driver.outside.holder, driver.outside.settings.lease);
-        driver.lease = persist!(driver, async {
-            let now = driver.outside.time.wall();
-            let taken = driver.outside.store.lease(holder, ttl, now).await;
-            taken.map_err(|error| RotateError::of_store(&error))
+        }
+    }
+
+    async fn take_lease(&mut self) -> Result<(), RotateError> {
+        self.lease = persist!(self, async {
+            self.lease_or_usurp().await.map_err(|error| RotateError::of_store(&error))
         })?;
-        driver.written = persist!(driver, driver.outside.journal.read(slot))?;
-        driver.ledger = Ledger::of(&driver.written.records()?);
-        Ok(driver)
+        self.leased_at = self.outside.time.running();
+        Ok(())
+    }
+
+    /// The lease. After a leak nobody is waited for: who holds it, perhaps for days because an old
+    /// key is still used, finds its fence passed and stops.
+    async fn lease_or_usurp(&self) -> Result<Lease, StoreError> {
+        let Outside { store, holder, settings, time, .. } = &self.outside;
+        let taken = store.lease(holder, settings.lease, time.wall()).await;
+        match taken {
+            Err(error) if self.goal == Goal::Now && error.lease().is_some() => {
+                let other = error.lease().map(|lease| lease.holder.clone()).unwrap_or_default();
+                let theirs = store.lease(&other, settings.lease, time.wall()).await?;
+                store.release(&theirs).await?;
+                store.lease(holder, settings.lease, time.wall()).await
+            }
+            taken => taken,
+        }
     }
 
     async fn steps(&mut self) -> Result<(), RotateError> {
+        self.written = persist!(self, self.outside.journal.read(self.outside.slot.name()))?;
+        let records = self.written.records()?;
+        if records.iter().any(|record| record.tag.slot() != self.outside.slot.name()) {
+            return Err(RotateError::new(
+                RotateErrorKind::JournalRefused,
+                "the journal is another slot's",
+                "give the slot its name back, or a store and a journal of its own",
+            ));
+        }
+        self.ledger = Ledger::of(&records);
+        if self.ledger.open.as_ref().is_some_and(|open| open.step.is_promoted()) {
+            (self.outside.promoted)();
+        }
         for _ in 0..MOST_STEPS {
             let was_stale = self.is_stale;
             if was_stale {
@@ -168,7 +198,7 @@ where
                     self.is_stale = true;
                     continue;
                 }
-                Next::Wait { .. } | Next::List | Next::Check => {}
+                Next::Wait { .. } | Next::List | Next::LookAgain | Next::Check => {}
                 _ => self.renew().await?,
             }
             self.perform(next).await?;
@@ -188,6 +218,8 @@ where
             snapshot: &self.snapshot,
             hand: &self.hand,
             can_expire: self.outside.organization.can_expire(),
+            is_due: due_at(self.outside.slot, &self.ledger, self.snapshot.current.as_ref())
+                .is_none_or(|at| self.outside.time.wall() >= at),
             running: self.outside.time.running(),
             #[cfg(test)]
             mutant: self.outside.mutant,
@@ -213,11 +245,20 @@ where
             return Ok(());
         }
         let ttl = self.outside.settings.lease;
+        // Each writing of it is a version in some stores, and a store was read just now.
+        let held = self.outside.time.running().saturating_sub(self.leased_at);
+        let is_seen = self.snapshot.lease.as_ref().is_some_and(|l| l.fence == self.lease.fence);
+        if held < ttl / 3 && is_seen {
+            return Ok(());
+        }
+        let since = self.outside.time.running();
         self.lease = persist!(self, async {
             let now = self.outside.time.wall();
             let held = self.outside.store.renew(&self.lease, ttl, now).await;
             held.map_err(|error| RotateError::of_store(&error))
         })?;
+        self.leased_at = since;
+        self.is_stale = true;
         Ok(())
     }
 
@@ -266,6 +307,9 @@ where
             _ => None,
         };
         let step = record.step();
+        if record.entry == Entry::Promoted {
+            (self.outside.promoted)();
+        }
         let what = match record.entry {
             Entry::DeletionRefused => EventKind::DeletionRefused,
             _ => EventKind::Step { step, key },
@@ -302,7 +346,7 @@ where
     }
 
     /// The rotation is over.
-    fn finish(&mut self) {
+    fn finish(&mut self, handed_on: &[OldKey]) {
         let Some(open) = self.ledger.open.clone().filter(|open| open.step == Step::Promoted) else {
             return;
         };
@@ -314,6 +358,7 @@ where
             key_id: current.and_then(|key| key.note.key_id.clone()).or(open.key),
             expires_at: current.and_then(|key| key.note.expires_at),
             retired: open.retired,
+            handed_on: handed_on.iter().map(|old| old.key.clone()).collect(),
             left_alone: std::mem::take(&mut self.left_alone),
             stragglers: std::mem::take(&mut self.stragglers),
             was_resumed: !is_mine,

@@ -3,6 +3,7 @@
 use keyward::{Timestamp, find};
 use serde::{Deserialize, Serialize};
 
+use crate::machine::Ledger;
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind};
 
@@ -33,6 +34,8 @@ pub enum Entry {
         /// Its id.
         account: String,
     },
+    /// The organization deletes single keys of service accounts again.
+    DeletionAllowed,
     /// The organization does not delete single keys of service accounts.
     DeletionRefused,
     /// The rotation is over.
@@ -41,6 +44,12 @@ pub enum Entry {
     Draining {
         /// Its id.
         key: String,
+    },
+    /// The rotation is over, and old keys are still used: the next one, which is due, goes on with
+    /// them.
+    HandedOn {
+        /// These.
+        old: Vec<OldKey>,
     },
     /// A key is about to be made.
     Intent {
@@ -74,6 +83,8 @@ pub enum Entry {
         /// Under this version.
         version: String,
     },
+    /// A key leaked meanwhile: the old ones are deleted at once, and another key is made.
+    Urgent,
     /// Somebody put another key in its place. It may be in use, so nothing is done about it.
     Superseded,
     /// It works.
@@ -148,12 +159,15 @@ impl Record {
         match self.entry.clone() {
             Entry::Abandoned { why } => form.why = Some(find::scrub(&why).into_owned()),
             Entry::AccountMade { account } => form.account = Some(account),
-            Entry::DeletionRefused
+            Entry::DeletionAllowed
+            | Entry::DeletionRefused
             | Entry::Done
             | Entry::Promoted
             | Entry::Superseded
+            | Entry::Urgent
             | Entry::Verified => {}
             Entry::Draining { key } => form.key = Some(key),
+            Entry::HandedOn { old } => form.old = old,
             Entry::Intent { old, own_account, now } => {
                 (form.old, form.own_account, form.now) = (old, own_account, now);
             }
@@ -176,15 +190,18 @@ impl Record {
         match self.entry {
             Entry::Abandoned { .. } => "abandoned",
             Entry::AccountMade { .. } => "account_made",
+            Entry::DeletionAllowed => "deletion_allowed",
             Entry::DeletionRefused => "deletion_refused",
             Entry::Done => "done",
             Entry::Draining { .. } => "draining",
+            Entry::HandedOn { .. } => "handed_on",
             Entry::Intent { .. } => "intent",
             Entry::Minted { .. } => "minted",
             Entry::Promoted => "promoted",
             Entry::Retired { .. } => "retired",
             Entry::Staged { .. } => "staged",
             Entry::Superseded => "superseded",
+            Entry::Urgent => "urgent",
             Entry::Verified => "verified",
         }
     }
@@ -199,8 +216,10 @@ impl Record {
         let entry = match form.step.as_str() {
             "abandoned" => Entry::Abandoned { why: form.why.unwrap_or_default() },
             "account_made" => Entry::AccountMade { account: form.account? },
+            "deletion_allowed" => Entry::DeletionAllowed,
             "deletion_refused" => Entry::DeletionRefused,
             "done" => Entry::Done,
+            "handed_on" => Entry::HandedOn { old: form.old },
             "draining" => Entry::Draining { key: form.key? },
             "intent" => {
                 Entry::Intent { old: form.old, own_account: form.own_account, now: form.now }
@@ -214,6 +233,7 @@ impl Record {
             "retired" => Entry::Retired { key: form.key?, how: form.how? },
             "staged" => Entry::Staged { version: form.version? },
             "superseded" => Entry::Superseded,
+            "urgent" => Entry::Urgent,
             "verified" => Entry::Verified,
             _ => return None,
         };
@@ -241,16 +261,19 @@ pub(crate) fn read(text: &str) -> Result<Vec<Record>, RotateError> {
 const REMEMBERED: usize = 16;
 
 /// What of a journal must be kept when another attempt begins: whether single keys can be deleted,
-/// and the tags under which a key may still appear.
+/// which old keys are handed on, and the tags under which a key may still appear.
 pub(crate) fn compacted(records: &[Record]) -> String {
-    let is_kept =
-        |record: &&Record| matches!(record.entry, Entry::Abandoned { .. } | Entry::DeletionRefused);
-    let kept: Vec<_> = records.iter().filter(is_kept).collect();
-    let refused = kept.iter().rfind(|record| record.entry == Entry::DeletionRefused);
-    let abandoned: Vec<_> =
-        kept.iter().filter(|record| record.entry != Entry::DeletionRefused).collect();
+    let ledger = Ledger::of(records);
+    let last = |is_it: fn(&Entry) -> bool| records.iter().rfind(|record| is_it(&record.entry));
+    let refused = last(|entry| *entry == Entry::DeletionRefused).filter(|_| ledger.own_accounts);
+    let carried = last(|entry| matches!(entry, Entry::HandedOn { .. }))
+        .filter(|_| !ledger.carried.is_empty());
+    // The urgency is the next intent's: it is written with it.
+    let is_abandoned = |record: &&Record| matches!(record.entry, Entry::Abandoned { .. });
+    let abandoned: Vec<_> = records.iter().filter(is_abandoned).collect();
     let recent = &abandoned[abandoned.len().saturating_sub(REMEMBERED)..];
-    refused.into_iter().chain(recent.iter().copied()).map(|record| record.to_line()).collect()
+    let kept = refused.into_iter().chain(carried).chain(recent.iter().copied());
+    kept.map(Record::to_line).collect()
 }
 
 #[cfg(test)]
@@ -264,7 +287,9 @@ mod tests {
         let at = Timestamp::from_unix_seconds(1_790_000_000);
         let old = OldKey { key: "key_a".into(), account: Some("svc_acct_1".into()) };
         vec![
-            Entry::Intent { old: vec![old], own_account: true, now: true },
+            Entry::Intent { old: vec![old.clone()], own_account: true, now: true },
+            Entry::HandedOn { old: vec![old] },
+            Entry::DeletionAllowed,
             Entry::Intent { old: vec![], own_account: false, now: false },
             Entry::AccountMade { account: "svc_acct_1".into() },
             Entry::Minted { key: Some("key_b".into()), created_at: Some(at), expires_at: None },
@@ -278,6 +303,7 @@ mod tests {
             Entry::Done,
             Entry::Abandoned { why: "the answer was lost\nand more".into() },
             Entry::Superseded,
+            Entry::Urgent,
         ]
     }
 

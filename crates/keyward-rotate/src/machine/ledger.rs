@@ -16,6 +16,11 @@ pub(crate) struct Ledger {
     pub(crate) abandoned: Vec<Tag>,
     /// The last rotation that came to its end, and when.
     pub(crate) done: Option<(Tag, Timestamp)>,
+    /// The old keys that the last rotation handed on, because they were still used when the next was
+    /// due.
+    pub(crate) carried: Vec<OldKey>,
+    /// Whether a key leaked, and no rotation that was begun for that has come to its end since.
+    pub(crate) is_urgent: bool,
     /// Whether each key gets an account of its own, because single keys cannot be deleted.
     pub(crate) own_accounts: bool,
 }
@@ -79,12 +84,14 @@ impl Ledger {
     pub(crate) fn add(&mut self, record: &Record) {
         let Record { at, tag, entry } = record;
         match entry {
+            Entry::Urgent => self.is_urgent = true,
+            Entry::DeletionAllowed => self.own_accounts = false,
             Entry::DeletionRefused => self.own_accounts = true,
             Entry::Abandoned { .. } => self.abandon(tag),
             Entry::Intent { old, own_account, now } => {
                 // Who begins has seen that nothing is open; if it is, it is not gone on with.
-                if let Some(open) = self.open.take() {
-                    self.abandon(&open.tag);
+                if let Some(tag) = self.open.as_ref().map(|open| open.tag.clone()) {
+                    self.abandon(&tag);
                 }
                 self.open = Some(Attempt {
                     tag: tag.clone(),
@@ -100,10 +107,16 @@ impl Ledger {
                 });
             }
             Entry::Done | Entry::Superseded => {
-                self.open.take_if(|open| open.tag == *tag);
+                let open = self.open.take_if(|open| open.tag == *tag);
                 if *entry == Entry::Done {
                     self.done = Some((tag.clone(), *at));
+                    self.is_urgent &= !open.is_some_and(|open| open.now);
                 }
+            }
+            Entry::HandedOn { old } => {
+                self.open.take_if(|open| open.tag == *tag);
+                self.done = Some((tag.clone(), *at));
+                self.carried.clone_from(old);
             }
             Entry::AccountMade { .. }
             | Entry::Draining { .. }
@@ -114,6 +127,10 @@ impl Ledger {
             | Entry::Verified => {
                 if let Some(open) = self.open.as_mut().filter(|open| open.tag == *tag) {
                     open.add(entry);
+                    if *entry == Entry::Promoted {
+                        // They are the open rotation's from here on.
+                        self.carried.clear();
+                    }
                 }
             }
         }
@@ -124,7 +141,8 @@ impl Ledger {
     }
 
     fn abandon(&mut self, tag: &Tag) {
-        self.open.take_if(|open| open.tag == *tag);
+        let open = self.open.take_if(|open| open.tag == *tag);
+        self.is_urgent |= open.is_some_and(|open| open.now);
         if !self.has_abandoned(tag) {
             self.abandoned.push(tag.clone());
         }

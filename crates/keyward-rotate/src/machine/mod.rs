@@ -15,8 +15,10 @@ use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
 
 pub(crate) mod ledger;
+mod old;
 
 pub(crate) use self::ledger::{Attempt, Ledger, Step};
+pub(crate) use self::old::{is_listed, to_retire};
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +39,8 @@ pub(crate) struct View<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) hand: &'a Hand,
     pub(crate) can_expire: bool,
+    /// Whether the key in use is itself to be replaced.
+    pub(crate) is_due: bool,
     /// How long this process has been going.
     pub(crate) running: Duration,
     #[cfg(test)]
@@ -62,6 +66,10 @@ pub(crate) struct Hand {
     pub(crate) is_verified: bool,
     /// The old keys that are watched.
     pub(crate) watches: BTreeMap<String, Watch>,
+    /// How often the store was looked at again, because an old key stands in the new one's place.
+    pub(crate) rollback_looks: u32,
+    /// Whether that old key was given its life back.
+    pub(crate) is_put_off: bool,
     /// Keys that nothing more can be done about.
     pub(crate) given_up: Vec<String>,
     /// Whether a rotation came to its end, as the goal wants it.
@@ -89,8 +97,13 @@ pub(crate) struct Watch {
     pub(crate) since: Duration,
     pub(crate) quiet_since: Duration,
     pub(crate) looked_at: Option<Duration>,
-    pub(crate) put_off_at: Duration,
+    /// When this process asked for an expiry, if it did.
+    pub(crate) put_off_at: Option<Duration>,
     pub(crate) last_used_at: Option<Timestamp>,
+    /// Whether it expires later than the grace allows.
+    pub(crate) outlives_grace: bool,
+    /// Whether it was seen to be used while it was watched.
+    pub(crate) was_used: bool,
     pub(crate) is_told: bool,
 }
 
@@ -116,11 +129,15 @@ pub(crate) enum Next {
     },
     Finished,
     List,
+    /// An old key stands in the new one's place: it is made sure that this is no stale read.
+    LookAgain,
     MakeAccount,
     Mint,
     Note(Entry),
     Probe,
     Promote(Version),
+    /// An old key that is in use again lives on.
+    PutOff(String),
     /// An old key of the open attempt dies.
     Retire {
         old: OldKey,
@@ -150,9 +167,13 @@ pub(crate) enum Next {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mutant {
     ForgetAbandoned,
+    ForgetNow,
     ForgetOthers,
+    ForgetRollback,
+    IgnoreUse,
     KeepUnverified,
     MintAgain,
+    RestartExpiry,
     RetireAny,
     RetireStaged,
     SkipIntent,
@@ -172,9 +193,13 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
         return begin(view);
     };
     let is_mine = view.hand.began.as_ref() == Some(&open.tag);
+    // Written down first, so that whoever goes on with it knows.
+    if view.goal == Goal::Now && !is_mine && !open.now && !view.ledger.is_urgent {
+        return Next::Note(Entry::Urgent);
+    }
     let Snapshot { current, pending, .. } = view.snapshot;
     if is_of(current.as_ref(), &open.tag) {
-        return end(view, open, is_mine);
+        return end(view, open);
     }
     let lag = view.hand.stored_at.map(|at| view.running.saturating_sub(at));
     let lagging = lag.filter(|lag| *lag < LAG).map(|waited| {
@@ -184,9 +209,15 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     #[cfg(test)]
     let lagging = lagging.filter(|_| view.mutant != Some(Mutant::TrustOldLooks));
     if open.step >= Step::Promoted {
-        return lagging.unwrap_or(Next::Note(Entry::Superseded));
+        return lagging.unwrap_or_else(|| superseded(view, open));
     }
     if view.goal == Goal::Now && !is_mine {
+        // Its promotion may have begun, so it is ended: then what it replaces can be deleted.
+        if open.step >= Step::Verified
+            && let Some(pending) = pending.as_ref().filter(|key| is_of(Some(key), &open.tag))
+        {
+            return Next::Promote(pending.version.clone());
+        }
         return Next::Abandon { why: "a key that cannot have leaked is made instead", error: None };
     }
     if let Some(pending) = pending {
@@ -213,6 +244,34 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
         Next::MakeAccount
     } else {
         Next::Mint
+    }
+}
+
+/// Another key stands in the place of the one that was promoted. If that is an old one of the same
+/// rotation, somebody went back to it, and it must not die.
+fn superseded(view: &View<'_>, open: &Attempt) -> Next {
+    #[cfg(test)]
+    if view.mutant == Some(Mutant::ForgetRollback) {
+        return Next::Note(Entry::Superseded);
+    }
+    let Some(current) = &view.snapshot.current else {
+        return Next::Note(Entry::Superseded);
+    };
+    // What leaked is not given its life back.
+    if open.now || view.ledger.is_urgent || !view.can_expire {
+        return Next::Note(Entry::Superseded);
+    }
+    if view.hand.rollback_looks < LOOKS {
+        return Next::LookAgain;
+    }
+    let Some(listing) = &view.hand.listing else {
+        return Next::List;
+    };
+    let in_use =
+        |old: &&OldKey| listing.keys.iter().any(|key| key.id == old.key && is_listed(current, key));
+    match open.old.iter().find(in_use) {
+        Some(old) if !view.hand.is_put_off => Next::PutOff(old.key.clone()),
+        _ => Next::Note(Entry::Superseded),
     }
 }
 
@@ -292,68 +351,6 @@ fn stray(view: &View<'_>, listing: &Listing) -> Option<Next> {
     account.map(|(id, _)| Next::DeleteAccount(id.clone()))
 }
 
-/// The keys that an attempt that begins now replaces: those that it may retire in the end, and the
-/// ids of those that it leaves alone, as far as they can be told.
-pub(crate) fn to_retire(view: &View<'_>) -> (Vec<OldKey>, Vec<Option<String>>) {
-    let empty = Listing::default();
-    let listing = view.hand.listing.as_ref().unwrap_or(&empty);
-    let (mut old, mut left_alone) = (Vec::new(), Vec::new());
-    if let Some(current) = &view.snapshot.current {
-        match listed(current, listing) {
-            Some(key) if may_retire(view, key) => old.push(old_key(key, view.slot)),
-            Some(key) => left_alone.push(Some(key.id.clone())),
-            None if tag_of(current).is_some() => {}
-            None => left_alone.push(None),
-        }
-    }
-    for id in view.slot.retired_by_id() {
-        let found = listing.keys.iter().find(|key| key.id == id);
-        if let Some(key) = found.filter(|key| old.iter().all(|old| old.key != key.id)) {
-            old.push(old_key(key, view.slot));
-        }
-    }
-    (old, left_alone)
-}
-
-fn old_key(key: &ListedKey, slot: &Slot) -> OldKey {
-    let is_own = Tag::is_of(key.account_name.as_deref(), slot.name())
-        && key.account.as_deref() != Some(slot.service_account().as_str());
-    OldKey { key: key.id.clone(), account: key.account.clone().filter(|_| is_own) }
-}
-
-/// Whether keyward made the key for this slot, or was told that it may delete it.
-fn may_retire(view: &View<'_>, key: &ListedKey) -> bool {
-    #[cfg(test)]
-    if view.mutant == Some(Mutant::RetireAny) {
-        return true;
-    }
-    Tag::is_of(key.name.as_deref(), view.slot.name())
-        || view.slot.retired_by_id().any(|id| id == key.id)
-}
-
-/// Which of the listed keys a stored one is: by its id, or by what is shown of it if that fits one
-/// alone.
-fn listed<'a>(stored: &StoredKey, listing: &'a Listing) -> Option<&'a ListedKey> {
-    if let Some(id) = &stored.note.key_id {
-        return listing.keys.iter().find(|key| key.id == *id);
-    }
-    let shows = |key: &&ListedKey| {
-        key.redacted.as_deref().is_some_and(|shown| stored.key.matches_redacted(shown))
-    };
-    let mut fitting = listing.keys.iter().filter(shows);
-    fitting.next().filter(|_| fitting.next().is_none())
-}
-
-fn is_listed(stored: &StoredKey, key: &ListedKey) -> bool {
-    match &stored.note.key_id {
-        Some(id) => *id == key.id,
-        None => {
-            (stored.note.tag.is_some() && stored.note.tag == key.name)
-                || key.redacted.as_deref().is_some_and(|shown| stored.key.matches_redacted(shown))
-        }
-    }
-}
-
 /// The new key is staged: it is used once before anybody depends on it.
 fn prove(view: &View<'_>, open: &Attempt, pending: &StoredKey) -> Next {
     if open.step < Step::Staged {
@@ -374,16 +371,10 @@ fn prove(view: &View<'_>, open: &Attempt, pending: &StoredKey) -> Next {
     };
     let waited = view.running.saturating_sub(proof.since);
     let patience = view.slot.verification().patience;
+    let is_accepted = proof.answer == ProbeAnswer::Live
+        || (proof.answer == ProbeAnswer::UnderScoped && view.slot.accepts_under_scoped());
     match proof.answer {
-        ProbeAnswer::UnderScoped if !view.slot.accepts_under_scoped() => Next::Abandon {
-            why: "it may do less than it is for",
-            error: Some(RotateError::new(
-                RotateErrorKind::NotAccepted,
-                "the new key is live and may not do what it was asked to prove itself by",
-                "mend the slot's scopes, its `verification.path`, or the role of its account",
-            )),
-        },
-        ProbeAnswer::Live | ProbeAnswer::UnderScoped => {
+        _ if is_accepted => {
             // Also where the journal says so already: that it is written by this process now is
             // what keeps another from giving the key up at the same time.
             if !view.hand.is_verified {
@@ -391,13 +382,22 @@ fn prove(view: &View<'_>, open: &Attempt, pending: &StoredKey) -> Next {
             }
             Next::Promote(pending.version.clone())
         }
-        ProbeAnswer::Dead | ProbeAnswer::Unknown if waited < patience => {
+        // Of scopes too the edge learns only after a while.
+        _ if waited < patience => {
             let pause = back_off(proof.times).min(patience - waited).max(SHORTEST);
             if view.running.saturating_sub(proof.asked_at) >= pause {
                 return Next::Probe;
             }
             Next::Wait { why: Wait::Acceptance, pause, waited }
         }
+        ProbeAnswer::Live | ProbeAnswer::UnderScoped => Next::Abandon {
+            why: "it may do less than it is for",
+            error: Some(RotateError::new(
+                RotateErrorKind::NotAccepted,
+                "the new key is live and may not do what it was asked to prove itself by",
+                "mend the slot's scopes, its `verification.path`, or the role of its account",
+            )),
+        },
         ProbeAnswer::Dead => Next::Abandon {
             why: "it was not accepted in time",
             error: Some(RotateError::new(
@@ -415,7 +415,7 @@ fn prove(view: &View<'_>, open: &Attempt, pending: &StoredKey) -> Next {
 }
 
 /// The new key is current: the old ones are retired, and the rotation ends.
-fn end(view: &View<'_>, open: &Attempt, is_mine: bool) -> Next {
+fn end(view: &View<'_>, open: &Attempt) -> Next {
     if open.step < Step::Promoted {
         return Next::Note(Entry::Promoted);
     }
@@ -423,8 +423,10 @@ fn end(view: &View<'_>, open: &Attempt, is_mine: bool) -> Next {
     // Whatever was written down, the key in use is not touched.
     let left = |old: &&OldKey| !open.is_retired(&old.key) && Some(old.key.as_str()) != current;
     if let Some(old) = open.old.iter().find(left) {
-        let at_once =
-            open.now || view.slot.grace().is_zero() || (view.goal == Goal::Now && !is_mine);
+        let is_urgent = view.ledger.is_urgent;
+        #[cfg(test)]
+        let is_urgent = is_urgent && view.mutant != Some(Mutant::ForgetNow);
+        let at_once = open.now || view.slot.grace().is_zero() || is_urgent;
         if at_once {
             return Next::Retire { old: old.clone(), straggling: false };
         }
@@ -444,37 +446,54 @@ fn end(view: &View<'_>, open: &Attempt, is_mine: bool) -> Next {
 /// One old key is watched until nobody uses it.
 fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
     let (grace, silence) = (view.slot.grace(), view.slot.silence());
-    let Some(watch) = view.hand.watches.get(&old.key) else {
-        return if view.can_expire {
-            Next::Expire { key: old.key.clone(), within: grace }
-        } else {
-            Next::Watch(old.key.clone())
-        };
+    let is_held = view.slot.stragglers() == Stragglers::Hold;
+    let watch = view.hand.watches.get(&old.key).copied();
+    let Some((watch, looked_at)) = watch.and_then(|watch| Some((watch, watch.looked_at?))) else {
+        return Next::Watch(old.key.clone());
     };
+    let expires = Next::Expire { key: old.key.clone(), within: grace };
+    #[cfg(test)]
+    if view.mutant == Some(Mutant::RestartExpiry) && watch.put_off_at.is_none() {
+        return expires;
+    }
+    if view.can_expire && watch.put_off_at.is_none() {
+        // An expiry that was set by an earlier process stays: it is the bound of all of them. Only
+        // a key that is held has it put off.
+        let is_set = !watch.outlives_grace || open.draining.contains(&old.key);
+        if is_held || !is_set {
+            return expires;
+        }
+    }
     if !open.draining.contains(&old.key) {
         return Next::Note(Entry::Draining { key: old.key.clone() });
     }
-    let Some(looked_at) = watch.looked_at else {
-        return Next::Watch(old.key.clone());
-    };
-    if looked_at.saturating_sub(watch.quiet_since) >= silence {
+    // One that was in use has been used: if that is not told, its silence is not either.
+    let is_told = watch.last_used_at.is_some();
+    if is_told && looked_at.saturating_sub(watch.quiet_since) >= silence {
         return Next::Retire { old: old.clone(), straggling: false };
     }
     let watched = view.running.saturating_sub(watch.since);
     if watched >= grace {
-        if view.slot.stragglers() != Stragglers::Hold {
+        if !is_held {
             return Next::Retire { old: old.clone(), straggling: true };
         }
         if !watch.is_told {
             return Next::Tell(old.key.clone());
         }
     }
-    // Held: it must not expire under those who use it.
-    if view.slot.stragglers() == Stragglers::Hold
-        && view.can_expire
-        && view.running.saturating_sub(watch.put_off_at) >= grace / 2
-    {
-        return Next::Expire { key: old.key.clone(), within: grace };
+    if is_held {
+        let since_put_off =
+            watch.put_off_at.map_or(Duration::MAX, |at| view.running.saturating_sub(at));
+        // The next rotation goes on with it, and it lives until that does.
+        let ends = view.is_due && view.goal != Goal::Resume;
+        // Held: it must not expire under those who use it.
+        if view.can_expire && since_put_off >= if ends { grace / 8 } else { grace / 2 } {
+            return expires;
+        }
+        if ends {
+            let left = open.old.iter().filter(|old| !open.is_retired(&old.key));
+            return Next::Note(Entry::HandedOn { old: left.cloned().collect() });
+        }
     }
     // Often enough that a key that is held is put off in time.
     let pause = (silence / 4).min(grace / 4).clamp(SHORTEST, Duration::from_secs(60));
@@ -483,6 +502,9 @@ fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
     }
     Next::Wait { why: Wait::Silence, pause, waited: watched }
 }
+
+/// How often the store is looked at again before a rollback is believed.
+const LOOKS: u32 = 3;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 

@@ -34,6 +34,8 @@ pub(super) struct Key {
     pub(super) value: ApiKey,
     pub(super) made_at: Duration,
     pub(super) expires_at: Option<Duration>,
+    /// Whether its expiry was set after it was made.
+    pub(super) is_let_expire: bool,
     pub(super) is_deleted: bool,
     pub(super) last_used: Option<Duration>,
     /// When it was tampered with, if it was.
@@ -76,6 +78,7 @@ impl Books {
             value,
             made_at: now,
             expires_at: ttl.map(|ttl| now + ttl),
+            is_let_expire: false,
             is_deleted: false,
             last_used: None,
             touched: false,

@@ -8,7 +8,8 @@ use keyward::store::{
 use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, Timestamp};
 
 use super::organization::{ACCOUNT, Late};
-use super::world::{Asked, Fate, Handle, What, stamp};
+use super::world::{Asked, Fate, Fault, Handle, What, stamp};
+use crate::machine::Ledger;
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization, Time};
 use crate::probe::{Probe, ProbeAnswer};
 use crate::tag::Tag;
@@ -30,14 +31,15 @@ impl Time for Handle {
 }
 
 impl Probe for Handle {
-    async fn probe(&self, key: &ApiKey, _slot: &Slot) -> ProbeAnswer {
+    async fn probe(&self, key: &LoadedKey, _slot: &Slot) -> ProbeAnswer {
+        let key = &key.key;
         let fate = self.before(Asked::Organization).await;
         let answer = {
-            let state = self.world.lock();
+            let mut state = self.world.lock();
+            let now = state.now;
             match fate {
-                Fate::Goes | Fate::CrashesAfter | Fate::Old
-                    if state.books.accepts(key, state.now) =>
-                {
+                Fate::Goes | Fate::CrashesAfter | Fate::Old if state.books.accepts(key, now) => {
+                    state.books.used(key, now);
                     ProbeAnswer::Live
                 }
                 Fate::Goes | Fate::CrashesAfter | Fate::Old => ProbeAnswer::Dead,
@@ -170,8 +172,24 @@ impl Organization for Handle {
             match state.books.find(key) {
                 None => Ok(Expiry::Gone),
                 Some(key) if is_expired(key) => Ok(Expiry::Refused),
-                Some(_) => {
-                    state.books.touch(key, |key| key.expires_at = Some(now + after));
+                Some(found) => {
+                    // A call that is repeated comes a little later.
+                    let latest = found.expires_at.map(|at| at + Duration::from_secs(30));
+                    let is_put_off =
+                        found.is_let_expire && latest.is_some_and(|at| now + after > at);
+                    let is_right = state.processes.iter().all(|process| process.jumped == 0);
+                    // One call may be late.
+                    let is_late = state.last_taker != Some(self.process);
+                    if is_put_off && is_right && !is_late && !state.may_put_off {
+                        state.violate("I6: an expiry that was set was put off");
+                    }
+                    if state.is_leak_known && !is_late && after > Duration::from_secs(1) {
+                        state.violate("I7: a key that leaked was given time");
+                    }
+                    state.books.touch(key, |key| {
+                        key.expires_at = Some(now + after);
+                        key.is_let_expire = true;
+                    });
                     Ok(Expiry::Set(Some(stamp(now + after, 0))))
                 }
             }
@@ -259,11 +277,29 @@ impl KeyStore for Store {
     }
 
     async fn promote(&self, version: &Version, now: Timestamp) -> Result<(), StoreError> {
-        self.ask(What::Effect, self.0.world.store.promote(version, now)).await
+        let is_half = {
+            let state = self.0.world.lock();
+            let process = &state.processes[self.0.process];
+            let next = (self.0.process, process.ops + 1);
+            state.halves && state.faults.get(&next) == Some(&Fault::CrashAfter)
+        };
+        let promoted = async {
+            self.0.world.lock().half = is_half.then(|| version.clone());
+            if is_half { Ok(()) } else { self.0.world.store.promote(version, now).await }
+        };
+        self.ask(What::Effect, promoted).await
     }
 
     async fn discard(&self, version: &Version) -> Result<(), StoreError> {
-        self.ask(What::Effect, self.0.world.store.discard(version)).await
+        let is_half = self.0.world.lock().half.as_ref() == Some(version);
+        let discarded = async {
+            if is_half {
+                let (what, fix) = ("the version is being promoted", "promote it");
+                return Err(StoreError::new(StoreErrorKind::Conflict, self.source(), what, fix));
+            }
+            self.0.world.store.discard(version).await
+        };
+        self.ask(What::Effect, discarded).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -304,6 +340,7 @@ impl KeyStore for Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Lease, StoreError> {
+        self.0.world.lock().renewals += 1;
         self.ask(What::Look, self.0.world.store.renew(lease, ttl, now)).await
     }
 
@@ -316,6 +353,18 @@ impl KeyStore for Store {
     }
 
     async fn write_journal(&self, read: &Journal, text: &str) -> Result<Journal, StoreError> {
-        self.ask(What::Note, self.0.world.store.write_journal(read, text)).await
+        let written = async {
+            let journal = self.0.world.store.write_journal(read, text).await?;
+            let mut state = self.0.world.lock();
+            if state.is_leaked {
+                let records = crate::journal::record::read(text).expect("records");
+                let ledger = Ledger::of(&records);
+                let is_open = ledger.open.as_ref();
+                state.is_leak_known |= ledger.is_urgent || is_open.is_some_and(|open| open.now);
+                state.is_leak_known &= ledger.is_urgent || is_open.is_some();
+            }
+            Ok(journal)
+        };
+        self.ask(What::Note, written).await
     }
 }

@@ -8,7 +8,7 @@ use keyward_admin::Scopes;
 
 use super::organization::{ACCOUNT, Books, SLOT};
 use super::outside::Store;
-use super::world::{Faults, Handle, Life, World, now_or_never, stamp};
+use super::world::{Faults, Handle, Life, RELOAD, World, now_or_never, stamp};
 use crate::driver::{Driver, Outside, Settings};
 use crate::event::Hub;
 use crate::journal::{Entry, Journal as _, Record, StoreJournal};
@@ -38,11 +38,17 @@ pub(super) struct Scenario {
     pub(super) role_none: bool,
     pub(super) capped: bool,
     pub(super) stragglers: Stragglers,
+    /// What later lives are for.
+    pub(super) later: Goal,
+    /// Whether a promotion that is killed is done by half.
+    pub(super) halves: bool,
+    /// How often the service looks whether there is another key.
+    pub(super) reload: Duration,
     /// How long the silence is: longer than the grace if the old key is always used.
     pub(super) silence: Duration,
 }
 
-const PLAIN: Scenario = Scenario {
+pub(super) const PLAIN: Scenario = Scenario {
     name: "a key is replaced",
     start: Start::Ours,
     goal: Goal::Rotate,
@@ -51,15 +57,23 @@ const PLAIN: Scenario = Scenario {
     role_none: false,
     capped: false,
     stragglers: Stragglers::Warn,
+    later: Goal::Rotate,
+    halves: false,
+    reload: RELOAD,
     silence: Duration::from_secs(20),
 };
 
-pub(super) const SCENARIOS: [Scenario; 12] = [
+pub(super) const SCENARIOS: [Scenario; 17] = [
     PLAIN,
     Scenario { name: "a first key", start: Start::Empty, ..PLAIN },
     Scenario { name: "a key made by hand", start: Start::Foreign, ..PLAIN },
     Scenario { name: "a key made by hand that is named", start: Start::Adopted, ..PLAIN },
-    Scenario { name: "a leak", goal: Goal::Now, ..PLAIN },
+    Scenario { name: "a leak", goal: Goal::Now, later: Goal::Now, ..PLAIN },
+    Scenario { name: "a leak that others end", goal: Goal::Now, ..PLAIN },
+    Scenario { name: "a leak in the middle", later: Goal::Now, ..PLAIN },
+    Scenario { name: "a leak over half a promotion", later: Goal::Now, halves: true, ..PLAIN },
+    Scenario { name: "a slow service", reload: Duration::from_secs(60), ..PLAIN },
+    Scenario { name: "held", stragglers: Stragglers::Hold, ..PLAIN },
     Scenario { name: "deletion is refused", refuses_deletion: true, ..PLAIN },
     Scenario {
         name: "an account for each key",
@@ -71,7 +85,7 @@ pub(super) const SCENARIOS: [Scenario; 12] = [
     Scenario { name: "a role of none", role_none: true, ..PLAIN },
     Scenario { name: "a capped lifetime", capped: true, ..PLAIN },
     Scenario { name: "stragglers are warned", silence: Duration::from_secs(600), ..PLAIN },
-    Scenario { name: "a resume of nothing", goal: Goal::Resume, ..PLAIN },
+    Scenario { name: "a resume of nothing", goal: Goal::Resume, later: Goal::Resume, ..PLAIN },
 ];
 
 /// What a run came to.
@@ -120,12 +134,16 @@ pub(super) fn run(scenario: &Scenario, run: &Run) -> Result<Report, String> {
     let mut report =
         Report { ops: 0, effects: Vec::new(), outcomes: 0, keys: 0, errors: Vec::new(), swept: 0 };
     let mut holders = if run.two { vec!["a", "b"] } else { vec!["a"] };
-    for _ in 0..LIVES {
+    for round in 0..LIVES {
+        let goal = if round == 0 { scenario.goal } else { scenario.later };
+        if goal == Goal::Now {
+            world.lock().is_leaked = true;
+        }
         let lives: Vec<_> = holders
             .iter()
             .map(|holder| {
                 let handle = world.process(holder);
-                Life::new(handle.process, life(handle, slot.clone(), scenario.goal, run.mutant))
+                Life::new(handle.process, life(handle, slot.clone(), goal, run.mutant))
             })
             .collect();
         let is_first = world.lock().processes.len() == holders.len();
@@ -153,7 +171,7 @@ pub(super) fn run(scenario: &Scenario, run: &Run) -> Result<Report, String> {
 }
 
 /// The world and the slot, before anything happens.
-fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
+pub(super) fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
     let mut books = Books {
         cache: Duration::from_secs(30),
         refuses_deletion: scenario.refuses_deletion,
@@ -191,7 +209,12 @@ fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
         books.adopted.push(key.id.clone());
     }
     let world = World::new(books);
-    world.lock().is_leaked = scenario.goal == Goal::Now;
+    {
+        let mut state = world.lock();
+        state.reload = scenario.reload;
+        state.halves = scenario.halves;
+        state.may_put_off = scenario.stragglers == Stragglers::Hold;
+    }
     if let Some(key) = current {
         let mut note = KeyNote::new().key_id(&key.id);
         if scenario.start != Start::Foreign && scenario.start != Start::Adopted {
@@ -212,7 +235,7 @@ fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
 }
 
 /// One life of a rotator. Where there are two, one that finds the slot taken tries again.
-async fn life(
+pub(super) async fn life(
     handle: Handle,
     slot: Slot,
     goal: Goal,
@@ -259,6 +282,7 @@ async fn with_outside<T>(
         holder: &holder,
         settings: &settings,
         random: &random,
+        promoted: &|| (),
         mutant,
     };
     act(outside).await
@@ -296,6 +320,8 @@ fn settle(
             resume().map_err(|error| format!("it cannot be resumed: {error}"))?;
         }
     }
+    // What was let expire at once has expired.
+    world.lock().advance(Duration::from_secs(2), &world.store);
     let handle = world.process("z");
     let sweep = async {
         let everything = Sweep::report().older_than(Duration::ZERO).deleting();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use keyward::store::{KeyStore as _, MemoryStore};
+use keyward::store::{KeyStore as _, MemoryStore, Version};
 use keyward::{ApiKey, Timestamp};
 
 use super::organization::Books;
@@ -47,8 +47,8 @@ pub(super) enum Asked {
 pub(super) type Faults = BTreeMap<(usize, u32), Fault>;
 
 pub(super) const EPOCH: i64 = 1_790_000_000;
-/// How often the service looks whether there is another key.
-const RELOAD: Duration = Duration::from_secs(5);
+/// How often the service looks whether there is another key, unless it is slow.
+pub(super) const RELOAD: Duration = Duration::from_secs(5);
 
 pub(super) struct World {
     pub(super) state: Mutex<State>,
@@ -62,8 +62,21 @@ pub(super) struct State {
     pub(super) processes: Vec<Process>,
     /// The key that the service uses, and when it looked last.
     pub(super) service: Option<(ApiKey, Duration)>,
+    pub(super) reload: Duration,
+    /// Who never looks whether there is another key.
+    pub(super) stuck: Option<ApiKey>,
+    /// Whether an expiry may be put off.
+    pub(super) may_put_off: bool,
+    /// Whether a promotion that is killed is done by half, as in stores of several writes; and the
+    /// version of which one is.
+    pub(super) halves: bool,
+    pub(super) half: Option<Version>,
+    /// How often a lease was held on.
+    pub(super) renewals: u32,
     /// Whether a key may die under the service, because it leaked; the next one must live.
     pub(super) is_leaked: bool,
+    /// Whether the journal says so, and no rotation for it has come to its end.
+    pub(super) is_leak_known: bool,
     pub(super) violation: Option<String>,
     /// Who does not answer, until when, and whether it says to wait.
     pub(super) outage: Option<(Asked, Duration, bool)>,
@@ -100,7 +113,14 @@ impl World {
                 faults: Faults::new(),
                 processes: Vec::new(),
                 service: None,
+                reload: RELOAD,
+                stuck: None,
+                may_put_off: false,
+                halves: false,
+                half: None,
+                renewals: 0,
                 is_leaked: false,
+                is_leak_known: false,
                 violation: None,
                 outage: None,
                 shown: None,
@@ -199,7 +219,7 @@ impl State {
         if by.is_zero() {
             return;
         }
-        let first = by.min(RELOAD);
+        let first = by.min(self.reload);
         self.now += first;
         self.serve(store);
         if by > first {
@@ -217,7 +237,7 @@ impl State {
             self.violate("I1: the store's current key is not accepted");
         }
         let (held, looked_at) = self.service.get_or_insert((current.clone(), now));
-        if now >= *looked_at + RELOAD {
+        if now >= *looked_at + self.reload {
             (*held, *looked_at) = (current.clone(), now);
         }
         let held = held.clone();
@@ -225,6 +245,13 @@ impl State {
             self.books.used(&held, now);
         } else if !self.is_leaked {
             self.violate("I1: the service was left with a dead key");
+        }
+        if let Some(stuck) = self.stuck.clone() {
+            if self.books.accepts(&stuck, now) {
+                self.books.used(&stuck, now);
+            } else {
+                self.violate("I1: a key that was held is dead");
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::{RotateError, RotateErrorKind};
 ///     stragglers = "warn"                   # or "hold", "go_on"
 ///     retire = []                           # ids of keys that keyward did not make
 ///     verify = { path = "/models", patience = "2m" }
+///     # role = "elsewhere"                  # see `Slot::with_role_elsewhere`
 /// "#
 /// .parse()?;
 /// let slot = file.slot("billing").expect("it is there");
@@ -90,7 +91,7 @@ impl std::str::FromStr for SlotFile {
     }
 }
 
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "project",
     "service_account",
     "scopes",
@@ -101,6 +102,7 @@ const SETTINGS: [&str; 11] = [
     "silence",
     "stragglers",
     "retire",
+    "role",
     "verify",
 ];
 
@@ -138,6 +140,17 @@ fn slot(name: &str, settings: &Table) -> Result<Slot, RotateError> {
     }
     for id in texts(settings, "retire")?.unwrap_or_default() {
         slot = slot.retiring(id);
+    }
+    match text(settings, "role")? {
+        None => {}
+        Some("elsewhere") => slot = slot.with_role_elsewhere(),
+        Some(_) => return Err(unfit("role", "`elsewhere`, or leave it out")),
+    }
+    if !slot.grace().is_zero() && slot.silence() > slot.grace() / 2 {
+        return Err(misset(
+            "`silence` is longer than half of `grace`",
+            "lengthen `grace`, so that silence can be seen before it ends",
+        ));
     }
     if let Some(reference) = text(settings, "store")? {
         slot = slot.with_store_reference(reference);
@@ -278,6 +291,7 @@ mod tests {
             "[policy]\npreset = \"production\"\n[slot.b]{LEAST}\n[slot.a]{LEAST}
             ttl = \"7d\"\nrotate_after = \"1d 12h\"\ngrace = \"15m\"\nsilence = \"90s\"
             stragglers = \"hold\"\nretire = [\"key_1\"]\nstore = \"vault:secret/a#openai\"
+            role = \"elsewhere\"
             verify = {{ path = \"/responses\", accept_under_scoped = true, patience = \"30s\" }}"
         );
         let file: SlotFile = text.parse().unwrap();
@@ -290,7 +304,7 @@ mod tests {
         assert_eq!(a.retired_by_id().collect::<Vec<_>>(), ["key_1"]);
         assert_eq!(a.store_reference(), Some("vault:secret/a#openai"));
         assert_eq!(a.verification().patience.as_secs(), 30);
-        assert!(a.accepts_under_scoped());
+        assert!(a.accepts_under_scoped() && a.has_role_elsewhere());
         assert!(!file.slot("b").unwrap().accepts_under_scoped(), "it may read models");
     }
 
@@ -303,6 +317,8 @@ mod tests {
             ("ttl = \"-1d\"", "`ttl` is not"),
             ("ttl = \"2 years\"", "`ttl` is"),
             ("ttl = \"1h\"\nrotate_after = \"1h\"", "`rotate_after` is shorter than `ttl`"),
+            ("role = \"none\"", "`role` is not"),
+            ("grace = \"1h\"\nsilence = \"31m\"", "`silence` is longer than half of `grace`"),
             ("stragglers = \"wait\"", "`stragglers` is not"),
             ("retire = \"key_1\"", "`retire` is not"),
             ("verify = { pth = \"/x\" }", "there is no setting `verify.pth`"),

@@ -45,6 +45,7 @@ pub struct Slot {
     stragglers: Stragglers,
     verification: Verification,
     adopted: Vec<KeyId>,
+    role_elsewhere: bool,
     store: Option<Reference>,
 }
 
@@ -145,6 +146,7 @@ impl Slot {
             stragglers: Stragglers::default(),
             verification: Verification::default(),
             adopted: Vec::new(),
+            role_elsewhere: false,
             store: None,
         })
     }
@@ -182,7 +184,11 @@ impl Slot {
     }
 
     /// For how long the old key must not have been used before it is deleted. Choose it longer than
-    /// services take to notice a new key.
+    /// services take to notice a new key, and not under a minute: OpenAI does not document how soon or
+    /// how exactly `last_used_at` follows a use. It is counted from the first look at the old key, and
+    /// half of the grace is the most that can be waited for with sense: a key is not silent when it
+    /// was not watched for so long. Where it is not told when a key was used at all, the whole grace is
+    /// waited for.
     #[must_use]
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
@@ -208,6 +214,17 @@ impl Slot {
     #[must_use]
     pub fn retiring(mut self, key_id: impl Into<String>) -> Self {
         self.adopted.push(KeyId(key_id.into()));
+        self
+    }
+
+    /// Says that the account has no role of its own, and gets its permissions by a group that has a
+    /// custom role in the project, as OpenAI's
+    /// [guide for Terraform](https://developers.openai.com/api/docs/guides/terraform/service-accounts)
+    /// sets it up. Without this a role of `none` is refused before a key is made; with it, whether
+    /// the key may do anything is found when it is proved.
+    #[must_use]
+    pub fn with_role_elsewhere(mut self) -> Self {
+        self.role_elsewhere = true;
         self
     }
 
@@ -282,6 +299,12 @@ impl Slot {
     /// The ids of the keys that keyward did not make and may delete.
     pub fn retired_by_id(&self) -> impl Iterator<Item = &str> {
         self.adopted.iter().map(|KeyId(id)| id.as_str())
+    }
+
+    /// Whether the account gets its permissions by a group.
+    #[must_use]
+    pub fn has_role_elsewhere(&self) -> bool {
+        self.role_elsewhere
     }
 
     /// Where the key is kept, if it was written down.

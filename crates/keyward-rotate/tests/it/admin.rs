@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use keyward::store::{DynKeyStore, KeyNote, KeyStore as _, MemoryStore};
-use keyward::{ApiKey, Timestamp};
-use keyward_admin::Client;
-use keyward_rotate::{AdminRotator, AdminRotatorBuilder, Retirement, RotateErrorKind, Sweep};
+use keyward::{ApiKey, KeyPolicy, Timestamp};
+use keyward_admin::{Client, Scope, Scopes};
+use keyward_rotate::{
+    AdminRotator, AdminRotatorBuilder, HttpProbe, Retirement, RotateErrorKind, Rotator, Slot, Sweep,
+};
 use keyward_testkit::{FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction};
 
 struct World {
@@ -89,7 +91,7 @@ async fn a_lost_answer_leaves_no_admin_key_behind() {
 async fn it_waits_until_the_new_one_is_accepted_and_resumes() {
     let world = World::of(FakeOpenAi::builder().auth_cache(Duration::from_millis(2500))).await;
     let slow = world.rotator();
-    let dropped = tokio::time::timeout(Duration::from_secs(1), slow.rotate()).await;
+    let dropped = tokio::time::timeout(Duration::from_secs(2), slow.rotate()).await;
     assert!(dropped.is_err());
     assert!(world.store.pending().await.unwrap().is_some());
     let outcome = world.rotator().resume().await.unwrap().unwrap();
@@ -103,4 +105,29 @@ async fn without_a_first_key_it_says_so() {
     let rotator = AdminRotator::builder("admin", store, Client::new, "test").build().unwrap();
     let error = rotator.rotate().await.unwrap_err();
     assert_eq!(error.kind(), RotateErrorKind::Configuration, "{error}");
+}
+
+/// The rotator of other slots goes on after the admin key that it had is dead.
+#[tokio::test]
+async fn who_manages_by_the_store_is_not_locked_out() {
+    let world = World::of(FakeOpenAi::builder()).await;
+    let project = world.fake.seed_project("website");
+    let account = world.fake.seed_service_account(&project, "billing", "member");
+    let url = world.fake.base_url();
+    let connect = move |key| Client::builder(key).base_url(url.clone()).allow_loopback().build();
+    let policy = KeyPolicy::production().with_host("127.0.0.1").unwrap();
+    let scopes = Scopes::only(Scope::RESPONSES_WRITE).and(Scope::MODEL_REQUEST);
+    let slot = Slot::new("billing", project.as_str(), account.as_str(), scopes).unwrap();
+    let rotator = Rotator::managed_with(world.store.clone(), connect, "test")
+        .probe(HttpProbe::new(world.fake.base_url(), policy).unwrap())
+        .slot(slot.with_silence(Duration::ZERO), MemoryStore::new("billing"))
+        .build()
+        .unwrap();
+    rotator.rotate("billing").await.unwrap();
+    let by_hand = world.fake.key_id(&world.fake.admin_key()).unwrap();
+    world.builder().retiring(by_hand).build().unwrap().rotate().await.unwrap();
+    assert!(!world.fake.key_is_live(&world.fake.admin_key()));
+    assert!(rotator.plan("billing").await.unwrap().is_possible());
+    rotator.rotate("billing").await.unwrap();
+    assert!(rotator.sweep("billing", Sweep::report()).await.unwrap().orphans.is_empty());
 }

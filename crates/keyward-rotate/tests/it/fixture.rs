@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use keyward::store::{DynKeyStore, KeyNote, KeyStore, MemoryStore};
-use keyward::{ApiKey, KeyPolicy, Timestamp};
+use keyward::{ApiKey, KeyPolicy, KeySource, LoadedKey, Timestamp};
 use keyward_admin::{AdminKey, AdmitContext, Client, Scope, Scopes};
-use keyward_rotate::{HttpProbe, Rotator, RotatorBuilder, Slot, Verification};
+use keyward_rotate::{
+    HttpProbe, Probe as _, ProbeAnswer, Rotator, RotatorBuilder, Slot, Verification,
+};
 use keyward_testkit::{FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction};
 
 pub(crate) const MINT: &str =
@@ -40,7 +42,8 @@ impl World {
 
     /// A slot that waits for next to nothing.
     pub(crate) fn slot(&self) -> Slot {
-        let scopes = Scopes::only(Scope::RESPONSES_WRITE);
+        // It may be proved by `/models`, so it has been used when it becomes an old one.
+        let scopes = Scopes::only(Scope::RESPONSES_WRITE).and(Scope::MODEL_REQUEST);
         let mut verification = Verification::default();
         verification.patience = Duration::from_secs(10);
         Slot::new("billing", self.project.as_str(), self.account.as_str(), scopes)
@@ -82,7 +85,13 @@ impl World {
         self.fake.fault(Fault::on(method, template).then(action));
     }
 
-    /// A key that somebody made by hand, current in the store. With its id noted or not.
+    /// Uses a key once, as a service does.
+    pub(crate) async fn use_key(&self, key: &ApiKey) -> bool {
+        let loaded = LoadedKey::new(key.clone(), KeySource::new("memory", "billing"));
+        self.probe().probe(&loaded, &self.slot()).await == ProbeAnswer::Live
+    }
+
+    /// A key that somebody made by hand, current in the store and in use. With its id noted or not.
     pub(crate) async fn put_by_hand(&self, with_id: bool) -> String {
         let value = self.fake.seed_service_account_key(&self.account);
         let id = self.fake.key_id(&value).expect("it was made here");
@@ -91,17 +100,20 @@ impl World {
         let at = Timestamp::from_unix_seconds(1_790_000_000);
         let version = self.store.stage(&key, &note, at).await.expect("staged");
         self.store.promote(&version, at).await.expect("promoted");
+        assert!(self.use_key(&key).await, "it is live");
         id
     }
 
     /// The id of the key in use, which must be live.
     pub(crate) async fn current(&self) -> String {
         let stored = self.store.current().await.expect("a store").expect("a key");
-        let live = self.fake.live_key_values();
-        let is_live =
-            live.into_iter().any(|value| ApiKey::parse(value).expect("a key") == stored.key);
-        assert!(is_live, "the key in use is dead");
+        assert!(self.is_live(&stored.key), "the key in use is dead");
         stored.note.key_id.unwrap_or_default()
+    }
+
+    pub(crate) fn is_live(&self, key: &ApiKey) -> bool {
+        let mut live = self.fake.live_key_values().into_iter();
+        live.any(|value| ApiKey::parse(value).expect("a key") == *key)
     }
 
     /// How many keys are live, but for the admin key.

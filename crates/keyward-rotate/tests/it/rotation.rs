@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use keyward::store::{FileStore, KeyStore};
+use keyward::{KeyPolicy, Timestamp};
+use keyward_admin::{Scope, Scopes};
 use keyward_rotate::{
-    EventKind, FileJournal, Journal, PlannedStep, Retirement, RotateErrorKind, Stragglers,
+    EventKind, FileJournal, HttpProbe, Journal, PlannedStep, Retirement, RotateError,
+    RotateErrorKind, Rotator, Slot, Stragglers,
 };
 use keyward_testkit::{FakeOpenAi, FaultAction};
 
@@ -111,9 +114,8 @@ async fn what_cannot_work_is_told_before_anything_is_made() {
     let powerless = World::start().await;
     let none = powerless.fake.seed_service_account(&powerless.project, "none", "none");
     let scopes = powerless.slot().scopes().clone();
-    let slot = |project: &str, account: &str| {
-        keyward_rotate::Slot::new("billing", project, account, scopes.clone())
-    };
+    let slot =
+        |project: &str, account: &str| Slot::new("billing", project, account, scopes.clone());
     let cases = [
         (&archived, archived.slot(), RotateErrorKind::ProjectUnusable),
         (&powerless, slot(&powerless.project, &none).unwrap(), RotateErrorKind::AccountUnusable),
@@ -124,7 +126,7 @@ async fn what_cannot_work_is_told_before_anything_is_made() {
         let rotator = world.rotator_of(slot);
         let plan = rotator.plan("billing").await.unwrap();
         assert_eq!(
-            plan.obstacles.iter().map(keyward_rotate::RotateError::kind).collect::<Vec<_>>(),
+            plan.obstacles.iter().map(RotateError::kind).collect::<Vec<_>>(),
             [kind],
             "{plan}"
         );
@@ -260,25 +262,168 @@ async fn after_a_leak_the_old_key_is_deleted_at_once() {
 }
 
 #[tokio::test]
+async fn after_a_leak_nobody_is_waited_for() {
+    let world = World::start().await;
+    let slow =
+        world.slot().with_silence(Duration::from_secs(3600)).with_stragglers(Stragglers::Hold);
+    let rotator = world.rotator_of(slow);
+    rotator.rotate("billing").await.unwrap();
+    // A task of this process drains, and a node that died holds the lease.
+    let draining = async {
+        let mut events = rotator.events();
+        let rotation = rotator.rotate("billing");
+        let now = async {
+            while let Some(event) = events.next().await {
+                if matches!(event.what, EventKind::Step { step: "draining", .. }) {
+                    break;
+                }
+            }
+            rotator.rotate_now("billing").await
+        };
+        tokio::join!(rotation, now)
+    };
+    let (held, now) = tokio::time::timeout(Duration::from_secs(20), draining).await.unwrap();
+    assert_eq!(held.unwrap_err().kind(), RotateErrorKind::LeaseLost);
+    now.unwrap();
+    assert_eq!(world.live(), 1);
+
+    let at = world.fake.clock().now();
+    let at = Timestamp::from_unix_seconds(at.try_into().unwrap());
+    world.store.lease("a dead node", Duration::from_secs(3600), at).await.unwrap();
+    let error = rotator.rotate("billing").await.unwrap_err();
+    assert_eq!(error.kind(), RotateErrorKind::LeaseHeld, "{error}");
+    rotator.rotate_now("billing").await.unwrap();
+    assert_eq!(world.live(), 1);
+    assert!(world.store.snapshot().await.unwrap().lease.is_none());
+}
+
+#[tokio::test]
+async fn a_leaked_key_that_lives_on_is_an_error() {
+    let world = World::start().await;
+    let by_hand = world.put_by_hand(true).await;
+    let error = world.rotator().rotate_now("billing").await.unwrap_err();
+    assert_eq!(error.kind(), RotateErrorKind::LeftAlone, "{error}");
+    assert!(error.needs_a_person() && error.to_string().contains(&by_hand), "{error}");
+    assert_eq!(world.live(), 2, "the new one is in use");
+    world.rotator_of(world.slot().retiring(by_hand)).rotate_now("billing").await.unwrap();
+    assert_eq!(world.live(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_is_asked_as_a_service_asks_it() {
+    let world = World::start().await;
+    let policy = || KeyPolicy::production().with_host("127.0.0.1").unwrap();
+    let rotator = |policy: KeyPolicy| {
+        let probe = HttpProbe::new(world.fake.base_url(), policy).unwrap();
+        let builder = Rotator::builder(world.client(), "test").probe(probe);
+        builder.slot(world.slot(), world.store.clone()).build().unwrap()
+    };
+    // What the store knows of the key is enough for it.
+    let strict = policy().require_expiry().with_sources(["memory"]).unwrap();
+    rotator(strict).rotate("billing").await.unwrap();
+    let minted = world.fake.count("POST", MINT);
+
+    // And what it refuses is told beforehand, and at once.
+    let day = Duration::from_secs(86_400);
+    for policy in [policy().with_sources(["vault"]).unwrap(), policy().with_max_lifetime(day)] {
+        let rotator = rotator(policy);
+        let plan = rotator.plan("billing").await.unwrap();
+        let kinds: Vec<_> = plan.obstacles.iter().map(RotateError::kind).collect();
+        assert_eq!(kinds, [RotateErrorKind::PolicyRefused], "{plan}");
+        let began = std::time::Instant::now();
+        let error = rotator.rotate("billing").await.unwrap_err();
+        assert_eq!(error.kind(), RotateErrorKind::PolicyRefused, "{error}");
+        assert!(error.needs_a_person());
+        assert!(began.elapsed() < Duration::from_secs(8), "nothing is asked again");
+        assert_eq!(world.live(), 1, "the old one");
+    }
+    assert!(world.fake.count("POST", MINT) >= minted);
+}
+
+#[tokio::test]
 async fn a_key_that_is_still_used_is_told_and_held_or_deleted() {
     let world = World::start().await;
     let slot = |stragglers| {
         world
             .slot()
             .with_grace(Duration::from_secs(4))
-            .with_silence(Duration::from_secs(60))
+            .with_silence(Duration::from_secs(3))
             .with_stragglers(stragglers)
     };
     let rotator = world.rotator_of(slot(Stragglers::Warn));
     rotator.rotate("billing").await.unwrap();
-    let outcome = rotator.rotate("billing").await.unwrap();
-    assert_eq!(outcome.stragglers.len(), 1, "it was not silent for a minute");
+    let old = world.store.current().await.unwrap().unwrap();
+    // Somebody does not notice the new key.
+    let used = async {
+        while world.use_key(&old.key).await {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(rotator.rotate("billing"), used);
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.stragglers.len(), 1, "{outcome}");
+    assert!(outcome.stragglers[0].last_used_at.is_some());
     assert_eq!(world.live(), 1);
 
+    // One that nobody uses is silent, whatever becomes of it.
+    let outcome = rotator.rotate("billing").await.unwrap();
+    assert!(outcome.stragglers.is_empty(), "{outcome}");
+
     let rotator = world.rotator_of(slot(Stragglers::Hold));
-    let held = tokio::time::timeout(Duration::from_secs(7), rotator.rotate("billing")).await;
+    let old = world.store.current().await.unwrap().unwrap();
+    let used = async {
+        loop {
+            world.use_key(&old.key).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let both = async { tokio::join!(rotator.rotate("billing"), used) };
+    let held = tokio::time::timeout(Duration::from_secs(7), both).await;
     assert!(held.is_err(), "it waits");
     assert_eq!(world.live(), 2, "and the old key lives on, past its grace");
+}
+
+#[tokio::test]
+async fn where_it_is_not_told_when_a_key_was_used_its_grace_is_waited_for() {
+    let world = World::start().await;
+    // Its proof is no use of it in this organization: it may not read models.
+    let scopes = Scopes::only(Scope::RESPONSES_WRITE);
+    let slot = Slot::new("billing", world.project.as_str(), world.account.as_str(), scopes);
+    let slot = slot.unwrap().with_grace(Duration::from_secs(3)).with_silence(Duration::ZERO);
+    let rotator = world.rotator_of(slot);
+    let first = rotator.rotate("billing").await.unwrap();
+    let mut events = rotator.events();
+    let began = std::time::Instant::now();
+    let outcome = rotator.rotate("billing").await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(3));
+    assert!(outcome.stragglers.is_empty(), "nobody was seen to use it");
+    let key = first.key_id.unwrap();
+    let told = std::iter::from_fn(|| events.try_next())
+        .any(|event| event.what == EventKind::SilenceUnknown { key: key.clone() });
+    assert!(told);
+    assert_eq!(world.live(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_no_rule_gives_no_key_an_account() {
+    for (code, is_believed) in [(403, false), (400, true)] {
+        let world = World::start().await;
+        let rotator = world.rotator();
+        rotator.rotate("billing").await.unwrap();
+        world.fails("DELETE", KEY, FaultAction::StatusBefore { code });
+        let second = rotator.rotate("billing").await.unwrap();
+        assert_eq!(second.retired[0].1, Retirement::Expired, "{code}");
+        let third = rotator.rotate("billing").await.unwrap();
+        assert_eq!(third.has_own_account, is_believed, "{code}");
+        // A deletion has worked since, and is believed.
+        let fourth = rotator.rotate("billing").await.unwrap();
+        assert!(!fourth.has_own_account, "{code}");
+        world.current().await;
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        assert_eq!(world.live(), 1, "{code}");
+        let accounts = world.client().project(world.project.as_str()).service_accounts().list();
+        assert_eq!(accounts.all().await.unwrap().len(), 1, "{code}: only the slot's own");
+    }
 }
 
 #[tokio::test]
@@ -287,7 +432,7 @@ async fn of_two_rotators_one_leaves() {
     world.rotator().rotate("billing").await.unwrap();
     let slot = world.slot().with_silence(Duration::from_secs(2));
     let one = world.rotator_of(slot.clone());
-    let two = keyward_rotate::Rotator::builder(world.client(), "other")
+    let two = Rotator::builder(world.client(), "other")
         .probe(world.probe())
         .slot(slot, world.store.clone())
         .build()
@@ -336,15 +481,10 @@ async fn the_daemon_rotates_what_is_due_and_ends_when_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn the_daemon_rotates_one_slot_at_a_time_in_a_project() {
+async fn the_daemon_makes_one_key_at_a_time_in_a_project() {
     let world = World::start().await;
     let scopes = world.slot().scopes().clone();
-    let other = keyward_rotate::Slot::new(
-        "search",
-        world.project.as_str(),
-        world.account.as_str(),
-        scopes.clone(),
-    );
+    let other = Slot::new("search", world.project.as_str(), world.account.as_str(), scopes.clone());
     let rotator = world
         .builder()
         .slot(world.slot(), world.store.clone())
@@ -355,7 +495,7 @@ async fn the_daemon_rotates_one_slot_at_a_time_in_a_project() {
     let mut order = Vec::new();
     let both = async {
         while let Some(event) = events.next().await {
-            if let EventKind::Step { step: "intent" | "done", .. } = event.what {
+            if let EventKind::Step { step: "intent" | "promoted", .. } = event.what {
                 order.push(event.slot);
             }
             if order.len() == 4 {
@@ -422,7 +562,7 @@ async fn each_call_may_fail_once() {
 #[tokio::test]
 async fn slots_do_not_share_a_store() {
     let world = World::start().await;
-    let other = keyward_rotate::Slot::new("other", "p", "s", world.slot().scopes().clone());
+    let other = Slot::new("other", "p", "s", world.slot().scopes().clone());
     let built = world
         .builder()
         .slot(world.slot(), world.store.clone())

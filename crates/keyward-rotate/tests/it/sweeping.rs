@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keyward::Timestamp;
-use keyward::store::{KeyStore as _, MemoryStore};
+use keyward::store::{KeyNote, KeyStore as _, MemoryStore};
 use keyward_admin::{NewServiceAccountKey, Scope, Scopes};
 use keyward_rotate::{Fate, Sweep};
 use keyward_testkit::FakeOpenAi;
@@ -91,6 +91,59 @@ async fn what_may_be_in_use_is_protected() {
     assert_eq!(world.live(), 2);
     assert!(rotator.sweep("billing", everything().deleting()).await.unwrap().is_clean());
     assert_eq!(world.live(), 1);
+}
+
+/// A key that stands in the store with nothing noted is in use all the same, as after somebody put
+/// an older one back there.
+#[tokio::test]
+async fn what_is_current_is_protected_whatever_is_noted() {
+    for note in [KeyNote::new(), KeyNote::new().key_id("key_of_somebody_else").tag("no tag")] {
+        let world = World::start().await;
+        world.rotator().rotate("billing").await.unwrap();
+        let made = world.store.current().await.unwrap().unwrap();
+        // The same key, in another store, by hand.
+        let store = MemoryStore::new("by hand");
+        let at = Timestamp::from_unix_seconds(1_790_000_000);
+        let version = store.stage(&made.key, &note, at).await.unwrap();
+        store.promote(&version, at).await.unwrap();
+        let rotator = world.builder().slot(world.slot(), store).build().unwrap();
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let report =
+            rotator.sweep("billing", everything().including_used().deleting()).await.unwrap();
+        assert!(report.orphans.is_empty(), "{report}");
+        assert!(world.is_live(&made.key));
+    }
+}
+
+/// Two deployments in one project, with slots of the same name.
+#[tokio::test]
+async fn what_belongs_to_another_account_or_is_used_is_not_touched() {
+    let world = World::start().await;
+    world.rotator().rotate("billing").await.unwrap();
+    let made = world.store.current().await.unwrap().unwrap();
+    let staging = world.fake.seed_service_account(&world.project, "staging", "member");
+    let scopes = world.slot().scopes().clone();
+    let other = |account: &str| {
+        let slot =
+            keyward_rotate::Slot::new("billing", world.project.as_str(), account, scopes.clone());
+        let slot = slot.unwrap();
+        world.builder().slot(slot, MemoryStore::new("staging")).build().unwrap()
+    };
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let report = other(&staging).sweep("billing", everything().deleting()).await.unwrap();
+    assert_eq!(report.orphans[0].fate, Fate::OtherAccount, "{report}");
+
+    // On the same account nothing tells them apart but that the key is used.
+    let lately = Sweep::report().older_than(Duration::from_secs(3));
+    tokio::time::sleep(Duration::from_millis(4200)).await;
+    assert!(world.use_key(&made.key).await);
+    let report = other(&world.account).sweep("billing", lately.clone().deleting()).await.unwrap();
+    assert_eq!(report.orphans[0].fate, Fate::InUse, "{report}");
+    assert!(report.to_string().contains("somebody uses it") && !report.is_clean(), "{report}");
+    assert!(world.is_live(&made.key));
+    let even_so = lately.including_used().deleting();
+    let report = other(&world.account).sweep("billing", even_so).await.unwrap();
+    assert_eq!(report.orphans[0].fate, Fate::Deleted, "{report}");
 }
 
 #[tokio::test]

@@ -1,0 +1,145 @@
+//! What takes longer than one rotation: a key that is held, a key that is put back, a lease that is
+//! held on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward::store::{KeyNote, KeyStore as _};
+
+use super::organization::SLOT;
+use super::scenario::{PLAIN, Scenario, begin, life};
+use super::world::{Handle, Life, World, now_or_never, stamp};
+use crate::journal::record::read;
+use crate::machine::{Goal, Ledger, Mutant};
+use crate::outcome::Outcome;
+use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
+
+type Ended = Result<Option<Outcome>, RotateError>;
+
+/// One life that nothing befalls.
+fn live(world: &Arc<World>, slot: &Slot, goal: Goal, mutant: Option<Mutant>) -> Ended {
+    let handle = world.process("a");
+    let life = Life::new(handle.process, life(handle, slot.clone(), goal, mutant));
+    world.run(vec![life], |_| 0).pop().flatten().expect("nothing crashes")
+}
+
+fn ledger(world: &World) -> Ledger {
+    let journal = now_or_never(world.store.journal()).expect("a memory");
+    Ledger::of(&read(journal.text()).expect("records"))
+}
+
+fn violation(world: &World) -> Option<String> {
+    world.lock().violation.clone()
+}
+
+#[test]
+fn a_key_that_is_held_is_handed_on_when_the_next_rotation_is_due() {
+    let (world, slot) = begin(&Scenario { stragglers: Stragglers::Hold, ..PLAIN });
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    let slot = slot.with_ttl(hours(24)).unwrap().with_rotate_after(hours(3)).unwrap();
+    let current = || now_or_never(world.store.current()).unwrap().unwrap();
+    let old = current();
+    world.lock().stuck = Some(old.key.clone());
+    world.lock().serve(&world.store);
+
+    let first = live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
+    assert_eq!(first.handed_on, [old.note.key_id.clone().unwrap()]);
+    assert_eq!(ledger(&world).open, None, "nothing waits any more");
+    let second = current();
+    // Somebody begins the next, and goes.
+    world.lock().advance(Duration::from_secs(10), &world.store);
+    let third = live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
+    assert_eq!(third.handed_on.len(), 1, "the stuck one, and the second is silent");
+    assert_eq!(third.retired.len(), 1);
+    assert_eq!(third.retired[0].0, second.note.key_id.unwrap());
+    assert_eq!(violation(&world), None, "and it lived all the time");
+
+    // Its user is gone in the end.
+    world.lock().stuck = None;
+    let last = live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
+    assert_eq!(last.handed_on.len() + last.stragglers.len(), 0);
+    assert_eq!(last.retired.len(), 2);
+    assert_eq!(ledger(&world).carried, []);
+    assert_eq!(violation(&world), None);
+}
+
+/// Until an old key has its expiry.
+async fn until_it_drains(handle: &Handle) {
+    while !handle.world.lock().books.keys.iter().any(|key| key.is_let_expire) {
+        handle.sleep_for(Duration::from_secs(1)).await;
+    }
+}
+
+/// The old key is put back into the store while it is about to expire.
+fn roll_back(mutant: Option<Mutant>) -> (Ended, Option<String>) {
+    let (world, slot) = begin(&PLAIN);
+    world.lock().serve(&world.store);
+    let old = now_or_never(world.store.current()).unwrap().unwrap();
+    let handle = world.process("a");
+    let store = world.store.clone();
+    let rotation = life(handle.clone(), slot, Goal::Rotate, mutant);
+    let somebody = world.process("somebody");
+    let process = somebody.process;
+    let put_back = async move {
+        until_it_drains(&somebody).await;
+        let note = KeyNote::new().tag(old.note.tag.unwrap()).key_id(old.note.key_id.unwrap());
+        let at = stamp(Duration::from_secs(60), 0);
+        let version = store.stage(&old.key, &note, at).await.unwrap();
+        store.promote(&version, at).await.unwrap();
+        Ok(None)
+    };
+    world.lock().may_put_off = true;
+    let lives = vec![Life::new(handle.process, rotation), Life::new(process, put_back)];
+    let mut ended = world.run(lives, |_| 0);
+    let ended = ended.swap_remove(0).expect("nothing crashes");
+    world.lock().advance(Duration::from_secs(3600), &world.store);
+    (ended, violation(&world))
+}
+
+#[test]
+fn a_key_that_is_put_back_lives_on() {
+    let (ended, violation) = roll_back(None);
+    assert_eq!(ended.unwrap_err().kind(), RotateErrorKind::StoreChanged);
+    assert_eq!(violation, None);
+    let (_, violation) = roll_back(Some(Mutant::ForgetRollback));
+    assert!(violation.is_some_and(|what| what.starts_with("I1")), "it would have died");
+}
+
+#[test]
+fn a_lease_is_held_on_when_a_third_of_it_is_gone() {
+    let (world, slot) = begin(&Scenario { silence: Duration::from_secs(600), ..PLAIN });
+    world.lock().serve(&world.store);
+    let slot = slot.with_grace(Duration::from_secs(1200)).with_silence(Duration::from_secs(600));
+    live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
+    let state = world.lock();
+    let seconds = state.now.as_secs() - 1000;
+    assert!(seconds > 600, "{seconds}");
+    // A lease of 300 seconds.
+    let most = seconds / 100 + 1;
+    assert!(u64::from(state.renewals) <= most, "{} in {seconds} s", state.renewals);
+    assert!(state.renewals > 3);
+}
+
+/// A rotation after a leak waits for nobody.
+#[test]
+fn a_lease_that_somebody_took_is_noticed_at_the_next_look() {
+    let (world, slot) = begin(&PLAIN);
+    world.lock().serve(&world.store);
+    let rotator = world.process("a");
+    let first = life(rotator.clone(), slot.clone(), Goal::Rotate, None);
+    let leak = world.process("b");
+    let other = leak.clone();
+    let second = async move {
+        until_it_drains(&other).await;
+        other.world.lock().is_leaked = true;
+        life(other, slot, Goal::Now, None).await
+    };
+    let lives = vec![Life::new(rotator.process, first), Life::new(leak.process, second)];
+    let ended = world.run(lives, |_| 0);
+    let [first, second] = <[_; 2]>::try_from(ended).expect("two").map(|end| end.expect("an end"));
+    assert_eq!(first.unwrap_err().kind(), RotateErrorKind::LeaseLost);
+    assert!(second.unwrap().is_some(), "nobody was waited for");
+    assert_eq!(violation(&world), None);
+    let state = world.lock();
+    assert_eq!(state.books.ours(state.now).len(), 1, "{SLOT}");
+}
