@@ -9,7 +9,9 @@ use keyward_admin::{
     UsageQuery,
 };
 
-use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization};
+use crate::outside::{
+    Deletion, Expiry, ListedAccount, ListedKey, Listing, Minted, NotMade, Organization,
+};
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot};
 
@@ -66,7 +68,10 @@ impl Organization for ProjectKeys<'_> {
             listing.accounts = accounts
                 .map_err(|error| told(&error))?
                 .into_iter()
-                .filter_map(|account| Some((account.id.to_string(), account.name?)))
+                .filter_map(|account| {
+                    let (id, created_at) = (account.id.to_string(), account.created_at);
+                    Some(ListedAccount { id, name: account.name?, created_at })
+                })
                 .collect();
         }
         let keys = self.project().api_keys().list().all().await.map_err(|e| told(&e))?;

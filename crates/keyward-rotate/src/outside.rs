@@ -37,8 +37,16 @@ impl ListedKey {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Listing {
     pub(crate) keys: Vec<ListedKey>,
-    /// Accounts with their names. Filled only where each key has an account of its own.
-    pub(crate) accounts: Vec<(String, String)>,
+    /// Filled only where they are asked for, because each key has an account of its own.
+    pub(crate) accounts: Vec<ListedAccount>,
+}
+
+/// A service account that has a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ListedAccount {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 /// A key that was just made, with what the organization says of it.

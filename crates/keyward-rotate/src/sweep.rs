@@ -249,20 +249,21 @@ pub(crate) fn orphans(
             Some(orphan(key, tag, fate))
         })
         .collect();
-    for (id, name) in &listing.accounts {
-        let Ok(tag) = name.parse::<Tag>() else { continue };
+    for account in &listing.accounts {
+        let Ok(tag) = account.name.parse::<Tag>() else { continue };
+        let id = &account.id;
         let is_in = |key: &&ListedKey| key.account.as_ref() == Some(id) && !key.has_expired(now);
         let has_key = listing.keys.iter().any(|key| is_in(&key));
         if has_key || !is_wanted(&tag) || known.has(&tag, None) {
             continue;
         }
         found.push(Orphan {
-            // An account alone opens nothing, so its age does not matter.
-            fate: fate(&tag, Some(youngest)),
+            // A key may be about to be made for it.
+            fate: fate(&tag, account.created_at),
             tag,
             key_id: None,
             account: Some(id.clone()),
-            created_at: None,
+            created_at: account.created_at,
             expires_at: None,
             last_used_at: None,
         });
@@ -361,6 +362,13 @@ where
 
 async fn remove<O: Organization>(organization: &O, orphan: &Orphan) -> Result<Fate, RotateError> {
     if let Some(account) = &orphan.account {
+        if orphan.key_id.is_none() {
+            // One may have been made since.
+            let keys = organization.list(false).await?.keys;
+            if keys.iter().any(|key| key.account.as_ref() == Some(account)) {
+                return Ok(Fate::InUse);
+            }
+        }
         match organization.delete_account(account).await? {
             Deletion::Deleted | Deletion::Gone => return Ok(Fate::Deleted),
             Deletion::Forbidden | Deletion::Refused => {}

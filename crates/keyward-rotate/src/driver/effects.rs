@@ -73,7 +73,8 @@ where
             Next::Stage => self.stage().await?,
             Next::Sweep(key) => self.sweep(&key).await?,
             Next::TakeUp { tag, old } => {
-                let entry = Entry::Intent { old, own_account: false, now: false };
+                let project = Some(self.outside.slot.project().to_string());
+                let entry = Entry::Intent { project, old, own_account: false, now: false };
                 self.note(&tag, entry).await?;
             }
             Next::Tell(key) => {
@@ -137,7 +138,9 @@ where
         #[cfg(test)]
         let is_urgent = is_urgent && self.outside.mutant != Some(crate::machine::Mutant::ForgetNow);
         let now = self.goal == crate::machine::Goal::Now || is_urgent;
-        let entry = Entry::Intent { old, own_account: self.ledger.own_accounts, now };
+        let project = Some(self.outside.slot.project().to_string());
+        let own_account = self.ledger.own_accounts;
+        let entry = Entry::Intent { project, old, own_account, now };
         #[cfg(test)]
         if self.outside.mutant == Some(crate::machine::Mutant::SkipIntent) {
             let at = self.outside.time.wall();
@@ -364,6 +367,7 @@ where
         let Some(listed) = persist!(self, self.outside.organization.look(&key))? else {
             return self.gone(&key).await;
         };
+        self.must_be_ours(&listed)?;
         let now = self.outside.time.running();
         let latest = self.outside.time.wall().saturating_add(self.outside.slot.grace());
         #[cfg(test)]
@@ -391,19 +395,7 @@ where
         let Some(listed) = persist!(self, self.outside.organization.look(&old.key))? else {
             return self.gone(&old.key).await;
         };
-        let slot = self.outside.slot;
-        // Whoever can write the journal must not choose what is deleted.
-        let is_ours = Tag::is_of(listed.name.as_deref(), slot.name())
-            || slot.retired_by_id().any(|id| id == old.key);
-        #[cfg(test)]
-        let is_ours = is_ours || self.outside.mutant == Some(crate::machine::Mutant::RetireAny);
-        if !is_ours {
-            return Err(RotateError::new(
-                RotateErrorKind::JournalRefused,
-                format!("the journal says to delete {}, which keyward did not make", old.key),
-                "see who writes the journal; if it is right, name the id in the slot's `retire`",
-            ));
-        }
+        self.must_be_ours(&listed)?;
         match persist!(self, self.outside.organization.delete_key(&old.key))? {
             Deletion::Deleted => {
                 self.allow_deletion().await?;
@@ -432,6 +424,23 @@ where
         }
     }
 
+    /// Whoever can write the journal must not choose what is let expire and deleted.
+    fn must_be_ours(&self, listed: &ListedKey) -> Result<(), RotateError> {
+        let slot = self.outside.slot;
+        let is_ours = Tag::is_of(listed.name.as_deref(), slot.name())
+            || slot.retired_by_id().any(|id| id == listed.id);
+        #[cfg(test)]
+        let is_ours = is_ours || self.outside.mutant == Some(crate::machine::Mutant::RetireAny);
+        if is_ours {
+            return Ok(());
+        }
+        Err(RotateError::new(
+            RotateErrorKind::JournalRefused,
+            format!("the journal says to delete {}, which keyward did not make", listed.id),
+            "see who writes the journal; if it is right, name the id in the slot's `retire`",
+        ))
+    }
+
     /// An old key is not there any more; the account that was made for it may be.
     async fn gone(&mut self, key: &str) -> Result<(), RotateError> {
         let old = self.ledger.open.as_ref().and_then(|open| open.old.iter().find(|o| o.key == key));
@@ -446,7 +455,8 @@ where
         let Some(account) = &old.account else { return Ok(false) };
         // Whoever can write the journal must not choose what is deleted.
         let listing = persist!(self, self.outside.organization.list(true))?;
-        let name = listing.accounts.into_iter().find(|(id, _)| id == account).map(|(_, name)| name);
+        let listed = listing.accounts.into_iter().find(|listed| listed.id == *account);
+        let name = listed.map(|account| account.name);
         if !Tag::is_of(name.as_deref(), self.outside.slot.name()) {
             return Ok(name.is_none());
         }

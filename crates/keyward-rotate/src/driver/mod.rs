@@ -181,6 +181,15 @@ where
             ));
         }
         self.ledger = Ledger::of(&records);
+        let project = self.ledger.open.as_ref().and_then(|open| open.project.as_deref());
+        if project.is_some_and(|project| project != self.outside.slot.project().as_str()) {
+            // There its keys are, and here none of them is found.
+            return Err(RotateError::new(
+                RotateErrorKind::Configuration,
+                "a rotation is open in another project than the slot's",
+                "name that project again, resume, and move the slot then",
+            ));
+        }
         if self.ledger.open.as_ref().is_some_and(|open| open.step.is_promoted()) {
             (self.outside.promoted)();
         }

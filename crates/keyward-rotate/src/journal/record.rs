@@ -53,6 +53,8 @@ pub enum Entry {
     },
     /// A key is about to be made.
     Intent {
+        /// The project in which it is made.
+        project: Option<String>,
         /// The keys that it is to replace, as far as keyward may delete them.
         old: Vec<OldKey>,
         /// Whether an account of its own is made for the key.
@@ -130,6 +132,8 @@ struct Form {
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     old: Vec<OldKey>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -168,7 +172,8 @@ impl Record {
             | Entry::Verified => {}
             Entry::Draining { key } => form.key = Some(key),
             Entry::HandedOn { old } => form.old = old,
-            Entry::Intent { old, own_account, now } => {
+            Entry::Intent { project, old, own_account, now } => {
+                form.project = project;
                 (form.old, form.own_account, form.now) = (old, own_account, now);
             }
             Entry::Minted { key, created_at, expires_at } => {
@@ -213,6 +218,7 @@ impl Record {
             Some(text) => text.parse().map(Some).ok(),
             None => Some(None),
         };
+        let (at, tag) = (form.at.parse().ok()?, form.tag.parse().ok()?);
         let entry = match form.step.as_str() {
             "abandoned" => Entry::Abandoned { why: form.why.unwrap_or_default() },
             "account_made" => Entry::AccountMade { account: form.account? },
@@ -222,7 +228,8 @@ impl Record {
             "handed_on" => Entry::HandedOn { old: form.old },
             "draining" => Entry::Draining { key: form.key? },
             "intent" => {
-                Entry::Intent { old: form.old, own_account: form.own_account, now: form.now }
+                let Form { project, old, own_account, now, .. } = form;
+                Entry::Intent { project, old, own_account, now }
             }
             "minted" => Entry::Minted {
                 key: form.key,
@@ -237,7 +244,7 @@ impl Record {
             "verified" => Entry::Verified,
             _ => return None,
         };
-        Some(Self { at: form.at.parse().ok()?, tag: form.tag.parse().ok()?, entry })
+        Some(Self { at, tag, entry })
     }
 }
 
@@ -287,10 +294,15 @@ mod tests {
         let at = Timestamp::from_unix_seconds(1_790_000_000);
         let old = OldKey { key: "key_a".into(), account: Some("svc_acct_1".into()) };
         vec![
-            Entry::Intent { old: vec![old.clone()], own_account: true, now: true },
+            Entry::Intent {
+                project: Some("proj_1".into()),
+                old: vec![old.clone()],
+                own_account: true,
+                now: true,
+            },
             Entry::HandedOn { old: vec![old] },
             Entry::DeletionAllowed,
-            Entry::Intent { old: vec![], own_account: false, now: false },
+            Entry::Intent { project: None, old: vec![], own_account: false, now: false },
             Entry::AccountMade { account: "svc_acct_1".into() },
             Entry::Minted { key: Some("key_b".into()), created_at: Some(at), expires_at: None },
             Entry::Minted { key: None, created_at: None, expires_at: Some(at) },

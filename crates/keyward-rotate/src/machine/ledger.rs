@@ -30,6 +30,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Attempt {
     pub(crate) tag: Tag,
     pub(crate) begun_at: Timestamp,
+    pub(crate) project: Option<String>,
     pub(crate) old: Vec<OldKey>,
     pub(crate) own_account: bool,
     pub(crate) now: bool,
@@ -88,7 +89,7 @@ impl Ledger {
             Entry::DeletionAllowed => self.own_accounts = false,
             Entry::DeletionRefused => self.own_accounts = true,
             Entry::Abandoned { .. } => self.abandon(tag),
-            Entry::Intent { old, own_account, now } => {
+            Entry::Intent { project, old, own_account, now } => {
                 // Who begins has seen that nothing is open; if it is, it is not gone on with.
                 if let Some(tag) = self.open.as_ref().map(|open| open.tag.clone()) {
                     self.abandon(&tag);
@@ -96,6 +97,7 @@ impl Ledger {
                 self.open = Some(Attempt {
                     tag: tag.clone(),
                     begun_at: *at,
+                    project: project.clone(),
                     old: old.clone(),
                     own_account: *own_account,
                     now: *now,

@@ -340,15 +340,15 @@ fn stray(view: &View<'_>, listing: &Listing) -> Option<Next> {
     if let Some(key) = key {
         return Some(Next::Sweep(key.clone()));
     }
-    let account = listing.accounts.iter().find(|(id, name)| {
-        let tag = name.parse().ok();
+    let account = listing.accounts.iter().find(|account| {
+        let (id, tag) = (&account.id, account.name.parse().ok());
         let is_in_use = [current, pending, previous]
             .into_iter()
             .flatten()
             .any(|stored| tag.is_some() && tag_of(stored) == tag);
         tag.is_some_and(|tag| view.ledger.has_abandoned(&tag)) && !is_in_use && is_open_to(id)
     });
-    account.map(|(id, _)| Next::DeleteAccount(id.clone()))
+    account.map(|account| Next::DeleteAccount(account.id.clone()))
 }
 
 /// The new key is staged: it is used once before anybody depends on it.

@@ -10,7 +10,9 @@ use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadedKey, Timestamp};
 use super::organization::{ACCOUNT, Late};
 use super::world::{Asked, Fate, Fault, Handle, What, stamp};
 use crate::machine::Ledger;
-use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization, Time};
+use crate::outside::{
+    Deletion, Expiry, ListedAccount, ListedKey, Listing, Minted, NotMade, Organization, Time,
+};
 use crate::probe::{Probe, ProbeAnswer};
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot};
@@ -104,7 +106,13 @@ impl Organization for Handle {
             let accounts = books.accounts.iter().filter(|a| with_accounts && !a.is_deleted);
             Ok(Listing {
                 keys: keys.map(|key| books.listed(key)).collect(),
-                accounts: accounts.map(|a| (a.id.clone(), a.name.clone())).collect(),
+                accounts: accounts
+                    .map(|account| ListedAccount {
+                        id: account.id.clone(),
+                        name: account.name.clone(),
+                        created_at: None,
+                    })
+                    .collect(),
             })
         })
         .await

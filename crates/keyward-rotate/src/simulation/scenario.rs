@@ -365,6 +365,15 @@ fn check(world: &World) -> Result<(), String> {
     if live.iter().any(|key| current.is_none_or(|current| current.key != key.value)) {
         return Err("I2: another key than the current one lives".to_owned());
     }
+    let is_left = |account: &&super::organization::Account| {
+        let mut keys = state.books.keys.iter().filter(|key| key.account == account.id);
+        !account.is_deleted
+            && Tag::is_of(Some(&account.name), SLOT)
+            && !keys.any(|key| state.books.is_live(key, state.now))
+    };
+    if let Some(account) = state.books.accounts.iter().find(is_left) {
+        return Err(format!("I8: the account {} is left behind", account.name));
+    }
     let leaks = |key: &&super::organization::Key| key.value.is_echoed_in(journal.text());
     match state.books.keys.iter().find(leaks) {
         Some(key) => Err(format!("I3: {} stands in the journal", key.id)),

@@ -6,8 +6,10 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use keyward::store::{FileStore, KeyStore as _};
-use keyward_rotate::{FileJournal, Journal as _, Sweep};
+use keyward::store::{FileStore, KeyNote, KeyStore as _, MemoryStore};
+use keyward::{ApiKey, KeyPolicy, Timestamp};
+use keyward_admin::Client;
+use keyward_rotate::{FileJournal, HttpProbe, Journal as _, Rotator, Sweep};
 use keyward_testkit::leak::{self, CapturedLogs, LeakDetector};
 use keyward_testkit::{FakeOpenAi, FaultAction};
 use tracing_subscriber::filter::LevelFilter;
@@ -79,6 +81,25 @@ async fn no_key_in_journals_logs_errors_events_and_outcomes() {
         in_file.resume("billing").await.unwrap();
     }
     in_store.rotate("billing").await.unwrap();
+    // A key that the policy refuses, and a rotator that reads the admin key itself.
+    let policy = KeyPolicy::production().with_sources(["vault"]).unwrap();
+    let strict = HttpProbe::new(world.fake.base_url(), policy).unwrap();
+    let strict = Rotator::builder(world.client(), "test").probe(strict);
+    let strict = strict.slot(world.slot(), world.store.clone()).build().unwrap();
+    let refused = strict.rotate("billing").await.unwrap_err();
+    told.push_str(&leak::error_surfaces(&refused));
+    let admin = MemoryStore::new("admin");
+    let at = Timestamp::from_unix_seconds(1_790_000_000);
+    let key = ApiKey::parse(world.fake.admin_key()).unwrap();
+    let version = admin.stage(&key, &KeyNote::new(), at).await.unwrap();
+    admin.promote(&version, at).await.unwrap();
+    let (first, url) = (admin.clone(), world.fake.base_url());
+    let connect = move |key| Client::builder(key).base_url(url.clone()).allow_loopback().build();
+    let managed = Rotator::managed_with(first, connect, "test").probe(world.probe());
+    let managed = managed.slot(world.slot(), world.store.clone());
+    writeln!(told, "{managed:?}").unwrap();
+    let managed = managed.build().unwrap();
+    write!(told, "{managed:?}\n{:?}\n", managed.rotate("billing").await.unwrap()).unwrap();
     let plan = in_store.plan("billing").await.unwrap();
     let sweep = in_store.sweep("billing", Sweep::report()).await.unwrap();
     write!(told, "{plan}\n{plan:?}\n{sweep}\n{sweep:?}\n{by_hand}\n{in_store:?}").unwrap();

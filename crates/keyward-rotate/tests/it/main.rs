@@ -2,6 +2,7 @@
 
 mod admin;
 mod fixture;
+mod leaked;
 mod leaks;
 mod rotation;
 mod sweeping;

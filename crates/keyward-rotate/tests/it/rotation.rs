@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use keyward::KeyPolicy;
 use keyward::store::{FileStore, KeyStore};
-use keyward::{KeyPolicy, Timestamp};
 use keyward_admin::{Scope, Scopes};
 use keyward_rotate::{
     EventKind, FileJournal, HttpProbe, Journal, PlannedStep, Retirement, RotateError,
@@ -246,67 +246,6 @@ async fn where_single_keys_cannot_be_deleted_each_gets_an_account() {
     assert_eq!(world.live(), 1);
     let accounts = world.client().project(world.project.as_str()).service_accounts().list();
     assert_eq!(accounts.all().await.unwrap().len(), 2, "the slot's own, and that of the key");
-}
-
-#[tokio::test]
-async fn after_a_leak_the_old_key_is_deleted_at_once() {
-    let world = World::start().await;
-    let slow =
-        world.slot().with_silence(Duration::from_secs(3600)).with_stragglers(Stragglers::Hold);
-    let rotator = world.rotator_of(slow);
-    rotator.rotate("billing").await.unwrap();
-    let outcome = rotator.rotate_now("billing").await.unwrap();
-    assert_eq!(outcome.retired[0].1, Retirement::Deleted);
-    assert_eq!(world.live(), 1);
-    assert_eq!(world.fake.count("POST", KEY), 0, "no expiry was waited for");
-}
-
-#[tokio::test]
-async fn after_a_leak_nobody_is_waited_for() {
-    let world = World::start().await;
-    let slow =
-        world.slot().with_silence(Duration::from_secs(3600)).with_stragglers(Stragglers::Hold);
-    let rotator = world.rotator_of(slow);
-    rotator.rotate("billing").await.unwrap();
-    // A task of this process drains, and a node that died holds the lease.
-    let draining = async {
-        let mut events = rotator.events();
-        let rotation = rotator.rotate("billing");
-        let now = async {
-            while let Some(event) = events.next().await {
-                if matches!(event.what, EventKind::Step { step: "draining", .. }) {
-                    break;
-                }
-            }
-            rotator.rotate_now("billing").await
-        };
-        tokio::join!(rotation, now)
-    };
-    let (held, now) = tokio::time::timeout(Duration::from_secs(20), draining).await.unwrap();
-    assert_eq!(held.unwrap_err().kind(), RotateErrorKind::LeaseLost);
-    now.unwrap();
-    assert_eq!(world.live(), 1);
-
-    let at = world.fake.clock().now();
-    let at = Timestamp::from_unix_seconds(at.try_into().unwrap());
-    world.store.lease("a dead node", Duration::from_secs(3600), at).await.unwrap();
-    let error = rotator.rotate("billing").await.unwrap_err();
-    assert_eq!(error.kind(), RotateErrorKind::LeaseHeld, "{error}");
-    rotator.rotate_now("billing").await.unwrap();
-    assert_eq!(world.live(), 1);
-    assert!(world.store.snapshot().await.unwrap().lease.is_none());
-}
-
-#[tokio::test]
-async fn a_leaked_key_that_lives_on_is_an_error() {
-    let world = World::start().await;
-    let by_hand = world.put_by_hand(true).await;
-    let error = world.rotator().rotate_now("billing").await.unwrap_err();
-    assert_eq!(error.kind(), RotateErrorKind::LeftAlone, "{error}");
-    assert!(error.needs_a_person() && error.to_string().contains(&by_hand), "{error}");
-    assert_eq!(world.live(), 2, "the new one is in use");
-    world.rotator_of(world.slot().retiring(by_hand)).rotate_now("billing").await.unwrap();
-    assert_eq!(world.live(), 1);
 }
 
 #[tokio::test]
@@ -572,4 +511,34 @@ async fn slots_do_not_share_a_store() {
     assert!(error.to_string().contains("same store"), "{error}");
     let error = world.rotator().plan("nothing").await.unwrap_err();
     assert!(error.to_string().contains("billing"), "it names those that there are: {error}");
+}
+
+/// Whoever can write the journal cannot choose what is deleted, nor move a rotation elsewhere.
+#[tokio::test]
+async fn a_journal_is_not_trusted_to_delete_what_others_made() {
+    let world = World::start().await;
+    world.rotator().rotate("billing").await.unwrap();
+    let slow = world.rotator_of(world.slot().with_silence(Duration::from_secs(60)));
+    let dropped = tokio::time::timeout(Duration::from_secs(3), slow.rotate("billing")).await;
+    assert!(dropped.is_err(), "it drains");
+    let bystander = world.fake.seed_service_account_key(&world.account);
+    let id = world.fake.key_id(&bystander).unwrap();
+    let journal = world.store.journal().await.unwrap();
+    let old =
+        journal.text().split("\"old\":[{\"key\":\"").nth(1).unwrap().split('"').next().unwrap();
+    for (from, to, kind) in [
+        (old, id.as_str(), RotateErrorKind::JournalRefused),
+        (world.project.as_str(), "proj_other", RotateErrorKind::Configuration),
+        ("keyward/billing/", "keyward/search/", RotateErrorKind::JournalRefused),
+    ] {
+        let read = world.store.journal().await.unwrap();
+        world.store.write_journal(&read, &journal.text().replace(from, to)).await.unwrap();
+        let error = world.rotator().resume("billing").await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(world.fake.key_is_live(&bystander));
+    }
+    let read = world.store.journal().await.unwrap();
+    world.store.write_journal(&read, journal.text()).await.unwrap();
+    world.rotator().resume("billing").await.unwrap().unwrap();
+    assert_eq!(world.live(), 2, "the new one and the bystander");
 }
