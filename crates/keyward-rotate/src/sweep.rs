@@ -328,6 +328,7 @@ where
     T: Time,
 {
     let ttl = outside.settings.lease;
+    let mut leased_at = outside.time.running();
     // The organization first: what is made after that is not in the list, and what was known
     // before that may be known no more.
     let listing = outside.organization.list(true).await?;
@@ -349,7 +350,10 @@ where
         if is_own && held {
             orphan.fate = Fate::SlotInUse;
         } else if sweep.deletes && lease.is_some() {
-            if let Some(held) = &lease {
+            // Each writing of it is a version in some stores.
+            let is_old = outside.time.running().saturating_sub(leased_at) >= ttl / 3;
+            if let Some(held) = lease.as_ref().filter(|_| is_old) {
+                leased_at = outside.time.running();
                 let now = outside.time.wall();
                 let renewed = outside.store.renew(held, ttl, now).await;
                 lease = Some(renewed.map_err(|error| RotateError::of_store(&error))?);

@@ -362,13 +362,27 @@ where
         let current = self.snapshot.current.as_ref();
         let is_mine = self.hand.began.as_ref() == Some(&open.tag);
         self.hand.is_finished = is_mine || self.goal != Goal::Now;
+        let handed_on: Vec<_> = handed_on.iter().map(|old| old.key.clone()).collect();
+        let mut left_alone = std::mem::take(&mut self.left_alone);
+        // What an earlier process left alone is not written down; it still is the previous one.
+        if let Some(previous) = self.snapshot.previous.as_ref().filter(|_| !is_mine) {
+            let id = &previous.note.key_id;
+            let is_known = |id: &String| open.is_retired(id) || handed_on.contains(id);
+            // One of keyward's that is not to be retired was gone.
+            let is_ours = Tag::is_of(previous.note.tag.as_deref(), self.outside.slot.name());
+            if !is_ours && !id.as_ref().is_some_and(is_known) {
+                left_alone.push(id.clone());
+            }
+        }
+        // Of a call that ends one rotation and makes another.
+        left_alone.extend(self.outcome.take().into_iter().flat_map(|earlier| earlier.left_alone));
         self.outcome = Some(Outcome {
             slot: self.outside.slot.name().to_owned(),
             key_id: current.and_then(|key| key.note.key_id.clone()).or(open.key),
             expires_at: current.and_then(|key| key.note.expires_at),
             retired: open.retired,
-            handed_on: handed_on.iter().map(|old| old.key.clone()).collect(),
-            left_alone: std::mem::take(&mut self.left_alone),
+            handed_on,
+            left_alone,
             stragglers: std::mem::take(&mut self.stragglers),
             was_resumed: !is_mine,
             has_own_account: open.own_account,

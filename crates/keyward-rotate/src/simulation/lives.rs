@@ -7,8 +7,8 @@ use std::time::Duration;
 use keyward::store::{KeyNote, KeyStore as _};
 
 use super::organization::SLOT;
-use super::scenario::{PLAIN, Scenario, begin, life};
-use super::world::{Handle, Life, World, now_or_never, stamp};
+use super::scenario::{PLAIN, Scenario, Start, begin, life};
+use super::world::{Fault, Handle, Life, World, now_or_never, stamp};
 use crate::journal::record::read;
 use crate::machine::{Goal, Ledger, Mutant};
 use crate::outcome::Outcome;
@@ -142,4 +142,29 @@ fn a_lease_that_somebody_took_is_noticed_at_the_next_look() {
     assert_eq!(violation(&world), None);
     let state = world.lock();
     assert_eq!(state.books.ours(state.now).len(), 1, "{SLOT}");
+}
+
+/// Whoever resumes after a leak is told what the one before left alone.
+#[test]
+fn a_leaked_key_that_was_left_alone_is_told_by_whoever_ends_it() {
+    let scenario = Scenario { start: Start::Foreign, ..PLAIN };
+    let mut told = 0;
+    for op in 1..60 {
+        let (world, slot) = begin(&scenario);
+        world.lock().serve(&world.store);
+        let old = now_or_never(world.store.current()).unwrap().unwrap();
+        world.lock().faults = [((0, op), Fault::CrashAfter)].into();
+        let handle = world.process("a");
+        let first = life(handle.clone(), slot.clone(), Goal::Rotate, None);
+        world.run(vec![Life::new(handle.process, first)], |_| 0);
+        world.lock().faults.clear();
+        if ledger(&world).done.is_some() {
+            break;
+        }
+        world.lock().is_leaked = true;
+        let outcome = live(&world, &slot, Goal::Now, None).unwrap().unwrap();
+        assert_eq!(outcome.left_alone, [old.note.key_id], "a crash after {op}");
+        told += 1;
+    }
+    assert!(told > 10, "{told}");
 }
