@@ -19,11 +19,16 @@ lint:
 
 # Every benchmark; one file in benches/ per promise about speed.
 bench:
-    cargo bench -p keyward-benches
+    cargo bench -p keyward-benches --all-features
 
 # Ten million inputs through parse, classify and policy. Needs cargo-fuzz.
 fuzz runs="10000000":
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run admit -- -runs={{ runs }} -max_len=400
+
+# The finder and the redactor, for so many seconds each.
+fuzz-find seconds="600":
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run find -- -max_total_time={{ seconds }}
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run redact -- -max_total_time={{ seconds }}
 
 # Everything that CI runs.
 ci:

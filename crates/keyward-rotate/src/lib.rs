@@ -111,6 +111,9 @@ mod status;
 mod sweep;
 mod tag;
 
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
 /// The README's snippet is held to compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
