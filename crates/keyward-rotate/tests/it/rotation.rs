@@ -419,6 +419,46 @@ async fn the_daemon_rotates_what_is_due_and_ends_when_it_is_dropped() {
     assert!(running.await.unwrap_err().is_cancelled());
 }
 
+/// An old key that is held keeps no other slot of the project waiting.
+#[tokio::test]
+async fn the_daemon_drains_beside_other_slots() {
+    let world = World::start().await;
+    let held = world.slot().with_silence(Duration::from_secs(3600));
+    let held = held.with_stragglers(Stragglers::Hold);
+    let search = Slot::new(
+        "search",
+        world.project.as_str(),
+        world.account.as_str(),
+        world.slot().scopes().clone(),
+    );
+    let rotator = world
+        .builder()
+        .slot(held, world.store.clone())
+        .slot(search.unwrap(), keyward::store::MemoryStore::new("search"))
+        .build()
+        .unwrap();
+    rotator.rotate("billing").await.unwrap();
+    let open = tokio::time::timeout(Duration::from_secs(3), rotator.rotate("billing")).await;
+    assert!(open.is_err(), "it drains");
+    let mut events = rotator.events();
+    let made = async {
+        while let Some(event) = events.next().await {
+            let is_promoted = matches!(event.what, EventKind::Step { step: "promoted", .. });
+            if event.slot == "search" && is_promoted {
+                return true;
+            }
+        }
+        false
+    };
+    let is_made = tokio::select! {
+        () = rotator.run() => unreachable!("it does not return"),
+        is_made = made => is_made,
+        () = tokio::time::sleep(Duration::from_secs(20)) => false,
+    };
+    assert!(is_made);
+    assert!(rotator.status("billing").await.unwrap().open.is_some(), "it drains still");
+}
+
 #[tokio::test]
 async fn the_daemon_makes_one_key_at_a_time_in_a_project() {
     let world = World::start().await;
