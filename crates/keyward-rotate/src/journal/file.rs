@@ -139,6 +139,18 @@ fn whole_lines(file: &mut File) -> io::Result<Written> {
 
 /// Who may write to it may make a rotator delete keys.
 fn check(path: &Path, file: &File) -> Result<(), RotateError> {
+    let named = std::fs::symlink_metadata(path).map_err(|error| trouble(path, &error))?;
+    if named.is_symlink() {
+        return Err(refused(path, "is a link", "move it away, and name the journal's directory"));
+    }
+    #[cfg(unix)]
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        let found = std::fs::metadata(directory).map_err(|error| trouble(directory, &error))?;
+        if std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o022 != 0 {
+            let what = "can be written by others than its owner";
+            return Err(refused(directory, what, "`chmod go-w` it"));
+        }
+    }
     let metadata = file.metadata().map_err(|error| trouble(path, &error))?;
     if !metadata.is_file() {
         return Err(refused(path, "is no regular file", "move it away"));
@@ -265,5 +277,23 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         let error = FileJournal::new(directory.path()).read("billing").await.unwrap_err();
         assert!(error.needs_a_person() && error.to_string().contains("chmod"), "{error}");
+    }
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_journal_whose_place_others_choose_is_refused() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let target = elsewhere.path().join("a");
+        fs::write(&target, "").unwrap();
+        symlink(&target, directory.path().join("billing.journal")).unwrap();
+        let journal = FileJournal::new(directory.path());
+        let error = journal.read("billing").await.unwrap_err();
+        assert!(error.needs_a_person() && error.to_string().contains("is a link"), "{error}");
+
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = journal.append("search", &Written::new("", "0"), &line(1)).await.unwrap_err();
+        assert!(error.to_string().contains("chmod"), "{error}");
     }
 }
