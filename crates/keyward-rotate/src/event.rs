@@ -66,7 +66,7 @@ pub enum EventKind {
         key: String,
     },
     /// A step is done and in the journal: `intent`, `minted`, `staged`, `verified`, `promoted`,
-    /// `draining`, `retired`, `done`, `abandoned`, as [`Record::step`](crate::Record::step) tells.
+    /// `draining`, `retired`, `done`, `handed_on`, `abandoned`, `urgent`, as [`Record::step`](crate::Record::step) tells.
     Step {
         /// Its name.
         step: &'static str,

@@ -169,7 +169,7 @@ pub(crate) fn deletion(deleted: Result<(), Error>) -> Result<Deletion, RotateErr
 }
 
 fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::InvalidRequest)
+    matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::OrganizationPolicy)
         || (error.kind() == ErrorKind::Permission && error.missing_scopes().is_empty())
 }
 
