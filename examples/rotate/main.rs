@@ -90,6 +90,9 @@ struct Args {
     /// How many seconds old a key must be to be swept; what is younger may be in another's hand.
     #[arg(long, requires = "sweep", value_name = "SECONDS", default_value_t = 3600)]
     older_than: u64,
+    /// Deletes also what somebody has used lately.
+    #[arg(long, requires = "yes")]
+    including_used: bool,
     /// Goes on for ever, and rotates each slot when it is due.
     #[arg(long)]
     watch: bool,
@@ -182,6 +185,9 @@ async fn act(
         let mut sweep = Sweep::report().older_than(Duration::from_secs(args.older_than));
         if args.yes {
             sweep = sweep.deleting();
+        }
+        if args.including_used {
+            sweep = sweep.including_used();
         }
         let report = rotator.sweep(slot, sweep).await?;
         view.swept(slot, &report);

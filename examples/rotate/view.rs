@@ -185,6 +185,8 @@ fn fate(fate: Fate) -> &'static str {
     match fate {
         Fate::Deleted => "deleted",
         Fate::Expired => "expired",
+        Fate::InUse => "in_use",
+        Fate::OtherAccount => "other_account",
         Fate::Reported => "reported",
         Fate::SlotInUse => "slot_in_use",
         Fate::Stayed => "stayed",

@@ -104,7 +104,7 @@ impl World {
         let (project, account) = (&self.org.project, &self.org.account);
         let settings = format!(
             "[slot.billing]\nproject = \"{project}\"\nservice_account = \"{account}\"\n\
-             scopes = [\"api.responses.write\"]\nstore = \"{}\"\ngrace = \"10s\"\n\
+             scopes = [\"api.responses.write\", \"api.model.request\"]\nstore = \"{}\"\ngrace = \"10s\"\n\
              silence = \"{silence}\"\nttl = \"1d\"\n{more}\n",
             self.place.reference
         );
