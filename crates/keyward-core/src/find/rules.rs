@@ -51,7 +51,15 @@ pub(super) fn next(
             b'T' if rest.starts_with(MARKER) => marked(view, from, at),
             b'e' if rest.starts_with(b"ek_") => ephemeral(view, at),
             b's' if rest.starts_with(b"sess-") => session(view, at),
-            b's' if rest.starts_with(b"sk-") => unmarked(view, at, &names_openai),
+            b's' if rest.starts_with(b"sk-") => {
+                // What has a marker is one key up to its end, whatever else seems to begin in it.
+                let len = run(rest, SIDE, is_key);
+                let marker = memmem::find(&rest[..len], MARKER);
+                let marked = marker.and_then(|marker| marked(view, at, at + marker));
+                marked
+                    .filter(|found| found.start == at)
+                    .or_else(|| unmarked(view, at, &names_openai))
+            }
             _ => None,
         };
         if found.is_some() {
@@ -107,9 +115,6 @@ fn session(view: &[u8], at: usize) -> Option<Match> {
 fn unmarked(view: &[u8], at: usize, names_openai: impl Fn(usize) -> bool) -> Option<Match> {
     let len = run(&view[at..], 2 * SIDE, is_key);
     let key = &view[at..at + len];
-    if memmem::find(key, MARKER).is_some() {
-        return None;
-    }
     let prefix = OWN_PREFIXES.iter().find(|prefix| key.starts_with(prefix));
     let is_possible = if let Some(prefix) = prefix {
         len >= CUT && is_random(&key[prefix.len()..])
