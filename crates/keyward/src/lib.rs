@@ -174,6 +174,8 @@ mod clock;
 mod environment;
 mod live;
 mod loader;
+#[cfg(doctest)]
+mod misuse;
 
 /// The README's snippet is held to compile.
 #[cfg(all(doctest, feature = "http"))]

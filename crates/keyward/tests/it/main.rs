@@ -12,8 +12,6 @@ mod authorize;
 mod chain;
 #[cfg(target_os = "linux")]
 mod command;
-#[cfg(all(feature = "http", feature = "serde"))]
-mod compile_fail;
 mod env;
 mod file;
 mod fixture;

@@ -1,5 +1,0 @@
-//! There is no default key.
-
-fn main() {
-    let _ = keyward::ApiKey::default();
-}
