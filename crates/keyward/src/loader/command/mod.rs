@@ -197,10 +197,11 @@ impl CommandLoader {
     fn run(&self, awaited: &Awaited<Ran>, kill: fn(&mut Child)) -> Ran {
         let end = Instant::now().checked_add(self.limit);
         let child = self.command().spawn().map_err(|e| Problem::Start(e.kind()))?;
-        let mut running = Running { child: Some(child), kill, overdue: self.overdue.clone() };
+        let overdue = self.overdue.clone();
+        let mut running = Running { child: Some(child), output: None, kill, overdue };
         let child = running.child.as_mut().ok_or(Problem::Start(io::ErrorKind::NotFound))?;
         let output = child.stdout.take().ok_or(Problem::Start(io::ErrorKind::BrokenPipe))?;
-        let mut output = Output::new(output, MAX_OUTPUT_LEN + 1);
+        let output = running.output.insert(Output::new(output, MAX_OUTPUT_LEN + 1));
         loop {
             if awaited.is_given_up() || end.is_some_and(|end| end <= Instant::now()) {
                 return Err(Problem::TimedOut);
@@ -316,6 +317,9 @@ const SLACK: Duration = Duration::from_millis(500);
 struct Running {
     /// There until this is dropped.
     child: Option<Child>,
+    /// Closed after the program was killed: one that printed would die of that by itself, be taken
+    /// for one that has ended, and leave behind what it started.
+    output: Option<Output>,
     kill: fn(&mut Child),
     overdue: Overdue,
 }
