@@ -17,6 +17,10 @@ impl Call {
     /// A version is read: it may be disabled or destroyed.
     pub(super) const READ: Self =
         Self { precondition: ErrorKind::Withdrawn, argument: ErrorKind::Invalid };
+    /// A version is added, which is written with no entity tag: the key of KMS that the secret is
+    /// sealed by may be disabled.
+    pub(super) const ADD: Self =
+        Self { precondition: ErrorKind::KeyUnusable, argument: ErrorKind::Invalid };
     /// Something is written: its entity tag may be another one now.
     pub(super) const WRITE: Self =
         Self { precondition: ErrorKind::Conflict, argument: ErrorKind::Invalid };
@@ -136,6 +140,7 @@ mod tests {
             (Code::FailedPrecondition, Call::WRITE, ErrorKind::Conflict),
             (Code::Aborted, Call::WRITE, ErrorKind::Conflict),
             (Code::AlreadyExists, Call::WRITE, ErrorKind::Conflict),
+            (Code::FailedPrecondition, Call::ADD, ErrorKind::KeyUnusable),
             (Code::FailedPrecondition, Call::OPEN, ErrorKind::KeyUnusable),
             (Code::InvalidArgument, Call::OPEN, ErrorKind::Undecryptable),
             (Code::InvalidArgument, Call::SEAL, ErrorKind::Invalid),

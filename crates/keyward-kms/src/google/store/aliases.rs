@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use google_cloud_secretmanager_v1::model::replication::Automatic;
-use google_cloud_secretmanager_v1::model::{Replication, Secret, SecretPayload};
+use google_cloud_secretmanager_v1::model::{Replication, Secret, SecretPayload, secret_version};
 use google_cloud_wkt::FieldMask;
 use zeroize::Zeroizing;
 
 use crate::google::checksum;
 use crate::google::client::Google;
 use crate::google::error::{Call, incomplete, of_sdk};
-use crate::google::secret::SecretName;
+use crate::google::secret::{LATEST, SecretName};
 use crate::quiet::quietly;
 use crate::{Error, ErrorKind};
 
@@ -59,15 +59,31 @@ impl Found {
     pub(super) fn annotation(&self, name: &str) -> Option<&str> {
         self.secret.annotations.get(name).map(String::as_str)
     }
+
+    /// Whether a key was current here, by its alias, at any time.
+    pub(super) fn was_promoted(&self) -> bool {
+        self.annotation(PROMOTED).is_some()
+    }
+
+    /// Whether any alias is on this version, be it of the store or of others.
+    pub(super) fn has_alias_on(&self, version: i64) -> bool {
+        self.secret.version_aliases.values().any(|at| *at == version)
+    }
+
+    fn of(secret: Secret) -> Result<Self, Error> {
+        // Without a tag nothing would be compared.
+        if secret.etag.is_empty() {
+            return Err(incomplete());
+        }
+        Ok(Self { aliases: Aliases::of(&secret.version_aliases), secret })
+    }
 }
 
 /// Reads a secret, if there is one.
 pub(super) async fn find(google: &Google, name: &SecretName) -> Result<Option<Found>, Error> {
     let request = google.secret_manager().await?.get_secret().set_name(name.path()?);
     match quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::READ)) {
-        // Without a tag nothing would be compared.
-        Ok(secret) if secret.etag.is_empty() => Err(incomplete()),
-        Ok(secret) => Ok(Some(Found { aliases: Aliases::of(&secret.version_aliases), secret })),
+        Ok(secret) => Found::of(secret).map(Some),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
@@ -109,7 +125,7 @@ pub(super) async fn add(
         .add_secret_version()
         .set_parent(name.path()?)
         .set_payload(payload.set_data_crc32c(checksum));
-    let version = quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::WRITE))?;
+    let version = quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::ADD))?;
     if !version.client_specified_payload_checksum {
         return Err(checksum::damaged());
     }
@@ -117,17 +133,27 @@ pub(super) async fn add(
     number.ok_or_else(incomplete)
 }
 
-/// Moves the aliases of the store if the secret is as it was found. `false` if it is not.
+/// Moves the aliases of the store if the secret is as it was found, and answers what it is by then:
+/// who reads it again may be given it as it was before. `None` if it is not as it was found.
+///
+/// That a key is current is noted beside the alias, in the same write: who loses the alias does not
+/// lose that.
 pub(super) async fn set(
     google: &Google,
     name: &SecretName,
     found: &Found,
     aliases: Aliases,
-) -> Result<bool, Error> {
+) -> Result<Option<Found>, Error> {
     let mut moved = found.secret.version_aliases.clone();
     aliases.put(&mut moved);
     let secret = Secret::new().set_version_aliases(moved);
-    update(google, name, found, secret, "version_aliases").await
+    if aliases.current.is_none() || found.was_promoted() {
+        return update(google, name, found, secret, &["version_aliases"]).await;
+    }
+    let mut annotations = found.secret.annotations.clone();
+    annotations.insert(PROMOTED.to_owned(), "true".to_owned());
+    let secret = secret.set_annotations(annotations);
+    update(google, name, found, secret, &["version_aliases", "annotations"]).await
 }
 
 /// Writes an annotation if the secret is as it was found. `false` if it is not.
@@ -140,7 +166,7 @@ pub(super) async fn annotate(
     let mut annotations = found.secret.annotations.clone();
     annotations.insert(annotation.0.to_owned(), annotation.1);
     let secret = Secret::new().set_annotations(annotations);
-    update(google, name, found, secret, "annotations").await
+    update(google, name, found, secret, &["annotations"]).await.map(|written| written.is_some())
 }
 
 async fn update(
@@ -148,19 +174,29 @@ async fn update(
     name: &SecretName,
     found: &Found,
     secret: Secret,
-    field: &str,
-) -> Result<bool, Error> {
+    fields: &[&str],
+) -> Result<Option<Found>, Error> {
     let request = google
         .secret_manager()
         .await?
         .update_secret()
         .set_secret(secret.set_name(name.path()?).set_etag(found.etag()))
-        .set_update_mask(FieldMask::default().set_paths([field]));
+        .set_update_mask(FieldMask::default().set_paths(fields.iter().copied()));
     match quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::WRITE)) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+        Ok(secret) => Found::of(secret).map(Some),
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether what the latest version held was destroyed, if that may be asked.
+pub(super) async fn latest_is_destroyed(google: &Google, name: &SecretName) -> Result<bool, Error> {
+    let latest = format!("{}/versions/{LATEST}", name.path()?);
+    let request = google.secret_manager().await?.get_secret_version().set_name(latest);
+    let asked = quietly(request.send()).await;
+    asked
+        .map(|version| version.state == secret_version::State::Destroyed)
+        .map_err(|error| of_sdk(&error, Call::READ))
 }
 
 /// Destroys what a version holds.
@@ -174,3 +210,6 @@ pub(super) async fn destroy(google: &Google, name: &SecretName, version: i64) ->
 pub(super) const CURRENT: &str = "current";
 const PENDING: &str = "pending";
 const PREVIOUS: &str = "previous";
+
+/// The annotation that stays where a key was current.
+const PROMOTED: &str = "keyward-promoted";

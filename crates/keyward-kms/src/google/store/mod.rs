@@ -12,12 +12,14 @@ use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadErrorKind, LoadedKey,
 
 use self::aliases::{Aliases, Found};
 use self::state::State;
+use self::tries::Tries;
 use super::client::Google;
 use super::secret::{LATEST, SecretName, access};
 use crate::{Error, ErrorKind, deadline, stored};
 
 mod aliases;
 mod state;
+mod tries;
 
 /// Keeps a key in a secret of Secret Manager, by aliases of its versions: the key in use is at
 /// `current`, the pending one at `pending`, the one before at `previous`.
@@ -57,6 +59,28 @@ mod state;
 /// on the alias counts: who replaces a key by hand adds a version and moves the alias to it, by
 /// `gcloud secrets update SECRET --update-version-aliases=current=NUMBER`.
 ///
+/// That a key was current is noted in the annotation `keyward-promoted`. Where it stands and the
+/// alias `current` is gone, because somebody wrote the secret's aliases anew, nothing is loaded and
+/// nothing staged until the alias is put back: the store is not taken for an empty one, which would
+/// send a chain on to an older key. A load asks for the annotation only where there is no alias and
+/// the store has added the latest version, and stops if it may not ask.
+///
+/// # What is read may be old
+///
+/// Of Google's reads only that of a version by its number is consistent, once the version was added.
+/// Which version an alias is on, which is `latest`, and what a secret's aliases and annotations are
+/// comes to every reader within minutes as a rule, and may take a few hours, as Google's page
+/// "Resource consistency" says. For that long
+///
+/// - a load may give the key that was replaced: keep it valid for longer than that, and when OpenAI
+///   rejects a key load again some minutes later;
+/// - a snapshot may show what was there before. A change that is decided by it fails, because it is
+///   written with an entity tag that is old;
+/// - a store that was empty may look so after its first key was promoted, and a chain then goes on.
+///   Where another tool's key was there before, a load stops instead.
+///
+/// A version that was destroyed, or disabled, may be read for as long.
+///
 /// # Lease and journal
 ///
 /// They stand in the secret's annotation `keyward-state`, in which there is no key. Google has room
@@ -93,7 +117,7 @@ impl SecretManagerStore {
         }
     }
 
-    /// Sets how long one operation may take, which is up to 8 calls where no other process is in
+    /// Sets how long one operation may take, which is up to 12 calls where no other process is in
     /// the way; 30 seconds unless set.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
@@ -114,10 +138,6 @@ impl SecretManagerStore {
 
     fn conflict(&self, what: impl Into<String>, fix: &'static str) -> StoreError {
         StoreError::new(StoreErrorKind::Conflict, self.source(), what.into(), fix)
-    }
-
-    fn contended(&self) -> StoreError {
-        self.conflict("others change it all the time", "take the lease, and try again")
     }
 
     async fn found(&self) -> Result<Option<Found>, StoreError> {
@@ -141,21 +161,28 @@ impl SecretManagerStore {
 
     /// What the secret holds. `None` if there is no secret.
     async fn look(&self) -> Result<Option<Holding>, StoreError> {
-        for _ in 0..TRIES {
+        let mut tries = Tries::new();
+        loop {
             let Some(found) = self.found().await? else { return Ok(None) };
             let etag = found.etag().to_owned();
-            match self.hold(found).await {
+            let holding = self.hold(found).await;
+            let may_have_changed = match &holding {
+                // The alias may have been set since, and the latest version added after that.
+                Ok(holding) => holding.current.is_none(),
                 // Who discards a key meanwhile destroys its version.
-                Err(error) if error.kind() == StoreErrorKind::Refused => {
-                    let now = self.found().await?;
-                    if now.is_some_and(|now| now.etag() == etag) {
-                        return Err(error);
-                    }
+                Err(error) => {
+                    matches!(error.kind(), StoreErrorKind::Refused | StoreErrorKind::NotFound)
                 }
-                holding => return holding.map(Some),
+            };
+            if !may_have_changed {
+                return holding.map(Some);
             }
+            let now = self.found().await?;
+            if now.is_some_and(|now| now.etag() == etag) {
+                return holding.map(Some);
+            }
+            tries.lost(&etag, self.source()).await?;
         }
-        Err(self.contended())
     }
 
     async fn hold(&self, found: Found) -> Result<Holding, StoreError> {
@@ -165,6 +192,9 @@ impl SecretManagerStore {
             Some(version) => (Some(self.key_at(version).await?), None),
             None => {
                 let latest = self.latest().await?;
+                if latest.is_none() && found.was_promoted() {
+                    return Err(self.bereft());
+                }
                 let version = latest.as_ref().and_then(|key| number(&key.version));
                 (latest, version)
             }
@@ -174,51 +204,83 @@ impl SecretManagerStore {
             None => None,
         };
         let previous = match previous {
-            // What a hand has put right or taken away since is in nobody's way.
-            Some(version) => match self.key_at(version).await {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        StoreErrorKind::Damaged | StoreErrorKind::Refused
-                    ) =>
-                {
-                    None
-                }
-                key => Some(key?),
-            },
+            Some(version) => self.previous_at(version).await?,
             None => None,
         };
         Ok(Holding { found, adopted, current, pending, previous })
+    }
+
+    /// What a hand has put right or taken away since is in nobody's way.
+    async fn previous_at(&self, version: i64) -> Result<Option<StoredKey>, StoreError> {
+        let read = access(&self.google, &self.secret, &version.to_string()).await;
+        let is_gone =
+            |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Withdrawn);
+        if read.as_ref().is_err_and(is_gone) {
+            return Ok(None);
+        }
+        match self.key_of(read) {
+            Err(error) if error.kind() == StoreErrorKind::Damaged => Ok(None),
+            key => key.map(Some),
+        }
     }
 
     /// The key of the latest version, if another tool has put it there.
     async fn latest(&self) -> Result<Option<StoredKey>, StoreError> {
         match access(&self.google, &self.secret, LATEST).await {
             Err(error) if error.is_not_found() => Ok(None),
+            // As the docs tell to destroy what was discarded. What is disabled may be enabled.
+            Err(error)
+                if error.kind() == ErrorKind::Withdrawn
+                    && aliases::latest_is_destroyed(&self.google, &self.secret)
+                        .await
+                        .unwrap_or(false) =>
+            {
+                Ok(None)
+            }
             read => Ok(Some(self.key_of(read)?).filter(|key| !is_ours(key))),
         }
     }
 
-    /// The same, in a secret that is there, and with an alias on what is current.
-    async fn look_or_create(&self) -> Result<Holding, StoreError> {
-        for _ in 0..TRIES {
-            match self.look().await? {
-                Some(Holding { found, adopted: Some(version), .. }) => {
-                    let aliases = Aliases { current: Some(version), ..found.aliases };
-                    self.set(&found, aliases).await?;
-                }
-                Some(holding) => return Ok(holding),
-                None => {
-                    let made = aliases::create(&self.google, &self.secret).await;
-                    made.map_err(|error| self.told(error))?;
-                }
-            }
-        }
-        Err(self.contended())
+    /// The error for a secret whose alias is gone. A store that took it for empty would send a
+    /// chain on to an older key.
+    fn bereft(&self) -> StoreError {
+        StoreError::new(
+            StoreErrorKind::NotFound,
+            self.source(),
+            "a key was current here, and the alias `current` is gone".to_owned(),
+            "put the alias back on the version that is in use",
+        )
     }
 
-    /// Moves the aliases if nobody has changed the secret since. `false` if somebody has.
-    async fn set(&self, found: &Found, aliases: Aliases) -> Result<bool, StoreError> {
+    /// The same, in a secret that is there, and with an alias on what is current.
+    async fn look_or_create(&self) -> Result<Holding, StoreError> {
+        let mut tries = Tries::new();
+        loop {
+            let Some(mut holding) = self.look().await? else {
+                let made = aliases::create(&self.google, &self.secret).await;
+                made.map_err(|error| self.told(error))?;
+                tries.lost("", self.source()).await?;
+                continue;
+            };
+            let Some(mut version) = holding.adopted else { return Ok(holding) };
+            let etag = holding.found.etag().to_owned();
+            loop {
+                let aliases = Aliases { current: Some(version), ..holding.found.aliases };
+                let Some(found) = self.set(&holding.found, aliases).await? else { break };
+                holding = self.hold(found).await?;
+                // Who replaced the key meanwhile saw no alias to move.
+                let latest = self.latest().await?;
+                match latest.and_then(|key| number(&key.version)).filter(|at| *at > version) {
+                    Some(newer) => version = newer,
+                    None => return Ok(holding),
+                }
+            }
+            tries.lost(&etag, self.source()).await?;
+        }
+    }
+
+    /// Moves the aliases if nobody has changed the secret since, and answers what it is by then.
+    async fn set(&self, found: &Found, aliases: Aliases) -> Result<Option<Found>, StoreError> {
         let set = aliases::set(&self.google, &self.secret, found, aliases).await;
         set.map_err(|error| self.told(error))
     }
@@ -251,7 +313,8 @@ impl SecretManagerStore {
         added: &mut Option<i64>,
     ) -> Result<Version, StoreError> {
         let mut text = Some(text);
-        for _ in 0..TRIES {
+        let mut tries = Tries::new();
+        loop {
             let holding = self.look_or_create().await?;
             let known = [&holding.pending, &holding.current].into_iter().flatten();
             if let Some(known) = known.into_iter().find(|known| known.key == *key) {
@@ -269,15 +332,16 @@ impl SecretManagerStore {
             }
             let pending = *added;
             let aliases = Aliases { pending, ..holding.found.aliases };
-            if self.set(&holding.found, aliases).await? {
+            if self.set(&holding.found, aliases).await?.is_some() {
                 return Ok(Version::from(pending.unwrap_or_default().to_string()));
             }
+            tries.lost(holding.found.etag(), self.source()).await?;
         }
-        Err(self.contended())
     }
 
     async fn promote_now(&self, version: &Version) -> Result<(), StoreError> {
-        for _ in 0..TRIES {
+        let mut tries = Tries::new();
+        loop {
             let holding = self.look().await?;
             let is = |key: &Option<StoredKey>| key.as_ref().is_some_and(|k| k.version == *version);
             let Some(Holding { found, adopted, .. }) = (match &holding {
@@ -295,47 +359,58 @@ impl SecretManagerStore {
                 pending: None,
                 previous: found.aliases.current.or(*adopted),
             };
-            if self.set(found, aliases).await? {
+            if self.set(found, aliases).await?.is_some() {
                 return Ok(());
             }
+            tries.lost(found.etag(), self.source()).await?;
         }
-        Err(self.contended())
     }
 
     /// Also of a version that cannot be read: nothing else takes such a one out of the way.
     async fn discard_now(&self, version: &Version) -> Result<(), StoreError> {
         let Some(version) = number(version) else { return Ok(()) };
-        for _ in 0..TRIES {
+        let is_current =
+            || self.conflict("the version is the current one", "promote another key first");
+        let mut tries = Tries::new();
+        loop {
             let Some(found) = self.found().await? else { return Ok(()) };
             let mut aliases = found.aliases;
             if aliases.current == Some(version) {
-                return Err(
-                    self.conflict("the version is the current one", "promote another key first")
-                );
+                return Err(is_current());
             }
             let forgets = [&mut aliases.pending, &mut aliases.previous]
                 .into_iter()
                 .filter_map(|alias| alias.take_if(|at| *at == version))
                 .count();
             if forgets == 0 {
+                // What is current without an alias.
+                let latest = match aliases.current {
+                    Some(_) => None,
+                    None => self.latest().await.ok().flatten(),
+                };
+                let is_latest = latest.is_some_and(|key| number(&key.version) == Some(version));
+                return if is_latest { Err(is_current()) } else { Ok(()) };
+            }
+            if let Some(found) = self.set(&found, aliases).await? {
+                self.forget_by(&found, version).await;
                 return Ok(());
             }
-            if self.set(&found, aliases).await? {
-                self.forget(version).await;
-                return Ok(());
-            }
+            tries.lost(found.etag(), self.source()).await?;
         }
-        Err(self.contended())
     }
 
     /// Destroys a version that no alias is on any more, if it is one of ours and the policy lets
     /// us. What was asked for is done without it, so whatever goes wrong is not told.
     async fn forget(&self, version: i64) {
-        let Ok(Some(Found { aliases, .. })) = self.found().await else { return };
+        if let Ok(Some(found)) = self.found().await {
+            self.forget_by(&found, version).await;
+        }
+    }
+
+    async fn forget_by(&self, found: &Found, version: i64) {
         // While nothing is current the latest version is looked at, and must be seen to be ours.
-        let is_known =
-            [aliases.current, aliases.pending, aliases.previous].contains(&Some(version));
-        if aliases.current.is_none() || is_known {
+        // An alias of others is on what they read.
+        if found.aliases.current.is_none() || found.has_alias_on(version) {
             return;
         }
         if self.key_at(version).await.is_ok_and(|key| is_ours(&key)) {
@@ -345,24 +420,58 @@ impl SecretManagerStore {
 
     async fn load_now(&self) -> Result<Option<StoredKey>, StoreError> {
         // One call, and no right but to access versions, where an alias is there.
-        for _ in 0..2 {
-            match access(&self.google, &self.secret, aliases::CURRENT).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => {}
-                read => return self.key_of(read).map(Some),
-            }
-            match access(&self.google, &self.secret, LATEST).await {
-                Err(error) if error.is_not_found() => return Ok(None),
-                read => {
-                    let key = self.key_of(read)?;
-                    if !is_ours(&key) {
-                        return Ok(Some(key));
-                    }
+        match access(&self.google, &self.secret, aliases::CURRENT).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => {}
+            read => return self.key_of(read).map(Some),
+        }
+        let latest = match access(&self.google, &self.secret, LATEST).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            read => self.key_of(read)?,
+        };
+        if !is_ours(&latest) {
+            return Ok(Some(latest));
+        }
+        // The latest one is of a store, which gives what was there before its alias first. So it is
+        // staged only, or there is an alias by now that was not seen, or there was one.
+        match self.found().await {
+            Ok(Some(found)) => {
+                if let Some(version) = found.aliases.current {
+                    return self.key_at(version).await.map(Some);
+                }
+                if found.was_promoted() {
+                    return Err(self.bereft());
                 }
             }
-            // The latest one is of a store, which gives what was there before its alias first. If
-            // that was after this load looked for it, it is there now.
+            Ok(None) => {}
+            Err(error) if error.kind() == StoreErrorKind::Refused => return Err(self.untold()),
+            Err(error) => return Err(error),
         }
-        Ok(None)
+        if self.had_another(&latest.version).await? { Err(self.untold()) } else { Ok(None) }
+    }
+
+    /// Whether another tool had put a key there before this version was added: then the store gave
+    /// it an alias, and who does not see one was given the secret as it was before. Versions are
+    /// read by their numbers, which is consistent.
+    async fn had_another(&self, version: &Version) -> Result<bool, StoreError> {
+        let before = number(version).unwrap_or_default();
+        for version in (1..before).rev().take(LOOKS_BACK) {
+            match self.key_at(version).await {
+                Ok(key) if is_ours(&key) => {}
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == StoreErrorKind::Refused => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    fn untold(&self) -> StoreError {
+        StoreError::new(
+            StoreErrorKind::NotFound,
+            self.source(),
+            "no alias `current` is seen, and whether a key was current cannot be told".to_owned(),
+            "try again in some minutes, and let the identity get the secret",
+        )
     }
 }
 
@@ -481,8 +590,8 @@ fn destroyed() -> Error {
     )
 }
 
-/// How often a change is tried when others change it at the same time.
-const TRIES: usize = 16;
+/// How many versions before the latest one are looked at for a key of another tool.
+const LOOKS_BACK: usize = 8;
 
 /// What the secret holds, at one moment.
 struct Holding {

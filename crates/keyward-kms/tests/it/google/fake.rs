@@ -83,8 +83,8 @@ impl Fake {
 
     /// The text that a version or an alias holds.
     pub(crate) fn text(&self, secret: &str, version: &str) -> Option<String> {
-        let state = self.state.lock().unwrap();
-        let secret = state.secrets.get(&path(secret))?;
+        let mut state = self.state.lock().unwrap();
+        let secret = state.secrets.get_mut(&path(secret))?;
         let version = secret.version(version).ok()?;
         Some(String::from_utf8(secret.versions[version - 1].data.clone()).unwrap())
     }
@@ -118,9 +118,32 @@ impl Fake {
         self.state.lock().unwrap().damaged = answers;
     }
 
-    /// Refuses to destroy versions.
-    pub(crate) fn forbid_destroying(&self) {
-        self.state.lock().unwrap().destroying_is_forbidden = true;
+    /// Refuses calls of this method and this verb, which may be empty, from now on.
+    pub(crate) fn refuse(&self, method: &'static str, verb: &'static str, fault: Fault) {
+        self.state.lock().unwrap().refused.push((method, verb, fault));
+    }
+
+    pub(crate) fn refuse_nothing(&self) {
+        self.state.lock().unwrap().refused.clear();
+    }
+
+    /// As somebody writes a secret's aliases anew, and forgets those of the store.
+    pub(crate) fn lose_aliases(&self, secret: &str) {
+        let mut state = self.state.lock().unwrap();
+        let secret = state.secrets.get_mut(&path(secret)).unwrap();
+        secret.aliases.clear();
+        secret.etag += 1;
+    }
+
+    /// After each change of a secret, the next reads of it and by its aliases are answered as
+    /// before the change. `latest` is not: that it is seen and the aliases are not is the worst.
+    pub(crate) fn lag(&self, reads: usize) {
+        self.state.lock().unwrap().lag = reads;
+    }
+
+    /// Adds a version by hand in the moment of the next change of a secret.
+    pub(crate) fn add_at_next_update(&self, text: impl Into<Vec<u8>>) {
+        self.state.lock().unwrap().added_at_update = Some(text.into());
     }
 }
 
@@ -170,18 +193,22 @@ pub(crate) enum VersionState {
 }
 
 /// A status of HTTP and a code of Google.
-struct Fault(u16, &'static str);
+#[derive(Clone, Copy)]
+pub(crate) struct Fault(u16, &'static str);
 
+pub(crate) const FORBIDDEN: Fault = Fault(403, "PERMISSION_DENIED");
 const MALFORMED: Fault = Fault(400, "INVALID_ARGUMENT");
 const MISSING: Fault = Fault(404, "NOT_FOUND");
-const PRECONDITION: Fault = Fault(400, "FAILED_PRECONDITION");
+pub(crate) const PRECONDITION: Fault = Fault(400, "FAILED_PRECONDITION");
 
 #[derive(Default)]
 struct State {
     secrets: BTreeMap<String, Secret>,
     keys: BTreeMap<String, KmsKey>,
     damaged: usize,
-    destroying_is_forbidden: bool,
+    refused: Vec<(&'static str, &'static str, Fault)>,
+    lag: usize,
+    added_at_update: Option<Vec<u8>>,
 }
 
 struct KmsKey {
@@ -195,6 +222,16 @@ struct Secret {
     aliases: BTreeMap<String, i64>,
     annotations: BTreeMap<String, String>,
     versions: Vec<Version>,
+    /// What is read of it for so many reads more.
+    old: Option<(usize, View)>,
+}
+
+/// What is not read consistently.
+#[derive(Clone)]
+struct View {
+    etag: u64,
+    aliases: BTreeMap<String, i64>,
+    annotations: BTreeMap<String, String>,
 }
 
 struct Version {
@@ -218,6 +255,33 @@ impl Version {
 }
 
 impl Secret {
+    fn now(&self) -> View {
+        View {
+            etag: self.etag,
+            aliases: self.aliases.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+
+    /// Before a change.
+    fn age(&mut self, lag: usize) {
+        let view = self.old.take().map_or_else(|| self.now(), |(_, view)| view);
+        self.old = (lag > 0).then_some((lag, view));
+    }
+
+    /// As it is read.
+    fn view(&mut self) -> View {
+        match self.old.take() {
+            Some((left, view)) => {
+                self.old = (left > 1).then(|| (left - 1, view.clone()));
+                view
+            }
+            None => self.now(),
+        }
+    }
+}
+
+impl View {
     fn json(&self, name: &str) -> Value {
         // A 64-bit number is a text in the JSON of protocol buffers.
         let aliases: BTreeMap<_, _> =
@@ -228,24 +292,27 @@ impl Secret {
             "annotations": self.annotations,
         })
     }
+}
 
+impl Secret {
     /// Which version a number, an alias or `latest` is.
-    fn version(&self, name: &str) -> Result<usize, Fault> {
+    fn version(&mut self, name: &str) -> Result<usize, Fault> {
         let number = match name {
             "latest" => self.versions.len(),
-            _ => match self.aliases.get(name) {
-                Some(version) => *version as usize,
-                None => name.parse().map_err(|_| MISSING)?,
+            _ => match name.parse() {
+                Ok(number) => number,
+                Err(_) => *self.view().aliases.get(name).ok_or(MISSING)? as usize,
             },
         };
         if (1..=self.versions.len()).contains(&number) { Ok(number) } else { Err(MISSING) }
     }
 
-    fn update(&mut self, mask: &str, body: &Value) -> Result<(), Fault> {
+    fn update(&mut self, mask: &str, body: &Value, lag: usize) -> Result<(), Fault> {
         let etag = body["etag"].as_str().unwrap_or("");
         if !etag.is_empty() && etag != quoted(self.etag) {
             return Err(PRECONDITION);
         }
+        self.age(lag);
         let object = |field: &str| body[field].as_object().cloned().unwrap_or_default();
         for field in mask.split(',') {
             match field {
@@ -295,6 +362,12 @@ impl State {
             Some((name, verb)) if !verb.contains('/') => (name, verb),
             _ => (&*request.path, ""),
         };
+        let is_refused =
+            |refused: &&(&str, &str, _)| refused.0 == request.method && refused.1 == verb;
+        if let Some((_, _, fault)) = self.refused.iter().find(is_refused) {
+            return Err(*fault);
+        }
+        let lag = self.lag;
         let segments: Vec<&str> = name.split('/').collect();
         match segments[..] {
             ["projects", _, "secrets"] if request.method == "POST" => {
@@ -308,16 +381,18 @@ impl State {
                 if self.secrets.contains_key(&name) {
                     return Err(Fault(409, "ALREADY_EXISTS"));
                 }
-                Ok(self.secrets.entry(name.clone()).or_default().json(&name))
+                Ok(self.secrets.entry(name.clone()).or_default().now().json(&name))
             }
             ["projects", _, "secrets", _] => {
                 let secret = self.secrets.get_mut(name).ok_or(MISSING)?;
                 match (&*request.method, verb) {
-                    ("GET", "") => Ok(secret.json(name)),
+                    ("GET", "") => Ok(secret.view().json(name)),
                     ("PATCH", "") => {
                         let mask = request.query("updateMask").ok_or(MALFORMED)?;
-                        secret.update(&mask, &request.body)?;
-                        Ok(secret.json(name))
+                        secret.update(&mask, &request.body, lag)?;
+                        secret.versions.extend(self.added_at_update.take().map(Version::new));
+                        // The answer of a change is not old.
+                        Ok(secret.now().json(name))
                     }
                     ("POST", "addVersion") => {
                         let payload = &request.body["payload"];
@@ -356,9 +431,6 @@ impl State {
                         let data = Base64::encode_string(&version.data);
                         let payload = json!({ "data": data, "dataCrc32c": checksum });
                         return Ok(json!({ "name": name, "payload": payload }));
-                    }
-                    ("POST", "destroy") if self.destroying_is_forbidden => {
-                        return Err(Fault(403, "PERMISSION_DENIED"));
                     }
                     ("POST", "destroy") => {
                         version.data.clear();

@@ -6,7 +6,7 @@ use keyward::{KeyLoader as _, LoadErrorKind};
 use keyward_kms::google::SecretManagerStore;
 use keyward_testkit::{CANARY, assert_no_leak, leak};
 
-use super::fake::{Fake, VersionState, connect};
+use super::fake::{FORBIDDEN, Fake, PRECONDITION, VersionState, connect};
 use super::{error, nowhere};
 use crate::fixture::server::{Answer, Server};
 use crate::fixture::stores::{NOW, on_threads, place, race, run};
@@ -164,7 +164,7 @@ fn what_is_forgotten_is_destroyed_where_that_is_allowed_and_theirs_is_not() {
 
         for allowed in [true, false] {
             if !allowed {
-                fake.forbid_destroying();
+                fake.refuse("POST", "destroy", FORBIDDEN);
             }
             let version = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
             store.discard(&version).await.unwrap();
@@ -230,6 +230,135 @@ fn what_is_wrong_with_the_secret_is_told() {
         // Google has no trash: a secret that was deleted is one that never was.
         fake.delete(&name);
         assert!(fake.store(&name).load().await.unwrap_err().is_not_found());
+    });
+}
+
+/// Somebody writes the secret's aliases anew. A chain does not go on to an older key.
+#[test]
+fn a_store_that_lost_its_alias_is_not_an_empty_one() {
+    let text = secret();
+    on_threads(async {
+        let fake = Fake::start().await;
+        let store = fake.store("p/openai");
+        let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
+        store.promote(&version, NOW).await.unwrap();
+        fake.lose_aliases("p/openai");
+        let gone = "the alias `current` is gone";
+        assert_fails(store.load().await, &text, LoadErrorKind::Unreadable, gone);
+        let other = key(&secret());
+        let staged = store.stage(&other, &KeyNote::new(), NOW).await.map(drop);
+        for error in [store.snapshot().await.map(drop), staged] {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::NotFound, "{error}");
+            assert!(error.to_string().contains(gone), "{error}");
+        }
+        assert_eq!(fake.states("p/openai").len(), 1);
+        // Who may not ask stops as well.
+        fake.refuse("GET", "", FORBIDDEN);
+        assert_fails(store.load().await, &text, LoadErrorKind::Unreadable, "cannot be told");
+        fake.refuse_nothing();
+        fake.alias("p/openai", "current", 1);
+        assert_loads(store.load().await, &text, "gcp-sm:p/openai");
+        store.stage(&other, &KeyNote::new(), NOW).await.unwrap();
+    });
+}
+
+#[test]
+fn a_version_that_an_alias_of_others_is_on_is_not_destroyed() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        fake.add("p/openai", secret());
+        let store = fake.store("p/openai");
+        let version = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+        fake.alias("p/openai", "canary", 2);
+        store.discard(&version).await.unwrap();
+        assert_eq!(fake.states("p/openai"), [VersionState::Enabled; 2]);
+    });
+}
+
+/// Google's reads of aliases and of secrets may be old.
+#[test]
+fn what_is_read_may_be_old_and_no_key_is_lost_by_it() {
+    let (first, second) = (secret(), secret());
+    for lag in [1, 2, 5, 40] {
+        on_threads(async {
+            let fake = Fake::start().await;
+            fake.add("p/openai", first.clone());
+            fake.lag(lag);
+            let store = fake.store("p/openai");
+            let version = store.stage(&key(&second), &KeyNote::new(), NOW).await.unwrap();
+            // The alias is not seen, but a chain does not go on.
+            assert!(store.load().await.is_err_and(|error| !error.is_not_found()) || lag < 3);
+            let mut loaded = store.load().await;
+            for _ in 0..lag {
+                if let Err(error) = loaded {
+                    assert_eq!(error.kind(), LoadErrorKind::Unreadable, "{lag}: {error}");
+                }
+                loaded = store.load().await;
+            }
+            assert_loads(loaded, &first, "gcp-sm:p/openai");
+            store.promote(&version, NOW).await.unwrap();
+            // For so long the key that was replaced.
+            for _ in 0..lag {
+                assert_loads(store.load().await, &first, "gcp-sm:p/openai");
+            }
+            assert_loads(store.load().await, &second, "gcp-sm:p/openai");
+            let snapshot = store.snapshot().await.unwrap();
+            assert!(snapshot.current.unwrap().key == key(&second));
+            assert!(snapshot.previous.unwrap().key == key(&first));
+        });
+    }
+}
+
+/// Before there is an alias, who replaces a key by hand adds a version and has none to move.
+#[test]
+fn a_key_that_is_replaced_by_hand_while_the_first_is_staged_counts() {
+    let (old, by_hand) = (secret(), secret());
+    on_threads(async {
+        let fake = Fake::start().await;
+        fake.add("p/openai", old.clone());
+        let store = fake.store("p/openai");
+        let error = store.discard(&"1".into()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
+        fake.add_at_next_update(by_hand.clone());
+        store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+        assert_loads(store.load().await, &by_hand, "gcp-sm:p/openai");
+        assert!(fake.text("p/openai", "current").unwrap() == by_hand);
+    });
+}
+
+/// As the docs tell to destroy what was discarded.
+#[test]
+fn a_latest_version_that_was_destroyed_is_in_nobodys_way_and_a_disabled_one_is() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        let store = fake.store("p/openai");
+        let version = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+        store.discard(&version).await.unwrap();
+        fake.set("p/openai", 1, VersionState::Disabled);
+        assert_eq!(store.snapshot().await.unwrap_err().kind(), StoreErrorKind::Refused);
+        fake.set("p/openai", 1, VersionState::Destroyed);
+        assert!(store.snapshot().await.unwrap().current.is_none());
+        let text = secret();
+        let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
+        store.promote(&version, NOW).await.unwrap();
+        assert_loads(store.load().await, &text, "gcp-sm:p/openai");
+    });
+}
+
+/// What Google refuses for another reason than a faster writer.
+#[test]
+fn a_write_that_is_refused_whatever_is_read_is_no_conflict() {
+    on_threads(async {
+        for (method, verb) in [("POST", "addVersion"), ("PATCH", "")] {
+            let fake = Fake::start().await;
+            fake.add("p/openai", secret());
+            fake.alias("p/openai", "current", 1);
+            fake.refuse(method, verb, PRECONDITION);
+            let staged = fake.store("p/openai").stage(&key(&secret()), &KeyNote::new(), NOW).await;
+            let error = staged.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+        }
     });
 }
 
