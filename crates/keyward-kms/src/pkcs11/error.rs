@@ -5,6 +5,61 @@ use cryptoki::error::{Error as Module, RvError};
 
 use crate::{Error, ErrorKind};
 
+/// Why something was not done with a session.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// Whether it may be for the session's sake: it is broken, or was logged out of by others.
+    pub(super) may_be_the_session: bool,
+}
+
+impl Failure {
+    /// Of the module, which may say of a broken session that something went wrong and no more.
+    pub(super) fn of_module(error: &Module) -> Self {
+        use RvError as Code;
+        let is_of_the_text = matches!(
+            error,
+            Module::Pkcs11(Code::EncryptedDataInvalid | Code::EncryptedDataLenRange, _)
+        );
+        Self { error: of_module(error), may_be_the_session: !is_of_the_text }
+    }
+
+    /// Whatever the session is.
+    pub(super) fn certain(error: Error) -> Self {
+        Self { error, may_be_the_session: false }
+    }
+}
+
+/// Whether a login that ended so may have been counted by the token as a wrong PIN.
+pub(super) fn is_refusal(error: &Module) -> bool {
+    use RvError as Code;
+    !matches!(
+        error,
+        Module::Pkcs11(
+            Code::DeviceError
+                | Code::DeviceMemory
+                | Code::DeviceRemoved
+                | Code::TokenNotPresent
+                | Code::TokenNotRecognized
+                | Code::UserAlreadyLoggedIn,
+            _
+        )
+    )
+}
+
+/// Whether a PIN may be given to a token that says this of its user's.
+pub(super) fn may_log_in(is_final_try: bool, is_locked: bool) -> Result<(), Error> {
+    let (what, fix) = match (is_final_try, is_locked) {
+        (_, true) => ("the user's PIN is locked", "set a new one as the token's security officer"),
+        (true, false) => (
+            "the token locks at one more wrong PIN, so none is tried",
+            "log in with the right PIN by the token's own tool, and start anew",
+        ),
+        (false, false) => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::Unauthenticated, what, fix))
+}
+
 /// An error of the module, without its words.
 pub(super) fn of_module(error: &Module) -> Error {
     match error {
@@ -84,10 +139,58 @@ fn undecryptable() -> (ErrorKind, &'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use cryptoki::context::Function;
-    use cryptoki::error::RvError;
+    use cryptoki::error::{Error as Module, RvError};
 
-    use super::of_code;
+    use super::{Failure, is_refusal, may_log_in, of_code};
     use crate::ErrorKind;
+
+    #[test]
+    fn only_what_the_text_is_to_blame_for_leaves_the_session_good() {
+        for (code, may_be_the_session) in [
+            (RvError::EncryptedDataInvalid, false),
+            (RvError::EncryptedDataLenRange, false),
+            (RvError::GeneralError, true),
+            (RvError::FunctionFailed, true),
+            (RvError::DataInvalid, true),
+            (RvError::SessionHandleInvalid, true),
+            (RvError::UserNotLoggedIn, true),
+            (RvError::KeyHandleInvalid, true),
+        ] {
+            let failure = Failure::of_module(&Module::Pkcs11(code, Function::Decrypt));
+            assert_eq!(failure.may_be_the_session, may_be_the_session, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_the_token_may_have_counted_is_a_refusal() {
+        for (code, refused) in [
+            (RvError::PinIncorrect, true),
+            (RvError::PinLocked, true),
+            (RvError::GeneralError, true),
+            (RvError::FunctionFailed, true),
+            (RvError::VendorDefined(1), true),
+            (RvError::UserAlreadyLoggedIn, false),
+            (RvError::DeviceError, false),
+            (RvError::DeviceRemoved, false),
+            (RvError::TokenNotPresent, false),
+        ] {
+            assert_eq!(is_refusal(&Module::Pkcs11(code, Function::Login)), refused, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_try_is_not_spent() {
+        assert!(may_log_in(false, false).is_ok());
+        for (is_final_try, is_locked, says) in [
+            (true, false, "one more wrong PIN"),
+            (false, true, "locked"),
+            (true, true, "is locked"),
+        ] {
+            let error = may_log_in(is_final_try, is_locked).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
 
     #[test]
     fn a_code_tells_the_kind() {

@@ -1,13 +1,14 @@
 //! [`AesKey`]: a key on a token, which seals and opens.
 
+use cryptoki::error::{Error as Module, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use zeroize::Zeroizing;
 
-use super::error::of_module;
-use super::token::Token;
+use super::error::Failure;
+use super::token::{Token, is_logged_in};
 use crate::place::Name;
 use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
 
@@ -17,7 +18,9 @@ use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
 /// # Format
 ///
 /// A nonce of 12 bytes, then the sealed text, then its tag of 16 bytes. The nonce is made anew for
-/// each text, at random, and given to the token: seal far fewer than 2³² texts by one key.
+/// each text, at random, and given to the token: seal far fewer than 2³² texts by one key. A token
+/// that puts a nonce of its own in the place of it, as some HSMs do, is obeyed. What is sealed is
+/// opened once before it is answered, if the key may do that.
 #[derive(Clone, Debug)]
 pub struct AesKey {
     token: Token,
@@ -41,14 +44,12 @@ impl Decrypt for AesKey {
         if sealed.len() < TAG_LEN {
             return Err(too_short());
         }
-        let (mut nonce, sealed) = (nonce.to_vec(), sealed.to_vec());
+        let (nonce, sealed) = (nonce.to_vec(), sealed.to_vec());
         self.token
             .call(move |session| {
                 let key = find(session, &label)?;
-                let gcm = GcmParams::new(&mut nonce, &bound, TAG_BITS.into());
-                let gcm = Mechanism::AesGcm(gcm.map_err(|error| of_module(&error))?);
-                let opened = session.decrypt(&gcm, key, &sealed);
-                opened.map(Plaintext::from).map_err(|error| of_module(&error))
+                open(session, key, &nonce, &bound, &sealed)
+                    .map_err(|error| Failure::of_module(&error))
             })
             .await
     }
@@ -70,12 +71,25 @@ impl Encrypt for AesKey {
         self.token
             .call(move |session| {
                 let key = find(session, &label)?;
+                let told = |error| Failure::of_module(&error);
+                // The token may write its own there.
                 let mut given = nonce.clone();
-                let gcm = GcmParams::new(&mut given, &bound, TAG_BITS.into());
-                let gcm = Mechanism::AesGcm(gcm.map_err(|error| of_module(&error))?);
-                let sealed = session.encrypt(&gcm, key, &text);
-                let sealed = sealed.map_err(|error| of_module(&error))?;
-                Ok([nonce, sealed].concat())
+                let sealed = {
+                    let gcm = GcmParams::new(&mut given, &bound, TAG_BITS.into()).map_err(told)?;
+                    session.encrypt(&Mechanism::AesGcm(gcm), key, &text).map_err(told)?
+                };
+                match open(session, key, &given, &bound, &sealed) {
+                    // It is to seal alone.
+                    Ok(_) | Err(Module::Pkcs11(RvError::KeyFunctionNotPermitted, _)) => {}
+                    Err(error) => {
+                        let failure = Failure::of_module(&error);
+                        return Err(match failure.error.kind() {
+                            ErrorKind::Undecryptable => Failure { error: unlike(), ..failure },
+                            _ => failure,
+                        });
+                    }
+                }
+                Ok([given, sealed].concat())
             })
             .await
     }
@@ -85,26 +99,50 @@ impl Encrypt for AesKey {
     }
 }
 
-fn find(session: &Session, label: &str) -> Result<ObjectHandle, Error> {
+fn open(
+    session: &Session,
+    key: ObjectHandle,
+    nonce: &[u8],
+    bound: &[u8],
+    sealed: &[u8],
+) -> Result<Plaintext, Module> {
+    let mut nonce = nonce.to_vec();
+    let gcm = Mechanism::AesGcm(GcmParams::new(&mut nonce, bound, TAG_BITS.into())?);
+    session.decrypt(&gcm, key, sealed).map(Plaintext::from)
+}
+
+fn find(session: &Session, label: &str) -> Result<ObjectHandle, Failure> {
     let wanted = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
         Attribute::Label(label.into()),
     ];
-    let found = session.find_objects(&wanted).map_err(|error| of_module(&error))?;
+    let found = session.find_objects(&wanted).map_err(|error| Failure::of_module(&error))?;
     match found[..] {
         [key] => Ok(key),
-        [] => Err(Error::new(
-            ErrorKind::NotFound,
-            "the token has no AES key with this label that its user may see",
-            "make one, or correct the label",
-        )),
-        _ => Err(Error::new(
+        [] => Err(Failure {
+            error: Error::new(
+                ErrorKind::NotFound,
+                "the token has no AES key with this label that its user may see",
+                "make one, or correct the label",
+            ),
+            // Who is not logged in sees no private key.
+            may_be_the_session: !is_logged_in(session),
+        }),
+        _ => Err(Failure::certain(Error::new(
             ErrorKind::KeyUnusable,
             "the token has several AES keys with this label",
             "give each a label of its own",
-        )),
+        ))),
     }
+}
+
+fn unlike() -> Error {
+    Error::new(
+        ErrorKind::KeyUnusable,
+        "the token does not open what it has just sealed",
+        "take a token that has CKM_AES_GCM with a nonce of 12 bytes",
+    )
 }
 
 fn too_short() -> Error {

@@ -27,7 +27,9 @@
 //! wiped.
 //!
 //! A token counts wrong PINs and locks itself. So a PIN that was refused is never tried again by the
-//! same [`Token`] or its clones, however often a service asks.
+//! same [`Token`] or its clones, however often a service asks. A service that is started over and over
+//! with a wrong PIN tries it once each time: where the token says that one more wrong PIN locks it, none
+//! is tried. Not every token says so.
 
 pub use self::key::AesKey;
 pub use self::token::{Pin, Token};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,12 +10,13 @@ use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as ModuleError, RvError};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::{Session, SessionState, UserType};
+use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::error::of_module;
+use super::error::{Failure, is_refusal, may_log_in, of_module};
 use crate::place::shown;
 use crate::{Error, ErrorKind};
 
@@ -39,6 +41,8 @@ struct Inner {
     module: PathBuf,
     label: String,
     pin: Pin,
+    /// Whether the token has refused the PIN, on whatever thread.
+    refused: Arc<AtomicBool>,
     /// Once there is one.
     thread: Mutex<Option<Thread>>,
 }
@@ -90,14 +94,16 @@ impl Token {
             module: module.into(),
             label: label.into(),
             pin: pin.into(),
+            refused: Arc::default(),
             thread: Mutex::new(None),
         }))
     }
 
-    /// Does something with a session, on the token's thread.
+    /// Does something with a session, on the token's thread; twice, if a session that was used
+    /// before may be to blame that it was not done.
     pub(super) async fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Session) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
         let (tell, told) = oneshot::channel();
         let call: Call = Box::new(move |worker| {
@@ -135,7 +141,7 @@ impl Token {
             label: self.0.label.clone(),
             pin: self.0.pin.clone(),
             session: None,
-            refused: false,
+            refused: self.0.refused.clone(),
         };
         let name = "keyward-pkcs11".to_owned();
         let begun = thread::Builder::new().name(name).spawn(move || {
@@ -166,8 +172,7 @@ struct Worker {
     label: String,
     pin: Pin,
     session: Option<Session>,
-    /// Whether the token has refused the PIN.
-    refused: bool,
+    refused: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -178,42 +183,53 @@ impl Worker {
         }
     }
 
-    fn run<T>(&mut self, work: impl FnOnce(&Session) -> Result<T, Error>) -> Result<T, Error> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self.log_in()?,
-        };
-        let done = work(&session);
-        // Of a session that failed it is not known what it is good for. Not so of a text that does
-        // not open, or a key that is not there.
-        let is_good = match &done {
-            Ok(_) => true,
-            Err(error) => {
-                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Undecryptable)
+    fn run<T>(&mut self, work: impl Fn(&Session) -> Result<T, Failure>) -> Result<T, Error> {
+        if let Some(session) = self.session.take() {
+            match work(&session) {
+                Err(failure) if failure.may_be_the_session => {}
+                done => return self.keep(session, done),
             }
-        };
-        if is_good {
-            self.session = Some(session);
         }
-        done
+        let session = self.log_in()?;
+        let done = work(&session);
+        self.keep(session, done)
     }
 
-    fn log_in(&mut self) -> Result<Session, Error> {
-        if self.refused {
+    /// Keeps a session for the next call, unless it may be to blame.
+    fn keep<T>(&mut self, session: Session, done: Result<T, Failure>) -> Result<T, Error> {
+        if !done.as_ref().is_err_and(|failure| failure.may_be_the_session) {
+            self.session = Some(session);
+        }
+        done.map_err(|failure| failure.error)
+    }
+
+    fn log_in(&self) -> Result<Session, Error> {
+        if self.refused.load(Ordering::Relaxed) {
             return Err(of_module(&refused()));
         }
         let module = load(&self.module).map_err(|error| of_module(&error))?;
-        let session = find(&module, &self.label)?;
+        let (slot, session) = find(&module, &self.label)?;
+        // By another session of this process: the login is the application's.
+        if is_logged_in(&session) {
+            return Ok(session);
+        }
+        let info = module.get_token_info(slot).map_err(|error| of_module(&error))?;
+        may_log_in(info.user_pin_final_try(), info.user_pin_locked())?;
         match session.login(UserType::User, Some(&self.pin.0)) {
-            // By another session of this process: the login is the application's.
             Ok(()) | Err(ModuleError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
             Err(error) => {
-                let error = of_module(&error);
-                self.refused = error.kind() == ErrorKind::Unauthenticated;
-                Err(error)
+                self.refused.fetch_or(is_refusal(&error), Ordering::Relaxed);
+                Err(of_module(&error))
             }
         }
     }
+}
+
+/// Whether the token's user is logged in, by this session or another of this process.
+pub(super) fn is_logged_in(session: &Session) -> bool {
+    session.get_session_info().is_ok_and(|info| {
+        matches!(info.session_state(), SessionState::RoUser | SessionState::RwUser)
+    })
 }
 
 /// How long the drop of the last token waits.
@@ -234,13 +250,16 @@ fn load(module: &Path) -> Result<Pkcs11, ModuleError> {
 }
 
 /// A session with the token of this label.
-fn find(module: &Pkcs11, label: &str) -> Result<Session, Error> {
+fn find(module: &Pkcs11, label: &str) -> Result<(Slot, Session), Error> {
     let slots = module.get_slots_with_initialized_token().map_err(|error| of_module(&error))?;
     let mut found = slots.into_iter().filter(|slot| {
         module.get_token_info(*slot).is_ok_and(|token| token.label().trim_end() == label)
     });
     match (found.next(), found.next()) {
-        (Some(slot), None) => module.open_ro_session(slot).map_err(|error| of_module(&error)),
+        (Some(slot), None) => {
+            let session = module.open_ro_session(slot).map_err(|error| of_module(&error))?;
+            Ok((slot, session))
+        }
         (None, _) => Err(Error::new(
             ErrorKind::Unreachable,
             "the module has no token with this label",

@@ -196,6 +196,36 @@ fn seals() {
     }
 }
 
+/// Other code of the process logs out of the token, which logs out all of the process.
+#[test]
+fn a_session_that_others_logged_out_is_replaced() {
+    with_softhsm("pkcs11::is_logged_out");
+}
+
+#[test]
+#[ignore = "run by another test, with SoftHSM's tokens"]
+fn is_logged_out() {
+    let hsm = SoftHsm::told();
+    let secret = secret();
+    let label = hsm.make_key(true);
+    let token = hsm.token();
+    let (results, _) = logged(async {
+        let aes = AesKey::new(&token, &label);
+        let sealed = seal_directly(&aes, &key(&secret), &context()).await.unwrap();
+        let load = async || DirectLoader::from_bytes(&*sealed, aes.clone(), context()).load().await;
+        let before = load().await;
+        hsm.session().logout().unwrap();
+        let after = load().await;
+        hsm.session().logout().unwrap();
+        let again = seal_directly(&aes, &key(&secret), &context()).await.unwrap();
+        assert_ne!(again[..12], sealed[..12]);
+        [before, after, load().await]
+    });
+    for result in results {
+        assert_loads(result, &secret, "pkcs11:(in memory)");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_token_is_told() {
     with_softhsm("pkcs11::is_wrong");
