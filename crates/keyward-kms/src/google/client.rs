@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use google_cloud_auth::credentials::Credentials;
@@ -11,12 +11,17 @@ use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBacko
 use google_cloud_gax::retry_policy::{Aip194Strict, LimitedAttemptCount, RetryPolicyExt as _};
 use google_cloud_kms_v1::client::KeyManagementService;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::OnceCell;
 
+use super::error::{Call, of_sdk};
 use crate::quiet::quietly;
 use crate::{Error, ErrorKind};
 
 /// A connection to Google Cloud. Clones share it.
+///
+/// It belongs to the runtime of tokio that it was made on, which is that of the first load. On another
+/// runtime it is made anew, and so it is after a login by [`from_env`](Self::from_env) has failed.
 ///
 /// Making one reads nothing and connects to nothing. Reads are tried up to three times where
 /// Google says that it is not at work.
@@ -40,11 +45,43 @@ struct Inner {
 struct Service<C> {
     /// In place of Google's own.
     endpoint: Option<String>,
-    client: OnceCell<C>,
+    slot: Mutex<Option<Slot<C>>>,
+}
+
+/// A client, whose token is renewed by a task of the runtime it was made on.
+struct Slot<C> {
+    runtime: Id,
+    client: Arc<OnceCell<C>>,
+}
+
+impl<C> Service<C> {
+    fn new(endpoint: Option<String>) -> Self {
+        Self { endpoint, slot: Mutex::new(None) }
+    }
+
+    /// Where the client of this runtime is, or will be.
+    fn client(&self) -> Arc<OnceCell<C>> {
+        let runtime = Handle::current().id();
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(slot) if slot.runtime == runtime => slot.client.clone(),
+            _ => slot.insert(Slot { runtime, client: Arc::default() }).client.clone(),
+        }
+    }
+
+    fn renew(&self) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Google {
     /// With credentials that were made by the crate `google-cloud-auth`.
+    ///
+    /// That crate renews their token by a task of the runtime on which they were made, and stops for
+    /// good at an error that it does not take for a passing one: after that every load fails, and a
+    /// load after the end of that runtime panics once the token has expired. So make them on the
+    /// runtime that lasts, and anew when a load is refused; or take [`from_env`](Self::from_env), for
+    /// which that is done here.
     #[must_use]
     pub fn new(credentials: Credentials) -> Self {
         Self::with(Some(credentials), None, None)
@@ -81,14 +118,13 @@ impl Google {
         secret_manager: Option<String>,
         kms: Option<String>,
     ) -> Self {
-        let secret_manager = Service { endpoint: secret_manager, client: OnceCell::new() };
-        let kms = Service { endpoint: kms, client: OnceCell::new() };
+        let (secret_manager, kms) = (Service::new(secret_manager), Service::new(kms));
         Self(Arc::new(Inner { credentials, secret_manager, kms }))
     }
 
     // A client of each service is kept, because its connections are its own.
 
-    pub(super) async fn secret_manager(&self) -> Result<&SecretManagerService, Error> {
+    pub(super) async fn secret_manager(&self) -> Result<SecretManagerService, Error> {
         let service = &self.0.secret_manager;
         let make = async || {
             let builder = SecretManagerService::builder()
@@ -104,10 +140,10 @@ impl Google {
             };
             quietly(builder.build()).await.map_err(|error| of_builder(&error))
         };
-        service.client.get_or_try_init(make).await
+        service.client().get_or_try_init(make).await.cloned()
     }
 
-    pub(super) async fn kms(&self) -> Result<&KeyManagementService, Error> {
+    pub(super) async fn kms(&self) -> Result<KeyManagementService, Error> {
         let service = &self.0.kms;
         let make = async || {
             let builder = KeyManagementService::builder()
@@ -123,7 +159,19 @@ impl Google {
             };
             quietly(builder.build()).await.map_err(|error| of_builder(&error))
         };
-        service.client.get_or_try_init(make).await
+        service.client().get_or_try_init(make).await.cloned()
+    }
+}
+
+impl Google {
+    /// An error of the SDK without its words. After a login that failed the next one is made anew: the
+    /// SDK would answer the same error for ever.
+    pub(super) fn told(&self, error: &google_cloud_gax::error::Error, call: Call) -> Error {
+        if error.is_authentication() && self.0.credentials.is_none() {
+            self.0.secret_manager.renew();
+            self.0.kms.renew();
+        }
+        of_sdk(error, call)
     }
 }
 

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::checksum;
 use super::client::Google;
-use super::error::{Call, of_sdk};
+use super::error::Call;
 use super::secret::is_plain;
 use crate::place::Name;
 use crate::quiet::quietly;
@@ -77,7 +77,7 @@ impl Kms {
             .set_additional_authenticated_data_crc32c(checksum::of(bound));
         let answer = quietly(request.send()).await;
         let DecryptResponse { plaintext, plaintext_crc32c, .. } =
-            answer.map_err(|error| of_sdk(&error, Call::OPEN))?;
+            answer.map_err(|error| self.google.told(&error, Call::OPEN))?;
         let plaintext = Zeroizing::new(Vec::from(plaintext));
         checksum::check(&plaintext, plaintext_crc32c)?;
         Ok(plaintext)
@@ -103,7 +103,7 @@ impl Kms {
             verified_plaintext_crc32c,
             verified_additional_authenticated_data_crc32c,
             ..
-        } = answer.map_err(|error| of_sdk(&error, Call::SEAL))?;
+        } = answer.map_err(|error| self.google.told(&error, Call::SEAL))?;
         if !(verified_plaintext_crc32c && verified_additional_authenticated_data_crc32c) {
             return Err(checksum::damaged());
         }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::checksum;
 use super::client::Google;
-use super::error::{Call, incomplete, of_sdk};
+use super::error::{Call, incomplete};
 use crate::place::Name;
 use crate::quiet::quietly;
 use crate::{Error, ErrorKind, deadline, field};
@@ -105,7 +105,7 @@ pub(super) async fn access(
     let request = google.secret_manager().await?.access_secret_version().set_name(name);
     let answer = quietly(request.send()).await;
     let AccessSecretVersionResponse { name, payload, .. } =
-        answer.map_err(|error| of_sdk(&error, Call::READ))?;
+        answer.map_err(|error| google.told(&error, Call::READ))?;
     let payload = payload.ok_or_else(incomplete)?;
     let text = Zeroizing::new(Vec::from(payload.data));
     checksum::check(&text, payload.data_crc32c)?;

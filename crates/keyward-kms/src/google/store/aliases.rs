@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::google::checksum;
 use crate::google::client::Google;
-use crate::google::error::{Call, incomplete, of_sdk};
+use crate::google::error::{Call, incomplete};
 use crate::google::secret::{LATEST, SecretName};
 use crate::quiet::quietly;
 use crate::{Error, ErrorKind};
@@ -82,7 +82,7 @@ impl Found {
 /// Reads a secret, if there is one.
 pub(super) async fn find(google: &Google, name: &SecretName) -> Result<Option<Found>, Error> {
     let request = google.secret_manager().await?.get_secret().set_name(name.path()?);
-    match quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::READ)) {
+    match quietly(request.send()).await.map_err(|error| google.told(&error, Call::READ)) {
         Ok(secret) => Found::of(secret).map(Some),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
@@ -99,7 +99,7 @@ pub(super) async fn create(google: &Google, name: &SecretName) -> Result<(), Err
     };
     let request = google.secret_manager().await?.create_secret().set_parent(parent);
     let request = request.set_secret_id(id).set_secret(secret);
-    match quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::WRITE)) {
+    match quietly(request.send()).await.map_err(|error| google.told(&error, Call::WRITE)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
         // Of a project, not of a secret.
@@ -125,7 +125,7 @@ pub(super) async fn add(
         .add_secret_version()
         .set_parent(name.path()?)
         .set_payload(payload.set_data_crc32c(checksum));
-    let version = quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::ADD))?;
+    let version = quietly(request.send()).await.map_err(|error| google.told(&error, Call::ADD))?;
     if !version.client_specified_payload_checksum {
         return Err(checksum::damaged());
     }
@@ -182,7 +182,7 @@ async fn update(
         .update_secret()
         .set_secret(secret.set_name(name.path()?).set_etag(found.etag()))
         .set_update_mask(FieldMask::default().set_paths(fields.iter().copied()));
-    match quietly(request.send()).await.map_err(|error| of_sdk(&error, Call::WRITE)) {
+    match quietly(request.send()).await.map_err(|error| google.told(&error, Call::WRITE)) {
         Ok(secret) => Found::of(secret).map(Some),
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
         Err(error) => Err(error),
@@ -196,7 +196,7 @@ pub(super) async fn latest_is_destroyed(google: &Google, name: &SecretName) -> R
     let asked = quietly(request.send()).await;
     asked
         .map(|version| version.state == secret_version::State::Destroyed)
-        .map_err(|error| of_sdk(&error, Call::READ))
+        .map_err(|error| google.told(&error, Call::READ))
 }
 
 /// Destroys what a version holds.
@@ -204,7 +204,7 @@ pub(super) async fn destroy(google: &Google, name: &SecretName, version: i64) ->
     let version = format!("{}/versions/{version}", name.path()?);
     let request = google.secret_manager().await?.destroy_secret_version().set_name(version);
     let destroyed = quietly(request.send()).await;
-    destroyed.map(drop).map_err(|error| of_sdk(&error, Call::WRITE))
+    destroyed.map(drop).map_err(|error| google.told(&error, Call::WRITE))
 }
 
 pub(super) const CURRENT: &str = "current";

@@ -13,6 +13,7 @@ use crate::fixture::server::{Answer, Server};
 use crate::fixture::{assert_fails, logged};
 
 pub(crate) mod fake;
+mod runtimes;
 mod secrets;
 mod store;
 mod witness;
