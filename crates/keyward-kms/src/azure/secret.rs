@@ -7,7 +7,7 @@ use std::time::Duration;
 use azure_core::Bytes;
 use azure_security_keyvault_secrets::SecretClient;
 use azure_security_keyvault_secrets::models::SecretClientGetSecretOptions;
-use keyward::{KeyLoader, KeySource, LoadError, LoadedKey, Timestamp};
+use keyward::{Clock, KeyLoader, KeySource, LoadError, LoadedKey, Timestamp};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -22,7 +22,8 @@ use crate::{Error, ErrorKind, deadline, field};
 /// Loads a key from a secret of Azure Key Vault: its newest version, unless set.
 ///
 /// The version that the key has is that of the secret, and it expires when the secret does, where
-/// its attribute `exp` says so. Key Vault itself hands expired secrets out.
+/// its attribute `exp` says so. Key Vault itself hands expired secrets out, and such as are not
+/// active yet: a version whose attribute `nbf` is to come is not loaded.
 ///
 /// ```no_run
 /// use keyward_kms::azure::{Azure, KeyVaultLoader};
@@ -35,8 +36,9 @@ use crate::{Error, ErrorKind, deadline, field};
 ///
 /// # Errors
 ///
-/// A secret that never was is `NotFound`. One that was deleted, and one that is disabled, is
-/// `Unreadable`, so that a chain does not go on to an older key. Key Vault answers the same of a
+/// A secret that never was is `NotFound`. One that was deleted, one that is disabled, and one that is
+/// not active yet is `Unreadable`, and a version that a secret does not have is `Invalid`, so that a
+/// chain does not go on to an older key. A secret that was purged is one that never was. Key Vault answers the same of a
 /// secret that was deleted as of one that never was, so the loader then looks among the deleted
 /// ones; if the identity may not look there it cannot be told, and the error is `Denied`.
 #[derive(Clone)]
@@ -47,6 +49,7 @@ pub struct KeyVaultLoader {
     version: Option<Name>,
     field: Option<String>,
     deadline: Duration,
+    clock: Clock,
     client: Arc<OnceCell<SecretClient>>,
 }
 
@@ -62,6 +65,7 @@ impl KeyVaultLoader {
             version: None,
             field: None,
             deadline: deadline::DEFAULT,
+            clock: Clock::system(),
             client: Arc::default(),
         }
     }
@@ -87,6 +91,14 @@ impl KeyVaultLoader {
         self
     }
 
+    /// Takes the time from this clock, to tell whether a version is active yet; from the system's
+    /// unless set.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     async fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Metadata), Error> {
         let vault = self.vault.checked()?;
         let url = match vault.strip_prefix("https://") {
@@ -105,20 +117,48 @@ impl KeyVaultLoader {
             Ok(answer) => answer,
             Err(error) => {
                 let error = of_sdk(&error);
-                return Err(if error.is_not_found() {
-                    gone(client, name, error).await
-                } else {
-                    error
+                return Err(match &self.version {
+                    _ if !error.is_not_found() => error,
+                    Some(_) if is_there(client, name).await => no_version(),
+                    _ => gone(client, name, error).await,
                 });
             }
         };
         let body = Zeroizing::new(Vec::from(Bytes::from(answer.into_body())));
         let metadata: Metadata = serde_json::from_slice(&body).map_err(|_| incomplete())?;
+        let begins = metadata.attributes.nbf.map(Timestamp::from_unix_seconds);
+        if let Some(begins) = begins.filter(|begins| *begins > Timestamp::from(self.clock.now())) {
+            return Err(Error::new(
+                ErrorKind::Withdrawn,
+                format!("the version is not active before {begins}"),
+                "wait, or disable it and pin the version that is in use",
+            ));
+        }
         match json::text_at(&body, &["value"]) {
             Found::Text(text) => Ok((text, metadata)),
             Found::Nothing | Found::NotJson => Err(incomplete()),
         }
     }
+}
+
+/// Whether there is a secret of which a version was not found; also where that may not be asked.
+async fn is_there(client: &SecretClient, name: &str) -> bool {
+    match quietly(client.get_secret(name, None)).await {
+        // What came with it is not wanted.
+        Ok(answer) => {
+            drop(Zeroizing::new(Vec::from(Bytes::from(answer.into_body()))));
+            true
+        }
+        Err(error) => !of_sdk(&error).is_not_found(),
+    }
+}
+
+fn no_version() -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "the secret has no such version, or it may not be asked",
+        "give a version that it has",
+    )
 }
 
 /// Whether what is not found was there once.
@@ -154,8 +194,9 @@ impl KeyLoader for KeyVaultLoader {
         let expires_at = metadata.attributes.exp.map(Timestamp::from_unix_seconds);
         let loaded = LoadedKey::new(key, source).expires_at(expires_at);
         Ok(match metadata.id.rsplit_once('/') {
-            Some((_, version)) => loaded.version(version),
-            None => loaded,
+            // It is the server's word, and is shown.
+            Some((_, version)) if is_version(version) => loaded.version(version),
+            _ => loaded,
         })
     }
 
@@ -176,8 +217,13 @@ impl fmt::Debug for KeyVaultLoader {
             .field("version", &self.version)
             .field("field", &self.field.as_deref().map(crate::place::shown))
             .field("deadline", &self.deadline)
+            .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
+}
+
+fn is_version(version: &str) -> bool {
+    plain(version).is_ok() && Name::new(version).checked().is_ok()
 }
 
 /// A name of a vault, a secret or a version: it leads nowhere else in a URL.
@@ -203,6 +249,8 @@ struct Metadata {
 
 #[derive(Default, Deserialize)]
 struct Attributes {
+    /// When it begins to be active, in seconds since 1970.
+    nbf: Option<i64>,
     /// When it expires, in seconds since 1970.
     exp: Option<i64>,
 }

@@ -31,9 +31,11 @@ use crate::{Error, ErrorKind, deadline, field};
 ///
 /// # Errors
 ///
-/// A secret, version or alias that does not exist is `NotFound`; a version that was disabled or
-/// destroyed is `Unreadable`, so that a chain does not go on to an older key. A secret that was
-/// deleted is gone at once in Google Cloud, and cannot be told from one that never was.
+/// A secret that does not exist, or has no version, is `NotFound`. A version or an alias that was
+/// named and that a secret does not have is `Invalid`, also where the identity may not ask for the
+/// secret (`secretmanager.secrets.get`); a version that was disabled or destroyed is `Unreadable`: a
+/// chain does not go on to an older key. A secret that was deleted is gone at once in Google Cloud,
+/// and cannot be told from one that never was.
 #[derive(Clone, Debug)]
 pub struct SecretManagerLoader {
     google: Google,
@@ -78,10 +80,38 @@ impl SecretManagerLoader {
     }
 }
 
+impl SecretManagerLoader {
+    /// The error for a version that was named and is not there: whether the secret is.
+    async fn missing(&self, missing: Error) -> Error {
+        let find = async {
+            let name = self.secret.path()?;
+            let request = self.google.secret_manager().await?.get_secret().set_name(name);
+            let answer = quietly(request.send()).await;
+            answer.map(drop).map_err(|error| self.google.told(&error, Call::READ))
+        };
+        match find.await {
+            Err(error) if error.is_not_found() => missing,
+            Err(error) if !error.is_denied() => error,
+            _ => Error::new(
+                ErrorKind::Invalid,
+                "the secret has no such version or alias, or may not be asked for",
+                "give one that it has",
+            ),
+        }
+    }
+}
+
 impl KeyLoader for SecretManagerLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
         let source = self.source();
-        let read = async { access(&self.google, &self.secret, self.version.checked()?).await };
+        let read = async {
+            match access(&self.google, &self.secret, self.version.checked()?).await {
+                Err(error) if error.is_not_found() && self.version.as_str() != LATEST => {
+                    Err(self.missing(error).await)
+                }
+                read => read,
+            }
+        };
         let (text, version) = deadline::within(self.deadline, read)
             .await
             .map_err(|error| error.at(source.clone()))?;

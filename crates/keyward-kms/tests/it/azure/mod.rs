@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
-use keyward::{EnvLoader, Environment, KeyLoader, KeyPolicy, LoadErrorKind, LoaderChain};
+use keyward::{Clock, EnvLoader, Environment, KeyLoader, KeyPolicy, LoadErrorKind, LoaderChain};
 use keyward_kms::azure::{Azure, KeyVaultLoader};
 use keyward_testkit::{CANARY, assert_no_leak};
 use serde_json::json;
@@ -22,6 +22,12 @@ mod witness;
 const VAULT: &str = "billing-prod";
 const SOURCE: &str = "azure-kv:billing-prod/openai";
 
+/// It stands at [`NOW`].
+fn clock() -> Clock {
+    let now = std::time::UNIX_EPOCH + Duration::from_secs(NOW.as_unix_seconds().unsigned_abs());
+    Clock::from_fn(move || now)
+}
+
 /// A connection to where nobody listens.
 pub(crate) fn nowhere() -> Azure {
     connect("127.0.0.1:9".parse().unwrap(), &Identity::new().pem, "token")
@@ -35,7 +41,9 @@ fn the_version_is_the_newest_or_the_one_that_is_named() {
         let versions = [fake.set("openai", &old), fake.set("openai", &format!("{new}\n"))];
         fake.attribute("openai", "exp", json!(NOW.as_unix_seconds()));
         let azure = fake.azure();
-        let newest = KeyVaultLoader::new(&azure, VAULT, "openai");
+        // Of the time that it is active from.
+        fake.attribute("openai", "nbf", json!(NOW.as_unix_seconds()));
+        let newest = KeyVaultLoader::new(&azure, VAULT, "openai").with_clock(clock());
         assert_no_leak!(fake.token, format!("{newest:?}"));
         let first = newest.load().await;
         let before = fake.asked().len();
@@ -92,7 +100,10 @@ fn a_secret_may_be_json_and_what_is_not_there_is_told() {
     }
     for (case, kind, says) in [
         ("no secret", NotFound, "SecretNotFound; set it"),
-        ("no version", NotFound, "SecretNotFound"),
+        ("no version", Invalid, "no such version"),
+        ("no secret, of a version", NotFound, "SecretNotFound"),
+        ("a version that is deleted", Unreadable, "the secret was deleted"),
+        ("not active yet", Unreadable, "not active before 20"),
         ("deleted", Unreadable, "the secret was deleted; recover it"),
         ("no secret, or deleted", Denied, "whether it was deleted may not be asked"),
         ("disabled", Unreadable, "SecretDisabled; enable the secret"),
@@ -106,9 +117,19 @@ fn a_secret_may_be_json_and_what_is_not_there_is_told() {
             }
             let loader = KeyVaultLoader::new(&fake.azure(), VAULT, "openai");
             match case {
-                "no version" => return loader.with_version("0123").load().await,
+                "no version" | "no secret, of a version" => {
+                    return loader.with_version("0123").load().await;
+                }
                 "deleted" => fake.delete("openai"),
                 "no secret, or deleted" => fake.hide_deleted(),
+                "a version that is deleted" => {
+                    fake.delete("openai");
+                    return loader.with_version("0123").load().await;
+                }
+                "not active yet" => {
+                    fake.attribute("openai", "nbf", json!(NOW.as_unix_seconds() + 1));
+                    return loader.with_clock(clock()).load().await;
+                }
                 "disabled" => fake.attribute("openai", "enabled", json!(false)),
                 "another token" => {
                     let azure = connect(fake.address(), &fake.pem, "eyJ0.another");

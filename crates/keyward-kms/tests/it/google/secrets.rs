@@ -68,7 +68,9 @@ fn a_secret_may_be_json_and_what_is_not_there_is_told() {
     }
     for (case, kind, says) in [
         ("no secret", NotFound, "NOT_FOUND"),
-        ("no version", NotFound, "NOT_FOUND"),
+        ("no version", Invalid, "no such version"),
+        ("no version, and no secret", NotFound, "NOT_FOUND"),
+        ("no version, and not to ask", Invalid, "may not be asked"),
         ("disabled", Unreadable, "enable the version"),
         ("destroyed", Unreadable, "enable the version, or add a new one"),
         ("another token", Denied, "UNAUTHENTICATED"),
@@ -76,13 +78,14 @@ fn a_secret_may_be_json_and_what_is_not_there_is_told() {
         println!("{case}");
         let (loaded, logs) = logged(async {
             let fake = Fake::start().await;
-            if case != "no secret" {
+            if !case.ends_with("no secret") {
                 fake.add("p/openai", secret.clone());
             }
             let state = |state| fake.set("p/openai", 1, state);
             match case {
                 "disabled" => state(VersionState::Disabled),
                 "destroyed" => state(VersionState::Destroyed),
+                "no version, and not to ask" => fake.refuse("GET", "", super::fake::FORBIDDEN),
                 _ => {}
             }
             let loader = match case {
@@ -90,7 +93,7 @@ fn a_secret_may_be_json_and_what_is_not_there_is_told() {
                     let google = super::fake::connect(&fake.url(), "ya29.another");
                     SecretManagerLoader::new(&google, "p/openai")
                 }
-                "no version" => {
+                _ if case.starts_with("no version") => {
                     SecretManagerLoader::new(&fake.google(), "p/openai").with_version("2")
                 }
                 _ => SecretManagerLoader::new(&fake.google(), "p/openai"),
