@@ -33,8 +33,10 @@ use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
 ///
 /// # Security
 ///
-/// What is sent and what comes goes with its CRC32C, which both sides check; what was damaged on
-/// the way is asked for again, up to three times.
+/// What is sent and what comes goes with its CRC32C, which both sides check. An answer that was
+/// damaged on the way is asked for again, up to three times. A request that was damaged is refused
+/// by Google as an invalid argument, as a text is that the key did not seal: it is not tried again,
+/// and opening ends as `Undecryptable`.
 #[derive(Clone, Debug)]
 pub struct Kms {
     google: Google,
