@@ -7,6 +7,7 @@ use keyward::store::DynKeyStore;
 use super::off;
 use super::sealed::Sealed;
 use crate::aws::{Aws, Kms, SecretsManagerLoader, SecretsManagerStore};
+use crate::deadline;
 
 pub(super) fn loader(aws: &Aws, reference: &Reference) -> Result<DynKeyLoader, ReferenceError> {
     match reference.scheme() {
@@ -20,7 +21,9 @@ pub(super) fn loader(aws: &Aws, reference: &Reference) -> Result<DynKeyLoader, R
             }
             // Not as a whole alone: a service's reference must not break when a rotation begins to
             // store there.
-            (name, None) => DynKeyLoader::new(SecretsManagerStore::new(aws, name)),
+            (name, None) => DynKeyLoader::new(
+                SecretsManagerStore::new(aws, name).with_deadline(deadline::DEFAULT),
+            ),
         }),
         #[cfg(feature = "aws-ssm")]
         "aws-ssm" => {

@@ -5,6 +5,7 @@ use keyward::reference::{Reference, ReferenceError};
 use keyward::store::DynKeyStore;
 
 use super::sealed::Sealed;
+use crate::deadline;
 use crate::google::{Google, Kms, SecretManagerLoader, SecretManagerStore};
 
 pub(super) fn loader(
@@ -17,7 +18,9 @@ pub(super) fn loader(
     }
     Ok(match named(reference)? {
         // What the store keeps is not at the latest version, where a field is looked for.
-        (name, None | Some(STORED)) => DynKeyLoader::new(SecretManagerStore::new(google, name)),
+        (name, None | Some(STORED)) => DynKeyLoader::new(
+            SecretManagerStore::new(google, name).with_deadline(deadline::DEFAULT),
+        ),
         (name, Some(field)) => {
             DynKeyLoader::new(SecretManagerLoader::new(google, name).with_field(field))
         }

@@ -6,33 +6,51 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyward::{FileLoader, KeyLoader as _, SourceSignature};
+use tokio::sync::Semaphore;
 
 use super::SealedKey;
 use crate::{Error, ErrorKind, place};
+
+/// How many reads of a file may hang at once, for a loader and its clones. Whoever gives up waiting
+/// for a file system that hangs leaves a thread behind in it, and asks again later.
+#[derive(Clone, Debug)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(4)))
+    }
+}
 
 /// Where a sealed text lies: in memory, or in a file that is read at each load.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     Bytes(Arc<[u8]>),
-    File(PathBuf),
+    File(PathBuf, Turns),
 }
 
 impl Origin {
     pub(super) async fn read(&self) -> Result<Arc<[u8]>, Error> {
-        let path = match self {
+        let (path, Turns(turns)) = match self {
             Self::Bytes(bytes) => return Ok(bytes.clone()),
-            Self::File(path) => path.clone(),
+            Self::File(path, turns) => (path.clone(), turns.clone()),
         };
+        let stopped = || failed(&io::Error::other("stopped"));
+        let turn = turns.acquire_owned().await.map_err(|_| stopped())?;
         // A deadline needs a runtime anyway.
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        read.unwrap_or_else(|_| Err(failed(&io::Error::other("stopped")))).map(Into::into)
+        let read = tokio::task::spawn_blocking(move || {
+            // Until the read ends, which is not when somebody stops waiting for it.
+            let _turn = turn;
+            read(&path)
+        });
+        read.await.unwrap_or_else(|_| Err(stopped())).map(Into::into)
     }
 
     /// What the file looks like from outside; nothing for what lies in memory and cannot change.
     pub(super) async fn signature(&self) -> Option<SourceSignature> {
         match self {
             Self::Bytes(_) => None,
-            Self::File(path) => FileLoader::mounted_secret(path).signature().await,
+            Self::File(path, _) => FileLoader::mounted_secret(path).signature().await,
         }
     }
 
@@ -40,7 +58,7 @@ impl Origin {
     pub(super) fn place(&self) -> String {
         match self {
             Self::Bytes(_) => "(in memory)".to_owned(),
-            Self::File(path) => place::shown(&path.to_string_lossy()),
+            Self::File(path, _) => place::shown(&path.to_string_lossy()),
         }
     }
 }
