@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use google_cloud_secretmanager_v1::model::replication::Automatic;
 use google_cloud_secretmanager_v1::model::{Replication, Secret, SecretPayload, secret_version};
 use google_cloud_wkt::FieldMask;
+use keyward::KeySource;
+use keyward::store::{StoreError, StoreErrorKind};
 use zeroize::Zeroizing;
 
 use crate::google::checksum;
@@ -126,11 +128,14 @@ pub(super) async fn add(
         .set_parent(name.path()?)
         .set_payload(payload.set_data_crc32c(checksum));
     let version = quietly(request.send()).await.map_err(|error| google.told(&error, Call::ADD))?;
+    let number = version.name.rsplit('/').next().and_then(|number| number.parse().ok());
+    let number = number.ok_or_else(incomplete)?;
     if !version.client_specified_payload_checksum {
+        // Whether it is whole is not known, so it is in the way.
+        let _ = destroy(google, name, number).await;
         return Err(checksum::damaged());
     }
-    let number = version.name.rsplit('/').next().and_then(|number| number.parse().ok());
-    number.ok_or_else(incomplete)
+    Ok(number)
 }
 
 /// Moves the aliases of the store if the secret is as it was found, and answers what it is by then:
@@ -205,6 +210,22 @@ pub(super) async fn destroy(google: &Google, name: &SecretName, version: i64) ->
     let request = google.secret_manager().await?.destroy_secret_version().set_name(version);
     let destroyed = quietly(request.send()).await;
     destroyed.map(drop).map_err(|error| google.told(&error, Call::WRITE))
+}
+
+/// The error for a secret whose alias is gone. A store that took it for empty would send a chain on
+/// to an older key.
+pub(super) fn bereft(source: KeySource) -> StoreError {
+    let what = "a key was current here, and the alias `current` is gone".to_owned();
+    let fix = "put the alias back on the version that is in use";
+    StoreError::new(StoreErrorKind::NotFound, source, what, fix)
+}
+
+/// The error where that cannot be told.
+pub(super) fn untold(source: KeySource) -> StoreError {
+    let what =
+        "no alias `current` is seen, and whether a key was current cannot be told".to_owned();
+    let fix = "try again in some minutes, and let the identity get the secret";
+    StoreError::new(StoreErrorKind::NotFound, source, what, fix)
 }
 
 pub(super) const CURRENT: &str = "current";

@@ -193,7 +193,7 @@ impl SecretManagerStore {
             None => {
                 let latest = self.latest().await?;
                 if latest.is_none() && found.was_promoted() {
-                    return Err(self.bereft());
+                    return Err(aliases::bereft(self.source()));
                 }
                 let version = latest.as_ref().and_then(|key| number(&key.version));
                 (latest, version)
@@ -239,17 +239,6 @@ impl SecretManagerStore {
             }
             read => Ok(Some(self.key_of(read)?).filter(|key| !is_ours(key))),
         }
-    }
-
-    /// The error for a secret whose alias is gone. A store that took it for empty would send a
-    /// chain on to an older key.
-    fn bereft(&self) -> StoreError {
-        StoreError::new(
-            StoreErrorKind::NotFound,
-            self.source(),
-            "a key was current here, and the alias `current` is gone".to_owned(),
-            "put the alias back on the version that is in use",
-        )
     }
 
     /// The same, in a secret that is there, and with an alias on what is current.
@@ -439,14 +428,20 @@ impl SecretManagerStore {
                     return self.key_at(version).await.map(Some);
                 }
                 if found.was_promoted() {
-                    return Err(self.bereft());
+                    return Err(aliases::bereft(self.source()));
                 }
             }
             Ok(None) => {}
-            Err(error) if error.kind() == StoreErrorKind::Refused => return Err(self.untold()),
+            Err(error) if error.kind() == StoreErrorKind::Refused => {
+                return Err(aliases::untold(self.source()));
+            }
             Err(error) => return Err(error),
         }
-        if self.had_another(&latest.version).await? { Err(self.untold()) } else { Ok(None) }
+        if self.had_another(&latest.version).await? {
+            Err(aliases::untold(self.source()))
+        } else {
+            Ok(None)
+        }
     }
 
     /// Whether another tool had put a key there before this version was added: then the store gave
@@ -463,15 +458,6 @@ impl SecretManagerStore {
             }
         }
         Ok(false)
-    }
-
-    fn untold(&self) -> StoreError {
-        StoreError::new(
-            StoreErrorKind::NotFound,
-            self.source(),
-            "no alias `current` is seen, and whether a key was current cannot be told".to_owned(),
-            "try again in some minutes, and let the identity get the secret",
-        )
     }
 }
 

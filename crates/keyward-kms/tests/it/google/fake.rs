@@ -401,9 +401,10 @@ impl State {
                         if data.len() > 64 * 1024 || sent.is_some_and(|sent| sent != crc(&data)) {
                             return Err(MALFORMED);
                         }
-                        secret
-                            .versions
-                            .push(Version { checked: sent.is_some(), ..Version::new(data) });
+                        secret.versions.push(Version {
+                            checked: sent.is_some() && !take(&mut self.damaged),
+                            ..Version::new(data)
+                        });
                         let number = secret.versions.len();
                         Ok(secret.versions[number - 1].json(&format!("{name}/versions/{number}")))
                     }

@@ -362,6 +362,20 @@ fn a_write_that_is_refused_whatever_is_read_is_no_conflict() {
     });
 }
 
+/// Google says that it has seen a version's checksum. One of which it does not is in nobody's way.
+#[test]
+fn a_version_that_may_be_damaged_is_destroyed() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        let store = fake.store("p/openai");
+        fake.damage(1);
+        let staged = store.stage(&key(&secret()), &KeyNote::new(), NOW).await;
+        assert_eq!(staged.unwrap_err().kind(), StoreErrorKind::Unreachable);
+        assert_eq!(fake.states("p/openai"), [VersionState::Destroyed]);
+        store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+    });
+}
+
 /// Where others have filled the annotations, the journal has no room.
 #[test]
 fn a_journal_without_room_is_told() {
