@@ -104,10 +104,7 @@ impl Azure {
     pub(super) async fn client(&self, url: &str) -> Result<SecretClient, Error> {
         let credential = self.login.credential.get_or_try_init(async || self.login.make()).await?;
         let options = SecretClientOptions {
-            client_options: self
-                .options
-                .clone()
-                .unwrap_or_else(|| ClientOptions { retry: retries(), ..ClientOptions::default() }),
+            client_options: self.options.clone().unwrap_or_else(options),
             ..SecretClientOptions::default()
         };
         SecretClient::new(url, credential.clone(), Some(options)).map_err(|_| {
@@ -144,6 +141,11 @@ impl Login {
     }
 }
 
+/// Unless others are set.
+fn options() -> ClientOptions {
+    ClientOptions { retry: retries(), ..ClientOptions::default() }
+}
+
 fn retries() -> RetryOptions {
     RetryOptions::exponential(ExponentialRetryOptions {
         initial_delay: Duration::milliseconds(100),
@@ -164,5 +166,69 @@ impl fmt::Debug for Azure {
             .field("login", &login)
             .field("domain", &crate::place::shown(&self.domain))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+    use azure_core::http::headers::Headers;
+    use azure_core::http::{
+        AsyncRawResponse, ClientOptions, HttpClient, Request, StatusCode, Transport,
+    };
+
+    use super::{Azure, options};
+    use crate::ErrorKind;
+    use crate::azure::error::of_sdk;
+
+    /// A transport to a service that gives this status.
+    #[derive(Debug)]
+    struct Answers(StatusCode, AtomicUsize);
+
+    #[async_trait]
+    impl HttpClient for Answers {
+        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Ok(AsyncRawResponse::from_bytes(self.0, Headers::new(), ""))
+        }
+    }
+
+    /// Credentials that are not asked for: the first call goes without.
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            unreachable!("nobody is challenged")
+        }
+    }
+
+    #[test]
+    fn a_call_is_tried_three_times_where_azure_is_not_at_work() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (status, kind, tries) in [
+            (StatusCode::ServiceUnavailable, ErrorKind::Unreachable, 3),
+            (StatusCode::Forbidden, ErrorKind::Denied, 1),
+        ] {
+            let answers = Arc::new(Answers(status, AtomicUsize::new(0)));
+            let transport = Some(Transport::new(answers.clone()));
+            let options = ClientOptions { transport, ..options() };
+            let azure = Azure::new(Arc::new(Nobody)).with_client_options(options);
+            let error = runtime.block_on(async {
+                let client = azure.client("https://billing-prod.vault.azure.net").await.unwrap();
+                client.get_secret("openai", None).await.map(drop).unwrap_err()
+            });
+            assert_eq!(of_sdk(&error).kind(), kind, "{status}");
+            assert_eq!(answers.1.load(Ordering::Relaxed), tries, "{status}");
+        }
     }
 }

@@ -220,6 +220,34 @@ fn what_azure_answers_is_told_by_kind_and_never_quoted() {
     }
 }
 
+/// The version is the server's word, and is shown: what can be none is left out.
+#[test]
+fn a_version_that_can_be_none_is_not_shown() {
+    let canary = CANARY.text();
+    let text = secret();
+    for version in [canary, "", "1?x", "1 2"] {
+        let id = format!("https://{HOST}/secrets/openai/{version}");
+        let body = json!({ "id": id, "value": text }).to_string();
+        let (loaded, logs) = logged(async move {
+            let Identity { acceptor, pem } = Identity::new();
+            let server = Server::start_tls(acceptor, move |request| {
+                if !request.contains("Bearer token") {
+                    let challenge = r#"Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net""#;
+                    return Answer::new(401, "").header("www-authenticate", challenge);
+                }
+                Answer::new(200, body.clone())
+            })
+            .await;
+            let azure = connect(server.address(), &pem, "token");
+            KeyVaultLoader::new(&azure, VAULT, "openai").load().await
+        });
+        let loaded = assert_loads(loaded, &text, SOURCE);
+        assert_eq!(loaded.version, None);
+        assert_no_leak!(canary, format!("{loaded:?}"));
+        assert_no_leak!(canary, logs.bytes());
+    }
+}
+
 /// A challenge that names another host, to have a token sent elsewhere.
 #[test]
 fn a_challenge_of_somebody_else_is_not_answered() {
