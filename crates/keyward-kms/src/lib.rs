@@ -64,10 +64,16 @@
 //!
 //! # How it fails
 //!
-//! Every load is under a deadline of its own, 10 seconds unless set. A loader answers
-//! [`NotFound`](keyward::LoadErrorKind::NotFound) only where nothing was ever stored: a secret
-//! that was deleted or waits for it, a mount or a KMS key that is not there, and a login that is
-//! refused all stop a chain, because to go on could bring back a key that was taken out of use.
+//! Every load by a loader is under a deadline of its own, 10 seconds unless set; each operation of a
+//! store, a load included, has 30, but 10 where the store is loaded from by a reference. A loader
+//! answers [`NotFound`](keyward::LoadErrorKind::NotFound) only where nothing was ever stored, as far
+//! as the cloud tells: a secret that was deleted or waits for it, a version that was named and is not
+//! there, a mount or a KMS key that is not there, and a login that is refused all stop a chain,
+//! because to go on could bring back a key that was taken out of use.
+//!
+//! Two clouds do not tell all of it. A secret of Google that was deleted, and one of Azure that was
+//! deleted and purged, are answered as one that never was, and a chain goes on. Google's reads of
+//! aliases may be old: see [`google::SecretManagerStore`].
 //!
 //! # How a replaced key is noticed
 //!

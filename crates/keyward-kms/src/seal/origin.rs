@@ -110,3 +110,27 @@ fn failed(error: &io::Error) -> Error {
     };
     Error::new(kind, what, fix)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Origin, Turns};
+
+    /// A read that hangs has its turn until it ends, whoever has stopped waiting for it.
+    #[test]
+    fn no_more_reads_are_begun_than_may_hang() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let turns = Turns::default();
+        let origin = Origin::File("/nowhere".into(), turns.clone());
+        runtime.block_on(async {
+            let hanging = turns.0.clone().acquire_many_owned(4).await.unwrap();
+            let waited = tokio::time::timeout(Duration::from_millis(50), origin.read()).await;
+            assert!(waited.is_err(), "a fifth read was begun");
+            drop(hanging);
+            assert!(origin.clone().read().await.unwrap_err().is_not_found());
+            // Each gives its turn back.
+            assert_eq!(turns.0.available_permits(), 4);
+        });
+    }
+}
