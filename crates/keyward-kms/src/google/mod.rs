@@ -4,9 +4,9 @@
 //!
 //! | what | needs (IAM) | tested against |
 //! |---|---|---|
-//! | [`SecretManagerLoader`] | `secretmanager.versions.access` | a fake |
-//! | [`SecretManagerStore`], to load | `secretmanager.versions.access` | a fake |
-//! | the same, to write | `secretmanager.secrets.get`, `secrets.update`, `versions.access`, `versions.add`, and `secrets.create` where a secret does not exist; `versions.destroy` to be rid of what was forgotten | a fake; processes that race |
+//! | [`SecretManagerLoader`] | `secretmanager.versions.access`; with a version that is named, `secretmanager.secrets.get` too, to tell that there is no secret | a fake |
+//! | [`SecretManagerStore`], to load | `secretmanager.versions.access`; `secretmanager.secrets.get` too, to tell a store whose key is pending only from one whose alias is gone | a fake |
+//! | the same, to write | `secretmanager.secrets.get`, `secrets.update`, `versions.access`, `versions.add`, and `secrets.create` where a secret does not exist; `versions.destroy` to be rid of what was forgotten, and `versions.get` to go on after it was destroyed while nothing was current | a fake; processes that race |
 //! | [`Kms`] with [`DirectLoader`](crate::DirectLoader) or [`EnvelopeLoader`](crate::EnvelopeLoader) | `cloudkms.cryptoKeyVersions.useToDecrypt`; to seal, `useToEncrypt` | a fake |
 //!
 //! Google has no emulator of either service. The fake keeps secrets, versions, their states, aliases

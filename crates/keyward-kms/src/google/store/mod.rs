@@ -75,7 +75,7 @@ mod tries;
 /// - a load may give the key that was replaced: keep it valid for longer than that, and when OpenAI
 ///   rejects a key load again some minutes later;
 /// - a snapshot may show what was there before. A change that is decided by it fails, because it is
-///   written with an entity tag that is old;
+///   written with an entity tag that is old. To discard what is not there is a write for this too;
 /// - a store that was empty may look so after its first key was promoted, and a chain then goes on.
 ///   Where another tool's key was there before, a load stops instead.
 ///
@@ -378,10 +378,15 @@ impl SecretManagerStore {
                     None => self.latest().await.ok().flatten(),
                 };
                 let is_latest = latest.is_some_and(|key| number(&key.version) == Some(version));
-                return if is_latest { Err(is_current()) } else { Ok(()) };
+                if is_latest {
+                    return Err(is_current());
+                }
+                // What was read may be old: that it says so is written only if it is not.
             }
             if let Some(found) = self.set(&found, aliases).await? {
-                self.forget_by(&found, version).await;
+                if forgets > 0 {
+                    self.forget_by(&found, version).await;
+                }
                 return Ok(());
             }
             tries.lost(found.etag(), self.source()).await?;

@@ -310,6 +310,21 @@ fn what_is_read_may_be_old_and_no_key_is_lost_by_it() {
     }
 }
 
+/// That there is nothing to discard is not taken from a read that may be old.
+#[test]
+fn what_was_staged_a_moment_ago_is_discarded() {
+    on_threads(async {
+        let fake = Fake::start().await;
+        fake.add("p/openai", secret());
+        fake.alias("p/openai", "current", 1);
+        fake.lag(3);
+        let store = fake.store("p/openai");
+        let version = store.stage(&key(&secret()), &KeyNote::new(), NOW).await.unwrap();
+        store.discard(&version).await.unwrap();
+        assert_eq!(fake.states("p/openai"), [VersionState::Enabled, VersionState::Destroyed]);
+    });
+}
+
 /// Before there is an alias, who replaces a key by hand adds a version and has none to move.
 #[test]
 fn a_key_that_is_replaced_by_hand_while_the_first_is_staged_counts() {
