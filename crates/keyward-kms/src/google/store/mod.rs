@@ -288,7 +288,11 @@ impl SecretManagerStore {
             (Ok(version), Some(added)) if number(version) == Some(added) => {}
             // Another was faster.
             (Ok(_), Some(added)) => self.forget(added).await,
-            (Err(error), Some(added)) if error.is_conflict() => self.forget(added).await,
+            (Err(error), Some(added))
+                if error.is_conflict() || error.kind() == StoreErrorKind::Refused =>
+            {
+                self.forget(added).await;
+            }
             // What came of it is not known.
             _ => {}
         }

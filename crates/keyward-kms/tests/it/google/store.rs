@@ -373,6 +373,9 @@ fn a_write_that_is_refused_whatever_is_read_is_no_conflict() {
             let staged = fake.store("p/openai").stage(&key(&secret()), &KeyNote::new(), NOW).await;
             let error = staged.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+            // What was added for it is not left behind.
+            let left = fake.states("p/openai");
+            assert_eq!(left.iter().filter(|state| **state == VersionState::Enabled).count(), 1);
         }
     });
 }
