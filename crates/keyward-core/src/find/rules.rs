@@ -139,9 +139,16 @@ fn unmarked(view: &[u8], at: usize, names_openai: impl Fn(usize) -> bool) -> Opt
 
 /// Letters of both cases and digits, as chance makes them and people do not.
 fn is_random(text: &[u8]) -> bool {
-    text.iter().any(u8::is_ascii_digit)
-        && text.iter().any(u8::is_ascii_lowercase)
-        && text.iter().any(u8::is_ascii_uppercase)
+    let count = |is_sort: fn(&u8) -> bool| text.iter().filter(|byte| is_sort(byte)).count();
+    let (lower, upper) = (count(u8::is_ascii_lowercase), count(u8::is_ascii_uppercase));
+    if lower == 0 || upper == 0 || text.iter().any(u8::is_ascii_digit) {
+        return lower > 0 && upper > 0;
+    }
+    // Of 40 letters and digits, one time in a thousand none is a digit. What people write has
+    // fewer capitals, or less variety.
+    let letters = text.iter().filter(|byte| byte.is_ascii_alphabetic());
+    let variety = letters.fold(0_u128, |seen, letter| seen | 1 << (letter & 0x7F)).count_ones();
+    variety >= 16 && upper.min(lower) * 4 >= upper + lower
 }
 
 /// Whether a key can have this character behind its prefix.
