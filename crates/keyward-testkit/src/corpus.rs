@@ -99,7 +99,9 @@ fn escaped(key: &str, escape: Escape, all: bool) -> Vec<u8> {
             continue;
         }
         out.push_str(&match escape {
+            Escape::Backslash => format!("\\{}", char::from(byte)),
             Escape::Hex => format!("\\x{byte:02x}"),
+            Escape::Octal => format!("\\{byte:03o}"),
             Escape::Percent => format!("%{byte:02X}"),
             Escape::Unicode => format!("\\u{byte:04x}"),
         });
@@ -109,7 +111,9 @@ fn escaped(key: &str, escape: Escape, all: bool) -> Vec<u8> {
 
 #[derive(Clone, Copy, Debug)]
 enum Escape {
+    Backslash,
     Hex,
+    Octal,
     Percent,
     Unicode,
 }
@@ -155,6 +159,10 @@ const CONTEXTS: &[Context] = &[
     with("json_signs", "{\"k\":\"", "\"}", Form::Signs(Escape::Unicode)),
     with("json_all", "{\"k\":\"", "\"}", Form::All(Escape::Unicode)),
     with("hex_escapes", "b'", "'", Form::All(Escape::Hex)),
+    with("markdown", "* key: ", " (revoked)", Form::Signs(Escape::Backslash)),
+    with("regex_escape", "re.compile('", "')", Form::Signs(Escape::Backslash)),
+    with("octal_signs", "printf '", "\\n'", Form::Signs(Escape::Octal)),
+    with("octal_all", "\"", "\"", Form::All(Escape::Octal)),
     with("base64_0", "data: ", "==", Form::Base64(base64::STANDARD, 0)),
     with("base64_1", "Basic ", "", Form::Base64(base64::STANDARD, 1)),
     with("base64_2", "{\"b\":\"", "\"}", Form::Base64(base64::STANDARD, 2)),

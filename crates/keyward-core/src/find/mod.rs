@@ -320,7 +320,7 @@ impl Segment<'_> {
         let run = self.text.get(from..self.end)?;
         let signs = Signs::of(run);
         let in_base64 = if signs.has_base64() { self.in_base64(from) } else { None };
-        let utf16 = if signs.has_zeros() { self.in_utf16(from) } else { None };
+        let utf16 = if signs.has_wide() { self.in_utf16(from) } else { None };
         let plain = if signs.has_escapes() {
             let view = views::unescaped(run);
             self.in_view(&view, from, Encoding::Escaped)
@@ -334,31 +334,29 @@ impl Segment<'_> {
             None
         };
         let found = [plain, utf16, in_base64].into_iter().flatten();
-        found.min_by_key(|found| (found.range.start, usize::MAX - found.range.end))
+        found.min_by_key(first_and_longest)
     }
 
     fn in_utf16(&self, from: usize) -> Option<FoundKey> {
+        let run = &self.text[from..self.end];
         let found = [0, 1].into_iter().filter_map(|parity| {
+            // The place in the stream tells the byte order. Behind other bytes it may mislead.
             let is_big = (self.offset + (from + parity) as u64) % 2 == 1;
-            let encoding = if is_big { Encoding::Utf16Be } else { Encoding::Utf16Le };
-            let view = views::utf16(&self.text[from..self.end], parity, is_big);
-            self.in_view(&view, from, encoding)
+            [is_big, !is_big].into_iter().find_map(|is_big| {
+                let encoding = if is_big { Encoding::Utf16Be } else { Encoding::Utf16Le };
+                self.in_view(&views::utf16(run, parity, is_big), from, encoding)
+            })
         });
-        found.min_by_key(|found| found.range.start)
+        found.min_by_key(first_and_longest)
     }
 
     fn in_base64(&self, from: usize) -> Option<FoundKey> {
         let run = &self.text[from..self.end];
-        let mut at = 0;
-        loop {
-            let anchor = signs::next_anchor(run, at)?;
-            let view = views::base64(run, anchor);
-            let found = self.in_view(&view, from, Encoding::Base64);
-            if found.is_some() {
-                return found;
-            }
-            at = anchor.at + 1;
-        }
+        let phases = signs::phases(run).into_iter().enumerate().filter(|(_, is_there)| *is_there);
+        let found = phases.filter_map(|(phase, _)| {
+            self.in_view(&views::base64(run, phase), from, Encoding::Base64)
+        });
+        found.min_by_key(first_and_longest)
     }
 
     fn in_view(&self, view: &View, from: usize, encoding: Encoding) -> Option<FoundKey> {
@@ -394,6 +392,11 @@ impl Segment<'_> {
             matched == NAME.len()
         })
     }
+}
+
+/// Of two keys the earlier one counts, of two at one place the longer.
+fn first_and_longest(found: &FoundKey) -> (usize, usize) {
+    (found.range.start, usize::MAX - found.range.end)
 }
 
 fn told(

@@ -16,10 +16,10 @@ impl Signs {
                     & STARTS[1][window[1] as usize]
                     & STARTS[2][window[2] as usize])
         });
-        // The last two bytes of a run begin nothing, but may be the only zeros.
+        // The last two bytes of a run begin nothing, but may be the only escapes.
         let tail =
             run.iter().rev().take(2).fold(0, |found, byte| found | STARTS[0][*byte as usize]);
-        Self(found | (tail & (ESCAPE | ZERO)))
+        Self(found | (tail & ESCAPE))
     }
 
     pub(super) fn has_plain(self) -> bool {
@@ -34,16 +34,18 @@ impl Signs {
         self.0 & ESCAPE != 0
     }
 
-    pub(super) fn has_zeros(self) -> bool {
-        self.0 & ZERO != 0
+    /// Whether something seems to begin in UTF-16.
+    pub(super) fn has_wide(self) -> bool {
+        self.0 & WIDE != 0
     }
 }
 
-/// The bits of [`Signs`]: one for each anchor, one for each way to begin, two for single bytes.
+/// The bits of [`Signs`]: one for each anchor, one for each way to begin, one for the
+/// beginnings in UTF-16, one for escapes.
 const BASE64: u16 = (1 << ANCHORS.len()) - 1;
 const PLAIN: u16 = 0b1111 << ANCHORS.len();
 const ESCAPE: u16 = 1 << 14;
-const ZERO: u16 = 1 << 15;
+const WIDE: u16 = 1 << 15;
 
 /// Which sign can have a byte in its first, second and third place.
 static STARTS: [[u16; 256]; 3] = {
@@ -65,7 +67,7 @@ static STARTS: [[u16; 256]; 3] = {
         while byte < 256 {
             // A single byte is a sign whatever follows it.
             if place > 0 {
-                starts[place][byte] |= ESCAPE | ZERO;
+                starts[place][byte] |= ESCAPE;
             }
             byte += 1;
         }
@@ -73,7 +75,14 @@ static STARTS: [[u16; 256]; 3] = {
     }
     starts[0][b'%' as usize] |= ESCAPE;
     starts[0][b'\\' as usize] |= ESCAPE;
-    starts[0][0] |= ZERO;
+    let wide = [b"s\0k", b"e\0k", b"s\0e", b"T\x003"];
+    let mut n = 0;
+    while n < wide.len() {
+        starts[0][wide[n][0] as usize] |= WIDE;
+        starts[1][wide[n][1] as usize] |= WIDE;
+        starts[2][wide[n][2] as usize] |= WIDE;
+        n += 1;
+    }
     starts
 };
 
@@ -85,16 +94,6 @@ struct Anchor {
     len: usize,
     /// Where in a group of four letters the first of them stands.
     place: usize,
-}
-
-/// Where base64 may have a key.
-#[derive(Clone, Copy)]
-pub(super) struct Sighting {
-    pub(super) at: usize,
-    /// Where in a group of four letters `at` is.
-    pub(super) place: usize,
-    /// Whether a key can begin before it.
-    pub(super) is_inside: bool,
 }
 
 impl Anchor {
@@ -137,18 +136,22 @@ const ANCHORS: [Anchor; 9] = [
     Anchor::of(b"sess-", 2),
 ];
 
-/// The next place at or after `from` where base64 may have a key.
-pub(super) fn next_anchor(text: &[u8], from: usize) -> Option<Sighting> {
-    (from..text.len()).find_map(|at| {
+/// Where groups of four letters begin, modulo four, in which base64 may have a key.
+pub(super) fn phases(text: &[u8]) -> [bool; 4] {
+    let mut phases = [false; 4];
+    for at in 0..text.len() {
         let mut candidates = STARTS[0][text[at] as usize] & BASE64;
         while candidates != 0 {
-            let number = candidates.trailing_zeros() as usize;
-            let anchor = &ANCHORS[number];
-            if text[at..].starts_with(anchor.letters()) {
-                return Some(Sighting { at, place: anchor.place, is_inside: number < 3 });
-            }
+            let anchor = &ANCHORS[candidates.trailing_zeros() as usize];
             candidates &= candidates - 1;
+            let phase = (at + 4 - anchor.place) % 4;
+            if !phases[phase] && text[at..].starts_with(anchor.letters()) {
+                phases[phase] = true;
+                if phases == [true; 4] {
+                    return phases;
+                }
+            }
         }
-        None
-    })
+    }
+    phases
 }

@@ -7,8 +7,6 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::signs::Sighting;
-
 /// Bytes that were meant, and where each of them stood.
 pub(super) struct View {
     pub(super) bytes: Zeroizing<Vec<u8>>,
@@ -38,7 +36,7 @@ impl View {
 /// What stands for "no character of a key".
 const BREAK: u8 = 0;
 
-/// The text with `%2D`, `\u002d`, `\x2d` and the escapes of one letter read back.
+/// The text with `%2D`, `\u002d`, `\x2d`, `\055`, `\-` and the escapes of one letter read back.
 pub(super) fn unescaped(text: &[u8]) -> View {
     let mut view = View::with_capacity(text.len());
     let mut at = 0;
@@ -63,6 +61,11 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
         [b'u', rest @ ..] => hex(rest, 4).map_or((BREAK, 0), |byte| (byte, 5)),
         [b'x', rest @ ..] => hex(rest, 2).map_or((BREAK, 0), |byte| (byte, 3)),
         [b'b' | b'f' | b'n' | b'r' | b't', ..] => (BREAK, 1),
+        // Markdown and regular expressions.
+        [sign @ (b'-' | b'_'), ..] => (*sign, 1),
+        [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+            ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), 3)
+        }
         _ => (BREAK, 0),
     };
     Some((byte, slashes + len))
@@ -77,55 +80,40 @@ fn hex(text: &[u8], digits: usize) -> Option<u8> {
     Some(u8::try_from(value).unwrap_or(BREAK))
 }
 
-/// Every other byte, as far as the bytes between them are zero: the text as UTF-16.
+/// The text as UTF-16: every other byte, where the byte beside it is zero.
 ///
-/// The characters stand at the places of the text that are `parity` modulo two. `is_big` says to
-/// which side the zero of each belongs, which does not change what the text says.
+/// The characters stand at the places of the text that are `parity` modulo two; `is_big` says on
+/// which side the zero of each is. Only whole units are taken.
 pub(super) fn utf16(text: &[u8], parity: usize, is_big: bool) -> View {
-    let mut view = View::with_capacity(text.len() + 2);
-    let is_zero = |at: Option<usize>| at.and_then(|at| text.get(at)) == Some(&0);
+    let mut view = View::with_capacity(text.len() / 2 + 1);
     for at in (parity..text.len()).step_by(2) {
-        let (before, after) = (is_zero(at.checked_sub(1)), is_zero(Some(at + 1)));
-        if !before {
-            view.push(BREAK, at, at);
-        }
-        let byte = if before || after { text[at] } else { BREAK };
-        match is_big {
-            true => view.push(byte, if before { at - 1 } else { at }, at + 1),
-            false => view.push(byte, at, if after { at + 2 } else { at + 1 }),
-        }
+        let (zero, start) =
+            if is_big { (at.checked_sub(1), at.saturating_sub(1)) } else { (Some(at + 1), at) };
+        let is_unit = zero.and_then(|zero| text.get(zero)) == Some(&0);
+        view.push(if is_unit { text[at] } else { BREAK }, start, start + 2);
     }
     view
 }
 
-/// The bytes around an anchor.
-pub(super) fn base64(text: &[u8], Sighting { at, place, is_inside }: Sighting) -> View {
-    const MOST: usize = 2 * super::rules::SIDE;
-
-    // The groups of four, the first of which may have begun before the text.
-    let most = if is_inside { MOST } else { 4 };
-    let back = text[..at].iter().rev().take(most).take_while(|b| digit(**b).is_some()).count();
-    let ahead = text[at..].iter().take(MOST).take_while(|b| digit(**b).is_some()).count();
-    let (start, end) = (at - back, at + ahead);
-    let lead = (place + 4 - back % 4) % 4;
-    let mut view = View::with_capacity((lead + end - start) / 4 * 3 + 3);
-    let (mut word, mut letters) = (0_u32, 0);
-    let padding = core::iter::repeat_n((start, 0), lead);
-    let digits = (start..end).filter_map(|at| Some((at, digit(text[at])?)));
-    for (at, value) in padding.chain(digits) {
-        word = word << 6 | u32::from(value);
-        letters += 1;
+/// Base64 read back, all of `text`, the groups of four in which begin at `phase` modulo four.
+///
+/// Whatever is no letter of base64 breaks it.
+pub(super) fn base64(text: &[u8], phase: usize) -> View {
+    let mut view = View::with_capacity(text.len() / 4 * 3 + 6);
+    // The bits of the last letters, and how many letters there are without a gap.
+    let (mut word, mut letters) = (0_u32, 0_usize);
+    for (at, byte) in text.iter().enumerate() {
+        let value = digit(*byte);
+        word = word << 6 | u32::from(value.unwrap_or(0));
+        letters = if value.is_some() { letters + 1 } else { 0 };
         // Each letter but the first of a group completes a byte, which began in the one before.
-        match letters % 4 {
-            2 => view.push((word >> 4) as u8, at.saturating_sub(1).max(start), at + 1),
-            3 => view.push((word >> 2) as u8, at.saturating_sub(1).max(start), at + 1),
-            0 => view.push(word as u8, at.saturating_sub(1).max(start), at + 1),
-            _ => {}
-        }
-    }
-    // A byte of which some bits are only padding is none.
-    for byte in view.bytes.iter_mut().take(lead) {
-        *byte = BREAK;
+        let shift = match (at + 4 - phase) % 4 {
+            0 => continue,
+            place => 6 - 2 * place as u32,
+        };
+        // A byte of which some bits are missing is none.
+        let byte = if letters >= 2 { (word >> shift) as u8 } else { BREAK };
+        view.push(byte, at.saturating_sub(1), at + 1);
     }
     view
 }

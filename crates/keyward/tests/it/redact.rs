@@ -258,7 +258,7 @@ fn mixtures() -> impl Strategy<Value = (Vec<u8>, Vec<String>)> {
             !matches!(shape.id(), "legacy_user_40" | "legacy_user_48" | "user_unprefixed_95")
         })
         .collect();
-    let key = (prop::sample::select(shapes), 0..38_usize, any::<u64>()).prop_map(
+    let key = (prop::sample::select(shapes), 0..corpus::contexts().len(), any::<u64>()).prop_map(
         |(shape, context, seed)| {
             let key = shape.generate(&mut KeyRng::seeded(seed));
             (corpus::contexts()[context].plant(&key).line, Some(key))
