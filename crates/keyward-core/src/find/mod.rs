@@ -132,7 +132,7 @@ impl KeyFinder {
         if !self.registered.is_empty()
             && search.registered.as_ref().is_none_or(|found| found.as_ref().is_some_and(is_stale))
         {
-            search.registered = Some(self.next_registered(text, search.done));
+            search.registered = Some(self.next_registered(text, search));
         }
         let registered = search.registered.clone().flatten();
         let by_look = search.by_look.as_ref().map(|found| found.range.clone());
@@ -153,10 +153,18 @@ impl KeyFinder {
         Some(found)
     }
 
-    fn next_registered(&self, text: &[u8], from: usize) -> Option<FoundKey> {
-        let found = self.registered.iter().filter_map(|key| {
-            let at = from + key.find_in(text.get(from..)?)?;
-            Some((at, at + key.with_bytes(<[u8]>::len), key))
+    fn next_registered(&self, text: &[u8], search: &mut Search) -> Option<FoundKey> {
+        let from = search.done;
+        // A place that is known counts until it is behind.
+        search.places.resize(self.registered.len(), Some(0));
+        for (key, place) in self.registered.iter().zip(&mut search.places) {
+            if place.is_some_and(|place| place < from || !search.placed) {
+                *place = text.get(from..).and_then(|text| key.find_in(text)).map(|at| from + at);
+            }
+        }
+        search.placed = true;
+        let found = self.registered.iter().zip(&search.places).filter_map(|(key, place)| {
+            Some(((*place)?, (*place)? + key.with_bytes(<[u8]>::len), key))
         });
         let (start, end, key) = found.min_by_key(|(start, end, _)| (*start, usize::MAX - end))?;
         Some(FoundKey {
@@ -191,7 +199,7 @@ impl KeyFinder {
                 search.run = Some((last, end));
             } else {
                 search.run = None;
-                search.at = end;
+                search.at = search.at.max(end);
             }
         }
     }
@@ -297,6 +305,9 @@ struct Search {
     looked: bool,
     /// The next registered key, once it has been looked for.
     registered: Option<Option<FoundKey>>,
+    /// Where each registered key stands next.
+    places: Vec<Option<usize>>,
+    placed: bool,
     /// The end of the last key by its look, behind which the words count that name OpenAI.
     floor: usize,
     /// The end of the last key that was told.

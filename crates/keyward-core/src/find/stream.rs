@@ -127,6 +127,7 @@ impl KeyStream {
     /// A key in base64 of which no more than three letters had come is not known as one later on.
     pub fn release(&mut self, mut each: impl FnMut(Piece<'_>)) {
         let hold = self.held + sign_of_key(self.held_back()).unwrap_or(self.held_back().len());
+        let hold = self.before_registered(hold);
         if hold > self.held {
             self.drain(hold, &mut each);
         }
@@ -152,27 +153,37 @@ impl KeyStream {
         while text.len() - hold > SEGMENT {
             hold += SEGMENT - OVERLAP;
         }
+        self.before_registered(hold).max(self.held)
+    }
+
+    /// The last place up to `hold` that is not within a registered key, or what may become one.
+    fn before_registered(&self, hold: usize) -> usize {
+        let text = &self.buffer[..];
+        let mut hold = hold;
         for key in &self.finder.registered {
             key.with_bytes(|key| {
-                let len = (1..key.len().min(text.len() - self.held + 1))
-                    .rev()
-                    .find(|&len| text.ends_with(&key[..len]));
-                hold = hold.min(text.len() - len.unwrap_or(0));
+                let from = (text.len() + 1).saturating_sub(key.len()).max(self.held);
+                let begun = memchr::memchr_iter(key[0], &text[from..])
+                    .find(|at| key.starts_with(&text[from + at..]));
+                hold = hold.min(begun.map_or(hold, |at| from + at));
             });
-            // One that goes over the place where the text would be cut is not cut.
-            let mut at = hold.saturating_sub(key.with_bytes(<[u8]>::len)).max(self.held);
-            while let Some(found) = key.find_in(&text[at..]) {
-                let start = at + found;
-                if start >= hold {
-                    break;
+        }
+        // One that goes over the place where the text would be cut is not cut. That may bring the
+        // place into another.
+        loop {
+            let before = hold;
+            for key in &self.finder.registered {
+                let rest = key.with_bytes(<[u8]>::len) - 1;
+                let from = hold.saturating_sub(rest).max(self.held);
+                let around = &text[from..text.len().min(hold + rest)];
+                if let Some(at) = key.find_in(around) {
+                    hold = hold.min(from + at);
                 }
-                if start + key.with_bytes(<[u8]>::len) > hold {
-                    hold = start;
-                }
-                at = start + 1;
+            }
+            if hold == before {
+                return hold;
             }
         }
-        hold.max(self.held)
     }
 
     /// Gives on the text up to `hold`, and the key that begins before it.
@@ -283,7 +294,7 @@ fn sign_of_key(text: &[u8]) -> Option<usize> {
     const BEGINNINGS: [&[u8]; 3] = [b"sk-", b"ek_", b"sess-"];
     // The same in base64, at the three places of a group.
     const ENCODED: [&[u8]; 9] =
-        [b"c2st", b"NrL", b"zay", b"ZWtf", b"VrX", b"la1", b"c2Vzcy", b"Nlc3Mt", b"zZXNzL"];
+        [b"c2st", b"NrL", b"zay", b"ZWtf", b"VrX", b"la1", b"c2Vz", b"Nlc3", b"zZXN"];
 
     if text.iter().any(|byte| matches!(byte, b'%' | b'\\' | 0)) {
         return Some(0);

@@ -228,6 +228,41 @@ fn a_registered_key_is_found_by_its_text() {
 }
 
 #[test]
+fn a_registered_key_is_not_released_in_halves() {
+    let rng = &mut KeyRng::seeded(18);
+    let texts = ["gateway_abcDEF", "abcDEFghi-sk", "DEFghi-skjkl", "aaaaaaaaab"];
+    let mut keys = texts.map(String::from).to_vec();
+    keys.push(rng.alphanumeric(40));
+    let finder = keys.iter().fold(KeyFinder::new(), |finder, key| {
+        finder.with_key(&ApiKey::issued(key.clone()).unwrap())
+    });
+    for before in ["", "x", "wait ", "aaaa", "sk-"] {
+        for key in &keys {
+            let text = format!("{before}{key} and {key}");
+            for cut in 0..=text.len() {
+                let mut out = Vec::new();
+                let mut each = |piece: Piece<'_>| match piece {
+                    Piece::Text(text) => out.extend_from_slice(text),
+                    Piece::Key(found) => {
+                        out.extend_from_slice(format!("<{}>", found.fingerprint()).as_bytes())
+                    }
+                };
+                let mut stream = KeyStream::new(finder.clone());
+                stream.push(&text.as_bytes()[..cut], &mut each);
+                stream.release(&mut each);
+                stream.push(&text.as_bytes()[cut..], &mut each);
+                stream.release(&mut each);
+                stream.finish(&mut each);
+                let fingerprint = ApiKey::issued(key.clone()).unwrap().fingerprint().to_string();
+                let out = String::from_utf8(out).unwrap();
+                assert_eq!(out.matches(&fingerprint).count(), 2, "{before} cut at {cut}");
+                assert!(!out.contains(&key[..6]), "{before} cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_context_decides_what_has_no_marker() {
     let key = keys::shape("legacy_user_48").unwrap().generate(&mut KeyRng::seeded(3));
     for (text, expected) in [
