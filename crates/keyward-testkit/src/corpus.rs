@@ -12,7 +12,7 @@
 //!     assert!(line.range.len() >= key.len(), "{}", context.name());
 //! }
 //! let classes = corpus::look_alikes();
-//! assert!(classes.len() >= 46);
+//! assert!(classes.len() >= 48);
 //! assert!(!classes[0].generate(rng).is_empty());
 //! ```
 
@@ -264,6 +264,8 @@ const TEXTS: &[(&str, Make)] = &[
     ("disk_by_id", |rng| format!("/dev/disk-{}-part1", hex(rng, 48))),
     ("week_column", |rng| format!("week_{}", hex(rng, 16))),
     ("session_cookie", |rng| format!("sess_{}", rng.alphanumeric(40))),
+    ("session_named_by_a_hash", |rng| format!("sess-{}", hex(rng, 64))),
+    ("session_named_by_a_commit", |rng| format!("sess-{}", hex(rng, 40))),
     ("short_session", |rng| format!("sess-{}", rng.alphanumeric(24))),
     ("long_name", |rng| format!("projects_service_accounts_api_keys_rotation_{}", rng.below(1000))),
     ("kebab_path", |rng| {

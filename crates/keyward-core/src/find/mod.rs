@@ -40,6 +40,7 @@ use self::gate::Gate;
 use self::rules::Match;
 use self::signs::Signs;
 use self::views::View;
+use self::words::Words;
 
 mod gate;
 mod rules;
@@ -47,6 +48,7 @@ mod scrub;
 mod signs;
 mod stream;
 mod views;
+mod words;
 
 /// Finds the keys in a text, any bytes.
 ///
@@ -141,11 +143,15 @@ impl KeyFinder {
             (Some(mut found), Some(look)) if found.range.start < look.end => {
                 if found.range.end > look.start {
                     search.by_look = None;
+                    search.told = search.words;
                     found.range = found.range.start.min(look.start)..found.range.end.max(look.end);
                 }
                 found
             }
-            (_, Some(_)) => search.by_look.take()?,
+            (_, Some(_)) => {
+                search.told = search.words;
+                search.by_look.take()?
+            }
             (registered, None) => registered?,
         };
         search.done = found.range.end;
@@ -185,13 +191,13 @@ impl KeyFinder {
             let segment_end = end.min(start + SEGMENT);
             // What begins near the end of a piece is whole in the next.
             let last = if segment_end < end { segment_end - OVERLAP } else { end };
-            let (offset, floor) = (search.offset, search.floor);
-            let segment = Segment { text, end: segment_end, offset, floor };
+            let (offset, words) = (search.offset, search.words);
+            let segment = Segment { text, end: segment_end, offset, words };
             let found = segment.next(search.at.max(start)).filter(|found| found.range.start < last);
             if let Some(found) = found {
                 search.run = Some((start, end));
                 search.at = found.range.end;
-                search.floor = found.range.end;
+                search.words = search.words.behind(text, &found.range);
                 return Some(found);
             }
             // A run without end is looked at in pieces that overlap by more than any key.
@@ -291,9 +297,6 @@ const OVERLAP: usize = 8 * 1024;
 /// What is shorter stands in many a text.
 const SHORTEST_REGISTERED: usize = 8;
 
-/// So far before a key without a marker its text may name OpenAI, on the same line.
-const CONTEXT: usize = 64;
-
 /// How far a search has come.
 #[derive(Default)]
 struct Search {
@@ -308,8 +311,10 @@ struct Search {
     /// Where each registered key stands next.
     places: Vec<Option<usize>>,
     placed: bool,
-    /// The end of the last key by its look, behind which the words count that name OpenAI.
-    floor: usize,
+    /// What the words tell that stand before what is looked at.
+    words: Words,
+    /// The same behind the last key by its look that was told.
+    told: Words,
     /// The end of the last key that was told.
     done: usize,
     /// What stands before the text in its stream, by which the byte order of UTF-16 is told.
@@ -321,8 +326,7 @@ struct Segment<'a> {
     text: &'a [u8],
     end: usize,
     offset: u64,
-    /// What comes before belongs to another key.
-    floor: usize,
+    words: Words,
 }
 
 impl Segment<'_> {
@@ -336,7 +340,8 @@ impl Segment<'_> {
             let view = views::unescaped(run);
             self.in_view(&view, from, Encoding::Escaped)
         } else if signs.has_plain() {
-            let found = rules::next(run, 0, |at| self.names_openai(from + at));
+            let names_openai = |at, is_glued| self.names_openai(from + at, is_glued);
+            let found = rules::next(run, 0, names_openai);
             found.map(|found| {
                 let fingerprint = KeyFingerprint::of(&run[found.start..found.end]);
                 told(&found, from + found.start..from + found.end, Encoding::Plain, fingerprint)
@@ -371,8 +376,9 @@ impl Segment<'_> {
     }
 
     fn in_view(&self, view: &View, from: usize, encoding: Encoding) -> Option<FoundKey> {
-        let found =
-            rules::next(&view.bytes, 0, |at| self.names_openai(from + view.place(at, at + 1).0))?;
+        let found = rules::next(&view.bytes, 0, |at, is_glued| {
+            self.names_openai(from + view.place(at, at + 1).0, is_glued)
+        })?;
         let (start, end) = view.place(found.start, found.end);
         let key = &view.bytes[found.start..found.end];
         // What has no escape in it stands there as it is.
@@ -381,27 +387,11 @@ impl Segment<'_> {
         Some(told(&found, from + start..from + end, encoding, KeyFingerprint::of(key)))
     }
 
-    /// Whether the words before this place, on its line and behind the last key, name OpenAI.
-    fn names_openai(&self, at: usize) -> bool {
-        const NAME: &[u8] = b"openai";
-        let is_end = |byte: u8| matches!(byte, b'\n' | b'\r' | b']');
-        let before = self.text[self.floor.min(at)..at].iter().rev();
-        // The zeros of UTF-16 are passed over.
-        let mut words = before
-            .take_while(|byte| !is_end(**byte))
-            .take(2 * CONTEXT)
-            .filter(|byte| **byte != 0)
-            .take(CONTEXT)
-            .map(u8::to_ascii_lowercase);
-        let mut matched = 0;
-        words.any(|byte| {
-            // No beginning of the name, read backwards, comes back within it.
-            matched = match NAME[NAME.len() - 1 - matched] == byte {
-                true => matched + 1,
-                false => usize::from(byte == NAME[NAME.len() - 1]),
-            };
-            matched == NAME.len()
-        })
+    /// Whether the words before this place name OpenAI. What is glued to other text does not count,
+    /// unless that text sets a colour.
+    fn names_openai(&self, at: usize, is_glued: bool) -> bool {
+        (!is_glued || words::ends_style(&self.text[self.words.floor.min(at)..at]))
+            && self.words.distance(self.text, at).is_some()
     }
 }
 

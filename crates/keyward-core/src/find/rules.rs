@@ -38,27 +38,39 @@ const OWN_PREFIXES: [&[u8]; 4] = [b"sk-proj-", b"sk-svcacct-", b"sk-admin-", b"s
 
 /// The first key in `view` that begins at or after `from`.
 ///
-/// `names_openai` tells of a place in the view whether the words before it speak of OpenAI.
+/// `names_openai` tells of a place in the view whether the words before it speak of OpenAI, and may
+/// deny it for what is glued to other text.
 pub(super) fn next(
     view: &[u8],
     from: usize,
-    names_openai: impl Fn(usize) -> bool,
+    names_openai: impl Fn(usize, bool) -> bool,
 ) -> Option<Match> {
     let mut at = from;
+    // What is true of a whole run is found once in it: its end, its next marker, and where a key
+    // with a marker may have begun.
+    let (mut end, mut marker, mut begun) = (from, None, None);
     while at < view.len() {
-        let rest = &view[at..];
+        if at >= end {
+            end = at + run(&view[at..], usize::MAX, is_key).max(1);
+            (marker, begun) = (next_marker(view, at, end), None);
+        } else if marker.is_some_and(|marker| marker < at) {
+            marker = next_marker(view, at, end);
+        }
+        let rest = &view[at..end];
         let found = match rest[0] {
-            b'T' if rest.starts_with(MARKER) => marked(view, from, at),
-            b'e' if rest.starts_with(b"ek_") => ephemeral(view, at),
-            b's' if rest.starts_with(b"sess-") => session(view, at),
+            b'T' if marker == Some(at) && begun.is_some_and(|begun| begun + SIDE >= at) => {
+                marked(view, from, at, end)
+            }
+            b'e' if rest.starts_with(b"ek_") => ephemeral(view, at, end),
+            b's' if rest.starts_with(b"sess-") => session(view, at, end),
             b's' if rest.starts_with(b"sk-") => {
+                begun = Some(at);
                 // What has a marker is one key up to its end, whatever else seems to begin in it.
-                let len = run(rest, SIDE, is_key);
-                let marker = memmem::find(&rest[..len], MARKER);
-                let marked = marker.and_then(|marker| marked(view, at, at + marker));
+                let near = marker.filter(|marker| marker + MARKER.len() <= end.min(at + SIDE));
+                let marked = near.and_then(|marker| marked(view, at, marker, end));
                 marked
                     .filter(|found| found.start == at)
-                    .or_else(|| unmarked(view, at, &names_openai))
+                    .or_else(|| unmarked(view, at, end, &names_openai))
             }
             _ => None,
         };
@@ -71,9 +83,9 @@ pub(super) fn next(
 }
 
 /// A key around the marker at `at`.
-fn marked(view: &[u8], from: usize, at: usize) -> Option<Match> {
+fn marked(view: &[u8], from: usize, at: usize, run_end: usize) -> Option<Match> {
     let after = at + MARKER.len();
-    let end = after + run(&view[after..], SIDE, is_key);
+    let end = ending(view, run_end, after + HALF, after + SIDE);
     let before = &view[from.max(at.saturating_sub(SIDE))..at];
     let before = &before[before.len() - before.iter().rev().take_while(|b| is_key(**b)).count()..];
     let begins = |prefix: &[u8]| memmem::find(before, prefix);
@@ -82,29 +94,43 @@ fn marked(view: &[u8], from: usize, at: usize) -> Option<Match> {
     let named = OWN_PREFIXES.iter().filter_map(|p| Some((begins(p)?, p.len()))).min();
     let (start, prefix) = named.or_else(|| Some((begins(b"sk-")?, b"sk-".len())))?;
     let is_whole = end - after >= HALF;
-    if before.len() - start < prefix + HALF || (!is_whole && named.is_none()) {
+    let body = &before[start + prefix..];
+    // Behind `sk-` alone, exactly so many letters and digits were a user key that is cut off.
+    let is_cut = named.is_some()
+        || (end > after && body.len() == HALF && body.iter().all(u8::is_ascii_alphanumeric));
+    if body.len() < HALF || !(is_whole || is_cut) {
         return None;
     }
     let start = at - before.len() + start;
     Some(Match { start, end, kind: KeyKind::classify(&view[start..end]), is_certain: is_whole })
 }
 
-fn ephemeral(view: &[u8], at: usize) -> Option<Match> {
-    let digits = &view[at + b"ek_".len()..];
+fn ephemeral(view: &[u8], at: usize, run_end: usize) -> Option<Match> {
+    let digits = at + b"ek_".len();
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    if run(digits, EPHEMERAL, is_hex) < EPHEMERAL {
+    if run(&view[digits..run_end], EPHEMERAL, is_hex) < EPHEMERAL {
         return None;
     }
-    let end = view.len() - digits.len() + run(digits, SIDE, |b| b.is_ascii_alphanumeric());
-    Some(Match { start: at, end, kind: KeyKind::EphemeralClient, is_certain: true })
+    // Words end like that: `week_`, with a hash behind it.
+    let is_word = at.checked_sub(1).is_some_and(|before| view[before].is_ascii_alphabetic());
+    Some(Match {
+        start: at,
+        end: ending(view, run_end, digits + EPHEMERAL, digits + SIDE),
+        kind: KeyKind::EphemeralClient,
+        is_certain: !is_word,
+    })
 }
 
-fn session(view: &[u8], at: usize) -> Option<Match> {
-    let body = &view[at + b"sess-".len()..];
-    let len = run(body, SIDE, |b| b.is_ascii_alphanumeric());
-    (len >= SESSION).then_some(Match {
+fn session(view: &[u8], at: usize, run_end: usize) -> Option<Match> {
+    let body = &view[at + b"sess-".len()..run_end];
+    let body = &body[..run(body, SIDE, |b| b.is_ascii_alphanumeric())];
+    // A hash has letters of one case.
+    let has = |is_sort: fn(&u8) -> bool| body.iter().any(is_sort);
+    let is_key =
+        body.len() >= SESSION && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    is_key.then_some(Match {
         start: at,
-        end: view.len() - body.len() + len,
+        end: ending(view, run_end, at + SESSION, at + SIDE),
         kind: KeyKind::Session,
         is_certain: true,
     })
@@ -112,29 +138,50 @@ fn session(view: &[u8], at: usize) -> Option<Match> {
 
 /// What begins like a key at `at` and has no marker: one that was cut off, or one of the first
 /// years, whose shape others have taken over.
-fn unmarked(view: &[u8], at: usize, names_openai: impl Fn(usize) -> bool) -> Option<Match> {
-    let len = run(&view[at..], 2 * SIDE, is_key);
-    let key = &view[at..at + len];
+fn unmarked(
+    view: &[u8],
+    at: usize,
+    run_end: usize,
+    names_openai: impl Fn(usize, bool) -> bool,
+) -> Option<Match> {
+    let end = ending(view, run_end, at + CUT, at + 2 * SIDE);
+    let key = &view[at..end];
     let prefix = OWN_PREFIXES.iter().find(|prefix| key.starts_with(prefix));
     let is_possible = if let Some(prefix) = prefix {
-        len >= CUT && is_random(&key[prefix.len()..])
+        let body = &key[prefix.len()..];
+        (key.len() >= CUT || (body.len() >= HALF && ends_in_marker(body))) && is_random(body)
     } else {
         let body = &key[b"sk-".len()..];
         let is_glued = at.checked_sub(1).is_some_and(|before| is_key(view[before]));
-        let has_shape = run(body, UNMARKED, |b| b.is_ascii_alphanumeric()) == UNMARKED
-            || body.len() >= UNMARKED_LONG;
+        let has_shape = body.len() >= UNMARKED_LONG
+            || run(body, UNMARKED, |b| b.is_ascii_alphanumeric()) == UNMARKED;
         has_shape
-            && !is_glued
+            && names_openai(at, is_glued)
             && KeyKind::classify(key) == KeyKind::Unknown
             && is_random(body)
-            && names_openai(at)
     };
-    is_possible.then(|| Match {
-        start: at,
-        end: at + len,
-        kind: KeyKind::classify(key),
-        is_certain: false,
-    })
+    is_possible.then(|| Match { start: at, end, kind: KeyKind::classify(key), is_certain: false })
+}
+
+/// Where a key ends that has at least the characters before `least`: with its run, but no later
+/// than at `most`. Another that has begun by then in a longer run is left whole.
+fn ending(view: &[u8], run_end: usize, least: usize, most: usize) -> usize {
+    if run_end <= most {
+        return run_end;
+    }
+    let glued = &view[least..run_end.min(most + b"sk-".len() - 1)];
+    memmem::rfind(glued, b"sk-").map_or(most, |at| least + at)
+}
+
+fn next_marker(view: &[u8], at: usize, end: usize) -> Option<usize> {
+    let rest = &view[at..end];
+    // Most runs are too short for it.
+    (rest.len() >= MARKER.len()).then(|| memmem::find(rest, MARKER))?.map(|found| at + found)
+}
+
+/// Whether it was cut off within the marker.
+fn ends_in_marker(text: &[u8]) -> bool {
+    (4..MARKER.len()).any(|len| text.ends_with(&MARKER[..len]))
 }
 
 /// Letters of both cases and digits, as chance makes them and people do not.

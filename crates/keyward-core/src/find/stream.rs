@@ -7,7 +7,8 @@ use core::ops::Range;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::gate::is_token;
-use super::{CONTEXT, FoundKey, KeyFinder, OVERLAP, SEGMENT, Search};
+use super::words::{self, Words};
+use super::{FoundKey, KeyFinder, OVERLAP, SEGMENT, Search};
 
 /// Finds the keys in a text that comes in pieces, however it is cut: the pieces that it is given
 /// go out again in order, as text without a key and as keys.
@@ -44,8 +45,8 @@ pub struct KeyStream {
     buffer: Zeroizing<Vec<u8>>,
     /// Where in the buffer what is held back begins.
     held: usize,
-    /// Where in the buffer the last key by its look ended.
-    floor: usize,
+    /// What the words tell that have gone out.
+    words: Words,
     /// Where in the stream the buffer begins.
     offset: usize,
     /// Whether what has gone out ended with a line, so that it gives no context.
@@ -75,7 +76,7 @@ impl KeyStream {
             finder,
             buffer: Zeroizing::default(),
             held: 0,
-            floor: 0,
+            words: Words::default(),
             offset: 0,
             is_line_start: true,
         }
@@ -105,7 +106,7 @@ impl KeyStream {
         for part in text.chunks(PART) {
             // All that it ever needs, because a buffer that moves leaves what it held behind.
             let before = self.buffer.len();
-            self.buffer.reserve_exact(2 * CONTEXT + Self::MAX_HELD + PART - before);
+            self.buffer.reserve_exact(words::MOST + Self::MAX_HELD + PART - before);
             self.buffer.extend_from_slice(part);
             let hold = self.hold(before);
             self.drain(hold, &mut each);
@@ -198,7 +199,8 @@ impl KeyStream {
         let mut search = Search {
             at: self.held,
             done: self.held,
-            floor: self.floor,
+            words: self.words,
+            told: self.words,
             offset: self.offset as u64,
             ..Search::default()
         };
@@ -209,7 +211,7 @@ impl KeyStream {
                 break;
             }
             tell(text, &mut told, found, self.offset, each);
-            self.floor = told;
+            self.words = search.told;
         }
         let hold = hold.max(told);
         if told < hold {
@@ -245,14 +247,14 @@ impl KeyStream {
         // Words count from the beginning of the line, or from the last key on it.
         let front = match self.is_line_start {
             true => hold,
-            false => hold.saturating_sub(2 * CONTEXT).max(self.floor),
+            false => hold.saturating_sub(words::MOST).max(self.words.floor),
         };
         let len = self.buffer.len() - front;
         self.buffer.copy_within(front.., 0);
         self.buffer[len..].zeroize();
         self.buffer.truncate(len);
         self.held = hold - front;
-        self.floor = self.floor.saturating_sub(front);
+        self.words = self.words.without(front);
         self.offset = self.offset.wrapping_add(front);
     }
 
@@ -260,7 +262,7 @@ impl KeyStream {
         self.offset = self.offset.wrapping_add(self.buffer.len());
         self.buffer[..].zeroize();
         self.buffer.clear();
-        (self.held, self.floor) = (0, 0);
+        (self.held, self.words) = (0, Words::default());
     }
 }
 

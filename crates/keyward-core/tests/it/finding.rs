@@ -211,6 +211,73 @@ fn a_key_in_a_run_without_end_is_found() {
 }
 
 #[test]
+fn each_key_of_a_list_has_its_name() {
+    let rng = &mut KeyRng::seeded(19);
+    let keys: Vec<String> =
+        (0..20).map(|_| keys::shape("legacy_user_48").unwrap().generate(rng)).collect();
+    let text = format!("OPENAI_API_KEYS={}\nOTHER={}", keys.join(","), keys[0]);
+    let finder = KeyFinder::new();
+    let found: Vec<_> = finder.find_iter(text.as_bytes()).collect();
+    assert_eq!(found.len(), keys.len());
+    for step in [1, 7, 100, 500] {
+        let cuts: Vec<_> = (0..text.len()).step_by(step).collect();
+        assert_eq!(streamed(&finder, text.as_bytes(), &cuts).1, found, "{step}");
+    }
+}
+
+#[test]
+fn what_is_glued_to_a_key_hides_no_other() {
+    let rng = &mut KeyRng::seeded(20);
+    for make in [keys::session_token, keys::ephemeral_secret, keys::project_key] {
+        for between in ["", "-", "_"]
+            .map(String::from)
+            .into_iter()
+            .chain([440, 470, 508, 511].map(|len| rng.alphanumeric(len)))
+        {
+            let (first, second) = (make(rng), keys::project_key(rng));
+            let text = format!("{first}{between}{second}");
+            let finder = KeyFinder::new();
+            let masked = streamed(&finder, text.as_bytes(), &[]).0;
+            for key in [first, second] {
+                assert_no_leak!(&key, [(between.len(), &masked)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_was_cut_off_in_its_marker_or_behind_is_possible() {
+    let rng = &mut KeyRng::seeded(21);
+    let [half, tail] = [20, 15].map(|len| rng.alphanumeric(len));
+    for (text, expected) in [
+        (format!("sk-{half}T3BlbkFJ{tail}"), true),
+        (format!("sk-{half}T3BlbkFJa"), true),
+        (format!("sk-{half}T3BlbkFJ"), false),
+        (format!("sk-{half}xT3BlbkFJ{tail}"), false),
+        (format!("sk-proj-{half}T3Blbk"), true),
+        (format!("sk-proj-{half}T3Bl"), true),
+        (format!("sk-proj-{half}T3B"), false),
+        (format!("sk-proj-{half}T3Blbk."), true),
+        (format!("sk-proj-{half}T3Blbkx"), false),
+    ] {
+        let found = KeyFinder::new().find(text.as_bytes());
+        assert_eq!(found.as_ref().map(FoundKey::is_certain), expected.then_some(false), "{text}");
+    }
+}
+
+#[test]
+fn a_word_before_a_client_secret_takes_its_certainty() {
+    let secret = keys::ephemeral_secret(&mut KeyRng::seeded(22));
+    for (before, is_certain) in
+        [("", true), ("key=", true), ("1_", true), ("we", false), ("Se", false)]
+    {
+        let text = format!("{before}{secret}");
+        let found = KeyFinder::new().find(text.as_bytes()).unwrap();
+        assert_eq!(found.is_certain(), is_certain, "{before}");
+    }
+}
+
+#[test]
 fn a_registered_key_is_found_by_its_text() {
     let token = "gateway:abc.DEF/ghi+jkl~mno=";
     let key = ApiKey::issued(token.to_owned()).unwrap();
@@ -272,6 +339,15 @@ fn the_context_decides_what_has_no_marker() {
         (format!("OPENAI\nMOONSHOT_API_KEY={key}"), false),
         (format!("openai{}={key}", " ".repeat(64)), false),
         (format!("openai risk-{}", &key[3..]), false),
+        (format!("os.environ[\"OPENAI_API_KEY\"] = \"{key}\""), true),
+        (format!("[openai::client] using {key}"), true),
+        (format!("openai \x1b[1;32m{key}\x1b[0m"), true),
+        (format!("openai \\u001b[32m{key}"), true),
+        (format!("openai \x1b[3xm{key}"), false),
+        (format!("openai xm{key}"), false),
+        (format!("[openai admin key 0123456789abcdef] {key}"), false),
+        (format!("openai [possible key 0123456789abcdef],[key 0123456789abcdef],{key}"), true),
+        (format!("open[key 0123456789abcdef]ai {key}"), false),
     ] {
         let found = KeyFinder::new().find(text.as_bytes());
         assert_eq!(found.is_some(), expected, "{text}");
@@ -411,10 +487,8 @@ proptest! {
             prop_assert!(found.range().start >= end && found.range().end <= text.len());
             end = found.range().end;
             let after = text.get(end).copied().unwrap_or(b' ');
-            // Behind a key with a marker there is nothing that could be more of it.
-            if found.encoding() == Encoding::Plain
-                && !matches!(found.kind(), KeyKind::EphemeralClient | KeyKind::Session)
-            {
+            // Behind a key there is nothing that could be more of it.
+            if found.encoding() == Encoding::Plain {
                 prop_assert!(!(after.is_ascii_alphanumeric() || matches!(after, b'-' | b'_')));
             }
         }
