@@ -15,6 +15,9 @@ use super::Redactor;
 /// and shows no sign of a key, such as half a word before a prompt waits for an answer. There is no
 /// timer: nothing is written but in a call.
 ///
+/// What the writer behind does not take is kept, and tried again in the next call, which tells the
+/// error if it fails again; until then no more is taken. Nothing is lost or written twice.
+///
 /// ```
 /// use std::io::Write as _;
 ///
@@ -37,6 +40,8 @@ pub struct RedactingWriter<W: Write> {
     patience: Duration,
     /// Since when something is held back.
     held_since: Option<Instant>,
+    /// Whether the writer behind panicked.
+    panicked: bool,
 }
 
 impl<W: Write> RedactingWriter<W> {
@@ -53,6 +58,7 @@ impl<W: Write> RedactingWriter<W> {
             out: Vec::new(),
             patience: Duration::from_secs(1),
             held_since: None,
+            panicked: false,
         }
     }
 
@@ -67,7 +73,7 @@ impl<W: Write> RedactingWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the writer behind, which is dropped then.
+    /// Those of the writer behind, which is dropped then, once what is left has been tried again.
     ///
     /// # Panics
     ///
@@ -86,29 +92,43 @@ impl<W: Write> RedactingWriter<W> {
             0 => None,
             _ => self.held_since.or_else(|| Some(Instant::now())),
         };
-        let written = match (&mut self.inner, self.out.is_empty()) {
-            (Some(inner), false) => inner.write_all(&self.out),
-            _ => Ok(()),
+        let mut written = 0;
+        let result = loop {
+            let (Some(inner), rest @ [_, ..]) = (&mut self.inner, &self.out[written..]) else {
+                break Ok(());
+            };
+            self.panicked = true;
+            let result = inner.write(rest);
+            self.panicked = false;
+            match result {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => written += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
         };
-        // Whatever of it was written, writing it again would repeat it.
-        self.out.clear();
-        written
+        self.out.drain(..written);
+        result
     }
 }
 
 impl<W: Write> Write for RedactingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pass_on()?;
         let held = self.redactor.held_len();
         self.redactor.push(bytes, &mut self.out);
         if !self.out.is_empty() && self.redactor.held_len() < held + bytes.len() {
             // What was held back before has gone; what is now is new.
             self.held_since = None;
         }
-        self.pass_on()?;
+        // They are taken, so an error now would have them written again. What failed is kept, and
+        // tried and told in the next call.
+        let _ = self.pass_on();
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.pass_on()?;
         if self.held_since.is_some_and(|since| since.elapsed() >= self.patience) {
             self.redactor.release(&mut self.out);
             self.pass_on()?;
@@ -119,7 +139,8 @@ impl<W: Write> Write for RedactingWriter<W> {
 
 impl<W: Write> Drop for RedactingWriter<W> {
     fn drop(&mut self) {
-        if self.inner.is_some() {
+        // After a panic of the writer behind, another would abort.
+        if self.inner.is_some() && !self.panicked {
             self.redactor.finish(&mut self.out);
             // Nobody is left to tell.
             let _ = self.pass_on();

@@ -123,6 +123,76 @@ fn the_writer_writes_a_line_at_once_and_the_rest_when_dropped() {
     assert_no_leak!(CANARY.text(), writes.concat());
 }
 
+/// A writer that takes a few bytes, then fails, again and again.
+#[derive(Default)]
+struct Unwilling {
+    taken: Vec<u8>,
+    calls: usize,
+}
+
+impl Write for &mut Unwilling {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.calls += 1;
+        match self.calls % 4 {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            1 => Err(io::ErrorKind::Interrupted.into()),
+            _ => {
+                let len = bytes.len().min(7);
+                self.taken.extend_from_slice(&bytes[..len]);
+                Ok(len)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_writer_loses_and_repeats_nothing_where_the_one_behind_fails() {
+    let mut behind = Unwilling::default();
+    let text = format!("{} and some more words\n", CANARY.text()).repeat(5);
+    let mut out = RedactingWriter::new(&mut behind);
+    let mut rest = text.as_bytes();
+    let mut errors = 0;
+    while !rest.is_empty() {
+        match out.write(&rest[..rest.len().min(90)]) {
+            Ok(len) => rest = &rest[len..],
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                errors += 1;
+            }
+        }
+    }
+    while out.flush().is_err() {}
+    drop(out);
+    assert!(errors > 0);
+    assert_eq!(String::from_utf8(behind.taken).unwrap(), redact::text(&text));
+}
+
+#[test]
+fn a_panic_of_the_writer_behind_is_no_second_one() {
+    struct Panicking(Arc<Mutex<usize>>);
+
+    impl Write for Panicking {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1;
+            panic!("no more");
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let calls = Arc::default();
+    let mut out = RedactingWriter::new(Panicking(Arc::clone(&calls)));
+    let run = std::panic::AssertUnwindSafe(move || out.write_all(b"a line\n"));
+    assert!(std::panic::catch_unwind(run).is_err());
+    assert_eq!(*calls.lock().unwrap(), 1);
+}
+
 #[derive(Debug)]
 struct Failed(Option<Box<Failed>>);
 
