@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 
+use keyward_core::find::KeyFinder;
+
 use super::Redactor;
 
 /// Shows an error and its causes in one line, with a colon between, and the keys in it masked.
@@ -19,10 +21,21 @@ use super::Redactor;
 /// assert!(shown.starts_with("cannot parse `[openai project key "));
 /// ```
 pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> impl fmt::Display + 'a {
-    display(Chain(error))
+    chain_with(&KeyFinder::new(), error)
+}
+
+/// Shows an error and its causes as [`chain()`] does, and masks what this finder finds, such as keys
+/// that are registered with it.
+pub fn chain_with<'a>(
+    finder: &KeyFinder,
+    error: &'a (dyn Error + 'a),
+) -> impl fmt::Display + use<'a> {
+    display_with(finder, Chain(error))
 }
 
 /// Shows a value with the keys in it masked, also those that it shows in pieces.
+///
+/// `{:#}` shows it in its alternate form.
 ///
 /// ```
 /// # let key = keyward_testkit::keys::session_token(&mut keyward_testkit::keys::KeyRng::seeded(1));
@@ -30,7 +43,25 @@ pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> impl fmt::Display + 'a {
 /// assert!(shown.starts_with("cookie: [openai session key "));
 /// ```
 pub fn display<T: fmt::Display>(value: T) -> impl fmt::Display {
-    Redacted(value)
+    display_with(&KeyFinder::new(), value)
+}
+
+/// Shows a value as [`display`] does, and masks what this finder finds, such as keys that are
+/// registered with it.
+///
+/// ```
+/// use keyward::ApiKey;
+/// use keyward::find::KeyFinder;
+/// use keyward::redact;
+///
+/// let token = "gateway.7f3a.secret";
+/// let finder = KeyFinder::new().with_key(&ApiKey::issued(token.to_owned())?);
+/// let shown = redact::display_with(&finder, format_args!("token: {token}")).to_string();
+/// assert!(!shown.contains("secret"));
+/// # Ok::<(), keyward::ParseError>(())
+/// ```
+pub fn display_with<T: fmt::Display>(finder: &KeyFinder, value: T) -> impl fmt::Display + use<T> {
+    Redacted { finder: finder.clone(), value }
 }
 
 struct Chain<'a>(&'a (dyn Error + 'a));
@@ -47,12 +78,20 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-struct Redacted<T>(T);
+struct Redacted<T> {
+    finder: KeyFinder,
+    value: T,
+}
 
 impl<T: fmt::Display> fmt::Display for Redacted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut masking = Masking { redactor: Redactor::new(), out: Vec::new(), to: f };
-        write!(masking, "{}", self.0)?;
+        let is_alternate = f.alternate();
+        let redactor = Redactor::with_finder(self.finder.clone());
+        let mut masking = Masking { redactor, out: Vec::new(), to: f };
+        match is_alternate {
+            true => write!(masking, "{:#}", self.value)?,
+            false => write!(masking, "{}", self.value)?,
+        }
         masking.redactor.finish(&mut masking.out);
         masking.pass_on()
     }

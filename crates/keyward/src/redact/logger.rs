@@ -1,8 +1,10 @@
 //! [`RedactingLog`]: the redactor before a logger of the crate `log`.
 
+use keyward_core::ApiKey;
+use keyward_core::find::KeyFinder;
 use log::{Log, Metadata, Record};
 
-use super::display;
+use super::{display_with, text_with};
 
 /// A logger that masks the keys in messages and targets, and logs on.
 ///
@@ -21,12 +23,20 @@ use super::display;
 #[derive(Debug)]
 pub struct RedactingLog<L> {
     inner: L,
+    finder: KeyFinder,
 }
 
 impl<L: Log> RedactingLog<L> {
     /// A logger before `inner`.
     pub fn new(inner: L) -> Self {
-        Self { inner }
+        Self { inner, finder: KeyFinder::new() }
+    }
+
+    /// Masks this key too, whatever it looks like. See [`KeyFinder::with_key`].
+    #[must_use]
+    pub fn with_key(mut self, key: &ApiKey) -> Self {
+        self.finder = self.finder.with_key(key);
+        self
     }
 }
 
@@ -39,8 +49,8 @@ impl<L: Log> Log for RedactingLog<L> {
         if !self.inner.enabled(record.metadata()) {
             return;
         }
-        let target = super::text(record.target());
-        let message = display(record.args());
+        let target = text_with(&self.finder, record.target());
+        let message = display_with(&self.finder, record.args());
         self.inner.log(
             &Record::builder()
                 .level(record.level())

@@ -12,6 +12,9 @@
 //! - [`chain()`] shows an error and its causes, [`display`] anything that can be shown, [`text`] and
 //!   [`bytes`] what is there already.
 //!
+//! Each can be told of a key that has no look of its own: `with_key`, or the function that ends in
+//! `_with` and takes a [`KeyFinder`](crate::find::KeyFinder).
+//!
 //! A mask tells the kind and the [fingerprint](crate::KeyFingerprint), so that a log stays useful:
 //! `[openai service-account key 9c4f0a1b2c3d4e5f]`. What is masked already stays as it is. What is
 //! found, and what is not, is told in [`find`](crate::find).
@@ -33,11 +36,11 @@
 //! does not print what it holds, [`ApiKey`](crate::ApiKey). Nothing here has an effect on the
 //! process by itself; [`panic_hook`] gives a hook, and who wants it installs it.
 
-pub use self::error::{chain, display};
+pub use self::error::{chain, chain_with, display, display_with};
 #[cfg(feature = "log")]
 pub use self::logger::RedactingLog;
-pub use self::panic::panic_hook;
-pub use self::redactor::{Redactor, bytes, text};
+pub use self::panic::{panic_hook, panic_hook_with};
+pub use self::redactor::{Redactor, bytes, bytes_with, text, text_with};
 #[cfg(feature = "tracing-subscriber")]
 pub use self::subscriber::RedactingMakeWriter;
 pub use self::writer::RedactingWriter;

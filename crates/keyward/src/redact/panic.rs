@@ -5,7 +5,9 @@ use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::thread;
 
-use super::display;
+use keyward_core::find::KeyFinder;
+
+use super::text_with;
 
 /// A hook that tells of a panic as the standard one does, with the keys in its message masked.
 ///
@@ -28,6 +30,19 @@ use super::display;
 pub fn panic_hook<W: Write>(
     writer: impl Fn() -> W + Send + Sync + 'static,
 ) -> impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static {
+    panic_hook_with(KeyFinder::new(), writer)
+}
+
+/// A hook as [`panic_hook`] gives it, which masks what this finder finds, such as keys that are
+/// registered with it.
+///
+/// # Security
+///
+/// As for [`panic_hook`]. The keys that are registered live as long as the hook.
+pub fn panic_hook_with<W: Write>(
+    finder: KeyFinder,
+    writer: impl Fn() -> W + Send + Sync + 'static,
+) -> impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static {
     move |info| {
         let payload = info.payload();
         let message = payload
@@ -38,8 +53,8 @@ pub fn panic_hook<W: Write>(
         let thread = thread::current();
         let name = thread.name().unwrap_or("<unnamed>");
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let told =
-            format!("thread '{}' panicked at {place}:\n{}\n", display(name), display(message));
+        let (name, message) = (text_with(&finder, name), text_with(&finder, message));
+        let told = format!("thread '{name}' panicked at {place}:\n{message}\n");
         let backtrace = Backtrace::capture();
         let mut writer = writer();
         // There is nowhere to tell that this failed.

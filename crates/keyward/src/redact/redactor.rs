@@ -100,7 +100,13 @@ impl Default for Redactor {
 /// ```
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
-    match bytes(text.as_bytes()) {
+    text_with(&KeyFinder::new(), text)
+}
+
+/// A text with what this finder finds in it masked; the text itself where that is nothing.
+#[must_use]
+pub fn text_with<'a>(finder: &KeyFinder, text: &'a str) -> Cow<'a, str> {
+    match bytes_with(finder, text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         // A key in UTF-16 within a text has its mask in UTF-16 too, so this stays a text.
         Cow::Owned(masked) => Cow::Owned(
@@ -113,7 +119,12 @@ pub fn text(text: &str) -> Cow<'_, str> {
 /// Any bytes with the keys in them masked; the bytes themselves where there is none.
 #[must_use]
 pub fn bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let finder = KeyFinder::new();
+    bytes_with(&KeyFinder::new(), bytes)
+}
+
+/// Any bytes with what this finder finds in them masked; the bytes themselves where that is nothing.
+#[must_use]
+pub fn bytes_with<'a>(finder: &KeyFinder, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     let mut out = Vec::new();
     let mut told = 0;
     for found in finder.find_iter(bytes) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keyward::ApiKey;
+use keyward::find::KeyFinder;
 use keyward::redact::{self, RedactingWriter, Redactor};
 use keyward_testkit::corpus;
 use keyward_testkit::keys::{self, Family, KeyRng};
@@ -223,6 +224,40 @@ fn a_chain_of_errors_is_masked() {
     assert_no_leak!(CANARY.text(), shown);
 }
 
+#[test]
+fn the_alternate_form_is_shown_where_it_is_asked_for() {
+    struct Both;
+
+    impl fmt::Display for Both {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(if f.alternate() { "all of it" } else { "short" })
+        }
+    }
+
+    assert_eq!(format!("{} {:#}", redact::display(Both), redact::display(Both)), "short all of it");
+}
+
+#[test]
+fn a_registered_key_is_masked_wherever_text_goes_out() {
+    let token = "gateway.secret/of+no+look";
+    let key = ApiKey::issued(token.to_owned()).unwrap();
+    let finder = KeyFinder::new().with_key(&key);
+    let error = io::Error::other(format!("refused {token}"));
+    let told = format!("refused {token}");
+    let shown = [
+        redact::chain_with(&finder, &error).to_string(),
+        redact::display_with(&finder, &told).to_string(),
+        redact::text_with(&finder, &told).into_owned(),
+        String::from_utf8(redact::bytes_with(&finder, told.as_bytes()).into_owned()).unwrap(),
+    ];
+    // The control: without it, the key is there.
+    assert!(redact::text(&told).contains(token));
+    for shown in shown {
+        assert!(shown.starts_with("refused [") && shown.contains(&key.fingerprint().to_string()));
+        assert_no_leak!(token, shown);
+    }
+}
+
 #[cfg(feature = "tracing-subscriber")]
 #[test]
 fn events_and_spans_are_masked() {
@@ -256,7 +291,7 @@ fn records_are_masked() {
     use keyward::redact::RedactingLog;
     use log::Log;
 
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     struct Lines(Mutex<String>);
 
     impl Log for &Lines {
@@ -285,6 +320,14 @@ fn records_are_masked() {
     let logged = lines.0.lock().unwrap().clone();
     assert!(logged.starts_with("ask refused [openai project key ") && logged.contains("Some(7)"));
     assert_no_leak!(CANARY.text(), logged);
+
+    let token = "gateway.secret/of+no+look";
+    let key = ApiKey::issued(token.to_owned()).unwrap();
+    let logger = RedactingLog::new(&lines).with_key(&key);
+    logger.log(&log::Record::builder().target(token).args(format_args!("sent {token}")).build());
+    let logged = lines.0.lock().unwrap().clone();
+    assert_eq!(logged.matches(&key.fingerprint().to_string()).count(), 2, "{logged}");
+    assert_no_leak!(token, [("log", logged), ("debug", format!("{logger:?}"))]);
 }
 
 /// Panics with the key in the message, in a process of its own, with the hook or without.
@@ -296,9 +339,11 @@ fn panicking_child() {
         return;
     }
     if std::env::args().any(|arg| arg == "--include-ignored") {
-        std::panic::set_hook(Box::new(redact::panic_hook(io::stderr)));
+        let key = ApiKey::issued(REGISTERED.to_owned()).unwrap();
+        let finder = KeyFinder::new().with_key(&key);
+        std::panic::set_hook(Box::new(redact::panic_hook_with(finder, io::stderr)));
     }
-    panic!("no such key: {}", CANARY.text());
+    panic!("no such key: {} or {REGISTERED}", CANARY.text());
 }
 
 #[test]
@@ -311,12 +356,16 @@ fn a_panic_is_told_with_its_key_masked() {
         assert!(!child.status.success());
         String::from_utf8_lossy(&child.stderr).into_owned()
     };
-    assert!(told("--ignored").contains(CANARY.text()), "the control");
+    let bare = told("--ignored");
+    assert!(bare.contains(CANARY.text()) && bare.contains(REGISTERED), "the control");
     let told = told("--include-ignored");
     assert!(told.contains("no such key: [openai project key "), "{told}");
     assert!(told.contains("redact.rs:"), "{told}");
     assert_no_leak!(CANARY.text(), told);
+    assert_no_leak!(REGISTERED, told);
 }
+
+const REGISTERED: &str = "gateway.of/the+panic";
 
 /// Keys of every shape, in every context, beside one another and beside anything.
 fn mixtures() -> impl Strategy<Value = (Vec<u8>, Vec<String>)> {
