@@ -34,16 +34,17 @@ fn redact() -> io::Result<()> {
     loop {
         let read = match input.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
+            read => read,
         };
         match read {
-            0 => redactor.finish(&mut out),
-            _ => redactor.push(&bytes[..read], &mut out),
+            // What is held back goes out, also where nothing more can be read.
+            Ok(0) | Err(_) => redactor.finish(&mut out),
+            Ok(read) => redactor.push(&bytes[..read], &mut out),
         }
         output.write_all(&out)?;
         output.flush()?;
         out.clear();
-        if read == 0 {
+        if read? == 0 {
             return Ok(());
         }
     }

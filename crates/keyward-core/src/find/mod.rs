@@ -11,21 +11,22 @@
 //! | key | by |
 //! |---|---|
 //! | project, service-account, admin and user keys of every generation | `sk-`, the marker in the middle, and at least 20 characters on each side of it |
-//! | the same, cut off before or behind the marker | `sk-proj-`, `sk-svcacct-`, `sk-admin-` or `sk-None-` and together at least 63 characters, random ones; not [certain](FoundKey::is_certain) |
+//! | the same, cut off before or behind the marker | `sk-proj-`, `sk-svcacct-`, `sk-admin-` or `sk-None-` and together at least 63 characters, random ones, or fewer that end within the marker; `sk-`, 20 letters and digits, and the marker with more behind it; not [certain](FoundKey::is_certain) |
 //! | user keys of before 2023, and others without a marker | `sk-` and at least 40 letters and digits, or 92 characters, where the text before on the line names OpenAI; not [certain](FoundKey::is_certain), because other vendors issue the same |
-//! | realtime client secrets | `ek_` and at least 32 hexadecimal digits |
-//! | dashboard sessions | `sess-` and at least 40 letters and digits |
+//! | realtime client secrets | `ek_` and at least 32 hexadecimal digits; not [certain](FoundKey::is_certain) behind a letter (`week_`) |
+//! | dashboard sessions | `sess-` and at least 40 letters of both cases and digits |
 //! | a key of whatever look | being [registered](KeyFinder::with_key), as its own text alone |
 //!
 //! Those with a look of their own are found as they are, glued to a word, escaped (`%2D`,
-//! `\u002d`, `\x2d`), in UTF-16 of either byte order, and, but for those without a marker, in
+//! `\u002d`, `\x2d`, `\055`, `\-`), in UTF-16 of either byte order, and, but for those without a marker, in
 //! base64 of either alphabet, wherever in its groups of four they begin. Placeholders (`sk-...`,
 //! `sk-xxxx`) and redacted forms (`sk-proj-****ab12`) are not found: they are no secret.
 //!
 //! # Limits
 //!
-//! Not found are keys in base64 that is broken into lines within the key, in compressed or
-//! encrypted data, and in two encodings at once, other than JSON within JSON.
+//! Not found are keys that are broken into lines, as they are or in base64; in HTML entities
+//! (`&#45;`) and quoted-printable (`=2D`); in compressed or encrypted data; and in two encodings at
+//! once, other than JSON within JSON. Client secrets (`ek_`) are found with lower-case digits alone.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -52,8 +53,10 @@ mod words;
 
 /// Finds the keys in a text, any bytes.
 ///
-/// It is made once and used often. With the feature `simd`, a text without a key costs about as much
-/// as the search for one literal. Nothing is allocated then.
+/// It is made once and used often. With the feature `simd`, a text without long words costs about as
+/// much as the search for one literal, and nothing is allocated. Runs of 31 letters, digits and signs
+/// or more are looked at one by one, and read back out of what encoding they seem to be in; text that
+/// is made of the beginnings of keys costs some ten times as much as such runs.
 ///
 /// ```
 /// use keyward_core::KeyKind;

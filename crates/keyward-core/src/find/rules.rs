@@ -186,6 +186,10 @@ fn ends_in_marker(text: &[u8]) -> bool {
 
 /// Letters of both cases and digits, as chance makes them and people do not.
 fn is_random(text: &[u8]) -> bool {
+    // So many characters of a key have them all.
+    const MOST: usize = 128;
+
+    let text = &text[..text.len().min(MOST)];
     let count = |is_sort: fn(&u8) -> bool| text.iter().filter(|byte| is_sort(byte)).count();
     let (lower, upper) = (count(u8::is_ascii_lowercase), count(u8::is_ascii_uppercase));
     if lower == 0 || upper == 0 || text.iter().any(u8::is_ascii_digit) {

@@ -404,6 +404,65 @@ fn of_keys_in_several_phases_of_base64_none_is_passed_over() {
 }
 
 #[test]
+fn hostile_text_is_not_fifty_times_slower() {
+    let rng = &mut KeyRng::seeded(23);
+    let size = 64 * 1024;
+    // A text whose runs are looked at, and in which nothing seems to begin.
+    let plain = "request_0123456789_abcdefghijk_lmnopqrst ".repeat(size / 41);
+    let time = |text: &str| {
+        (0..3)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                let count = KeyFinder::new().find_iter(text.as_bytes()).count();
+                (start.elapsed(), count)
+            })
+            .min()
+            .unwrap()
+    };
+    let (least, none) = time(&plain);
+    assert_eq!(none, 0);
+    let random = rng.alphanumeric(48);
+    for hostile in [
+        "la1",
+        "VDNCbGJrRko",
+        "sk-",
+        "T3BlbkFJ",
+        "sk-proj-",
+        "ek_",
+        "sess-",
+        "s\0k\0-\0",
+        "%73",
+        &random,
+        "sk-T3BlbkFJaaaaaaa",
+    ] {
+        let (took, _) = time(&hostile.repeat(size / hostile.len()));
+        let ratio = took.as_secs_f64() / least.as_secs_f64();
+        println!("{:<20} {ratio:>8.1}", hostile.escape_debug().to_string());
+        assert!(ratio < 50.0, "{hostile:?}: {ratio}");
+    }
+}
+
+#[test]
+fn utf16_is_cut_between_units() {
+    let key = keys::project_key(&mut KeyRng::seeded(24));
+    for (before, after) in
+        [("中", "中"), ("é", "é"), ("k=", "中"), ("\u{2d}\u{2d2d}", "\u{2d4e}\u{4e2d}")]
+    {
+        let text = format!("{before}{key}{after}");
+        for is_big in [false, true] {
+            let bytes = |text: &str| -> Vec<u8> {
+                let unit = |unit: u16| if is_big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+                text.encode_utf16().flat_map(unit).collect()
+            };
+            let found: Vec<_> = KeyFinder::new().find_iter(&bytes(&text)).collect();
+            let start = bytes(before).len();
+            assert_eq!(found.len(), 1, "{text} {is_big}");
+            assert_eq!(found[0].range(), start..start + 2 * key.len(), "{text} {is_big}");
+        }
+    }
+}
+
+#[test]
 fn encodings_are_told() {
     let key = keys::admin_key(&mut KeyRng::seeded(5));
     for (context, expected) in [
