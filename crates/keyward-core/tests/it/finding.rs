@@ -311,7 +311,7 @@ fn a_registered_key_is_not_released_in_halves() {
                 let mut each = |piece: Piece<'_>| match piece {
                     Piece::Text(text) => out.extend_from_slice(text),
                     Piece::Key(found) => {
-                        out.extend_from_slice(format!("<{}>", found.fingerprint()).as_bytes())
+                        out.extend_from_slice(format!("<{}>", found.fingerprint()).as_bytes());
                     }
                 };
                 let mut stream = KeyStream::new(finder.clone());
