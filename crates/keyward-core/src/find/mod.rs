@@ -11,7 +11,7 @@
 //! | key | by |
 //! |---|---|
 //! | project, service-account, admin and user keys of every generation | `sk-`, the marker in the middle, and at least 20 characters on each side of it |
-//! | the same, cut off before or behind the marker | `sk-proj-`, `sk-svcacct-`, `sk-admin-` or `sk-None-` and together at least 63 characters, random ones, or fewer that end within the marker; `sk-`, 20 letters and digits, and the marker with more behind it; not [certain](FoundKey::is_certain) |
+//! | the same, cut off before or behind the marker | `sk-proj-`, `sk-svcacct-`, `sk-admin-` or `sk-None-` and together at least 63 characters, random ones, or fewer that end within the marker; `sk-`, perhaps a name, 20 letters and digits, and the marker with more behind it; not [certain](FoundKey::is_certain) |
 //! | user keys of before 2023, and others without a marker | `sk-` and at least 40 letters and digits, or 92 characters, where the text before on the line names OpenAI; not [certain](FoundKey::is_certain), because other vendors issue the same |
 //! | realtime client secrets | `ek_` and at least 32 hexadecimal digits; not [certain](FoundKey::is_certain) behind a letter (`week_`) |
 //! | dashboard sessions | `sess-` and at least 40 letters of both cases and digits |

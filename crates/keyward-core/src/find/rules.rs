@@ -95,14 +95,20 @@ fn marked(view: &[u8], from: usize, at: usize, run_end: usize) -> Option<Match> 
     let (start, prefix) = named.or_else(|| Some((begins(b"sk-")?, b"sk-".len())))?;
     let is_whole = end - after >= HALF;
     let body = &before[start + prefix..];
-    // Behind `sk-` alone, exactly so many letters and digits were a user key that is cut off.
-    let is_cut = named.is_some()
-        || (end > after && body.len() == HALF && body.iter().all(u8::is_ascii_alphanumeric));
-    if body.len() < HALF || !(is_whole || is_cut) {
+    if body.len() < HALF || !(is_whole || named.is_some() || (end > after && is_classic(body))) {
         return None;
     }
     let start = at - before.len() + start;
     Some(Match { start, end, kind: KeyKind::classify(&view[start..end]), is_certain: is_whole })
+}
+
+/// Whether this stood between `sk-` and the marker before keys had prefixes of their own: exactly so
+/// many letters and digits, and before them the name of a service account, if of one.
+fn is_classic(body: &[u8]) -> bool {
+    let (name, half) = body.split_at(body.len() - HALF);
+    let is_name = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    half.iter().all(u8::is_ascii_alphanumeric)
+        && (name.is_empty() || (name.ends_with(b"-") && name.iter().all(is_name)))
 }
 
 fn ephemeral(view: &[u8], at: usize, run_end: usize) -> Option<Match> {
