@@ -134,7 +134,7 @@ fn session(view: &[u8], at: usize, run_end: usize) -> Option<Match> {
     let has = |is_sort: fn(&u8) -> bool| body.iter().any(is_sort);
     let is_key =
         body.len() >= SESSION && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
-    is_key.then_some(Match {
+    is_key.then(|| Match {
         start: at,
         end: ending(view, run_end, at + SESSION, at + SIDE),
         kind: KeyKind::Session,
