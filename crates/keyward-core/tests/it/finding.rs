@@ -413,17 +413,11 @@ fn hostile_text_is_not_fifty_times_slower() {
     // A text whose runs are looked at, and in which nothing seems to begin.
     let plain = "request_0123456789_abcdefghijk_lmnopqrst ".repeat(size / 41);
     let time = |text: &str| {
-        (0..3)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                let count = KeyFinder::new().find_iter(text.as_bytes()).count();
-                (start.elapsed(), count)
-            })
-            .min()
-            .unwrap()
+        let start = std::time::Instant::now();
+        let count = KeyFinder::new().find_iter(text.as_bytes()).count();
+        (start.elapsed().as_secs_f64(), count)
     };
-    let (least, none) = time(&plain);
-    assert_eq!(none, 0);
+    assert_eq!(time(&plain).1, 0);
     let random = rng.alphanumeric(48);
     for hostile in [
         "la1",
@@ -438,10 +432,17 @@ fn hostile_text_is_not_fifty_times_slower() {
         &random,
         "sk-T3BlbkFJaaaaaaa",
     ] {
-        let (took, _) = time(&hostile.repeat(size / hostile.len()));
-        let ratio = took.as_secs_f64() / least.as_secs_f64();
-        println!("{:<20} {ratio:>8.1}", hostile.escape_debug().to_string());
-        assert!(ratio < 50.0, "{hostile:?}: {ratio}");
+        let text = hostile.repeat(size / hostile.len());
+        // Both once more while a busy machine, and not the text, may be what took the time.
+        let (mut least, mut took) = (f64::MAX, f64::MAX);
+        for _ in 0..20 {
+            (least, took) = (least.min(time(&plain).0), took.min(time(&text).0));
+            if took < 50.0 * least {
+                break;
+            }
+        }
+        println!("{:<20} {:>8.1}", hostile.escape_debug().to_string(), took / least);
+        assert!(took < 50.0 * least, "{hostile:?}: {}", took / least);
     }
 }
 
