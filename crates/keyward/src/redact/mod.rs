@@ -10,7 +10,7 @@
 //!   a logger of the crate `log` (feature `log`);
 //! - [`panic_hook`] tells of panics, with their messages masked;
 //! - [`chain()`] shows an error and its causes, [`display`] anything that can be shown, [`text`] and
-//!   [`bytes`] what is there already.
+//!   [`bytes()`] what is there already.
 //!
 //! Each can be told of a key that has no look of its own: `with_key`, or the function that ends in
 //! `_with` and takes a [`KeyFinder`](crate::find::KeyFinder).
