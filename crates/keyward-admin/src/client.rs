@@ -367,7 +367,8 @@ impl ClientBuilder {
     ///
     /// A call that would have to wait beyond it fails with
     /// [`ErrorKind::Throttled`](crate::ErrorKind::Throttled) and the wait that it would need, as
-    /// soon as that is known. An attempt of a call that creates something is not cut short, so such
+    /// soon as that is known; one that cannot be tried again before it, with what the last attempt
+    /// failed with, or [`ErrorKind::Timeout`](crate::ErrorKind::Timeout). An attempt of a call that creates something is not cut short, so such
     /// a call may take one [time-out](Self::timeout) longer.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.limits.deadline = deadline;

@@ -149,8 +149,13 @@ impl Error {
         Self::new(ErrorKind::InvalidRequest, detail).with_nothing_sent(true)
     }
 
-    /// A call that was not sent, because its turn would come too late.
+    /// A call that was not sent, because its turn would come too late, or because it is too late
+    /// already: then nothing held it back, and no rate is to blame.
     pub(crate) fn too_late(needed: Duration) -> Self {
+        if needed.is_zero() {
+            let detail = "the deadline passed before it could be sent";
+            return Self::new(ErrorKind::Timeout, detail).with_nothing_sent(true);
+        }
         let detail = "its turn at the server's rate would come after the deadline";
         let mut error = Self::new(ErrorKind::Throttled, detail).with_nothing_sent(true);
         error.0.retry_after = Some(needed);
@@ -533,11 +538,18 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_that_has_passed_is_no_rate() {
+        assert_eq!(Error::too_late(Duration::ZERO).kind(), ErrorKind::Timeout);
+        assert_eq!(Error::too_late(Duration::from_millis(1)).kind(), ErrorKind::Throttled);
+    }
+
+    #[test]
     fn what_was_not_sent_says_so() {
         for (error, nothing) in [
             (Error::configuration("x"), true),
             (Error::not_sent("x"), true),
             (Error::too_late(Duration::from_secs(1)), true),
+            (Error::too_late(Duration::ZERO), true),
             (Error::new(ErrorKind::Connection, "refused").with_nothing_sent(true), true),
             (Error::new(ErrorKind::Connection, "refused"), false),
             (Error::new(ErrorKind::Transport, "x"), false),

@@ -471,6 +471,7 @@ fn outcome(error: &Error) -> Outcome {
 /// went; 303 and its like are how a server tells where the thing is that it has made.
 fn is_ambiguous(error: &Error) -> bool {
     match error.status() {
+        _ if error.nothing_was_sent() => false,
         Some(408 | 499 | 300..=303) => true,
         Some(status) => !(304..500).contains(&status),
         None => matches!(
