@@ -426,7 +426,10 @@ mod tests {
             "null".to_owned(),
             "[]".to_owned(),
         ] {
-            for status in [400, 401, 403, 429, 500] {
+            // A long one takes its time without optimization.
+            let statuses = [400, 401, 403, 429, 500];
+            let statuses = if body.len() < 100_000 { &statuses[..] } else { &statuses[1..2] };
+            for &status in statuses {
                 let body = body.as_bytes();
                 let answer = Answer { status, body, request_id: None, retry_after: None };
                 let error = Error::from_answer(&answer, &key);
