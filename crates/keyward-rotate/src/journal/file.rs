@@ -1,6 +1,6 @@
 //! [`FileJournal`]: a directory of journals on this machine, one file a slot.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,8 +26,12 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
-    /// Journals in this directory, which must be there and writable by its owner alone. Nothing is
-    /// read yet.
+    /// Journals in this directory, which must be there. Nothing is read yet.
+    ///
+    /// # Security
+    ///
+    /// On Unix a journal of another user than the process's is refused, one in a directory of another
+    /// than that or root, and either where others than its owner can write; a link is refused too.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         let is_broken = Arc::new(AtomicBool::new(false));
@@ -51,13 +55,16 @@ impl Journal for FileJournal {
     async fn read(&self, slot: &str) -> Result<Written, RotateError> {
         self.check_broken()?;
         let path = self.path(slot);
-        on_a_thread(move || match File::open(&path) {
-            Ok(mut file) => {
-                check(&path, &file)?;
-                whole_lines(&mut file).map_err(|error| trouble(&path, &error))
+        on_a_thread(move || {
+            check_directory(&path)?;
+            match File::open(&path) {
+                Ok(mut file) => {
+                    check(&path, &file)?;
+                    whole_lines(&mut file).map_err(|error| trouble(&path, &error))
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Written::new("", "0")),
+                Err(error) => Err(trouble(&path, &error)),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Written::new("", "0")),
-            Err(error) => Err(trouble(&path, &error)),
         })
         .await
     }
@@ -67,6 +74,7 @@ impl Journal for FileJournal {
         let (path, journal) = (self.path(slot), self.clone());
         let (read, line) = (read.clone(), line.to_owned());
         on_a_thread(move || {
+            check_directory(&path)?;
             let mut file = open(&path).map_err(|error| trouble(&path, &error))?;
             check(&path, &file)?;
             // Held until the file is closed; a process that dies lets go of it.
@@ -143,20 +151,44 @@ fn check(path: &Path, file: &File) -> Result<(), RotateError> {
     if named.is_symlink() {
         return Err(refused(path, "is a link", "move it away, and name the journal's directory"));
     }
-    #[cfg(unix)]
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        let found = std::fs::metadata(directory).map_err(|error| trouble(directory, &error))?;
-        if std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o022 != 0 {
-            let what = "can be written by others than its owner";
-            return Err(refused(directory, what, "`chmod go-w` it"));
-        }
-    }
     let metadata = file.metadata().map_err(|error| trouble(path, &error))?;
     if !metadata.is_file() {
         return Err(refused(path, "is no regular file", "move it away"));
     }
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o022 != 0 {
+    check_owner(path, &metadata, Owner::User)
+}
+
+/// Who may write to a directory may put another file in the place of one, or take it away.
+fn check_directory(file: &Path) -> Result<(), RotateError> {
+    let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let metadata = std::fs::metadata(directory).map_err(|error| trouble(directory, &error))?;
+    check_owner(directory, &metadata, Owner::UserOrRoot)
+}
+
+/// Whose a file may be.
+#[derive(Eq, PartialEq)]
+enum Owner {
+    User,
+    UserOrRoot,
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &Metadata, _: Owner) -> Result<(), RotateError> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_owner(path: &Path, metadata: &Metadata, may: Owner) -> Result<(), RotateError> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let user = rustix::process::geteuid().as_raw();
+    let owner = metadata.uid();
+    if owner != user && (owner != 0 || may == Owner::User) {
+        let what = format!("is owned by uid {owner}, not by the effective user ({user})");
+        return Err(refused(path, &what, "`chown` it, once it is clear who wrote it"));
+    }
+    if metadata.mode() & 0o022 != 0 {
         return Err(refused(path, "can be written by others than its owner", "`chmod go-w` it"));
     }
     Ok(())
@@ -278,6 +310,39 @@ mod tests {
         let error = FileJournal::new(directory.path()).read("billing").await.unwrap_err();
         assert!(error.needs_a_person() && error.to_string().contains("chmod"), "{error}");
     }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+    async fn a_journal_that_others_own_is_refused() {
+        use std::os::unix::fs::chown;
+
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can give a file away; run the tests as root");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let journal = FileJournal::new(directory.path());
+        let first = journal.append("billing", &Written::new("", "0"), &line(1)).await.unwrap();
+        let path = directory.path().join("billing.journal");
+        for (path, other) in [(path.as_path(), 12_345), (directory.path(), 12_345)] {
+            chown(path, Some(other), None).unwrap();
+            for error in [
+                journal.read("billing").await.unwrap_err(),
+                journal.append("billing", &first, &line(2)).await.unwrap_err(),
+            ] {
+                assert!(error.needs_a_person(), "{error}");
+                assert!(error.to_string().contains("owned by uid 12345"), "{error}");
+            }
+            chown(path, Some(0), None).unwrap();
+        }
+        assert_eq!(journal.read("billing").await.unwrap(), first);
+
+        chown(directory.path(), Some(12_345), None).unwrap();
+        journal.append("search", &Written::new("", "0"), &line(1)).await.unwrap_err();
+        assert!(!directory.path().join("search.journal").exists(), "nothing was made there");
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn a_journal_whose_place_others_choose_is_refused() {
