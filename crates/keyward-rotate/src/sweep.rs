@@ -5,9 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use keyward::Timestamp;
-use keyward::store::{KeyStore, Lease, Snapshot};
+use keyward::store::{KeyStore, Snapshot};
 
-use crate::driver::Outside;
+use crate::driver::{Held, Outside};
 use crate::journal::{Journal, OldKey};
 use crate::machine::{Ledger, is_listed};
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Organization, Time};
@@ -298,25 +298,26 @@ where
     T: Time,
 {
     let now = outside.time.wall();
-    let lease = if sweep.deletes {
+    let since = outside.time.running();
+    let mut held = if sweep.deletes {
         match outside.store.lease(outside.holder, outside.settings.lease, now).await {
-            Ok(lease) => Some(lease),
+            Ok(lease) => Some(Held { lease, since }),
             Err(error) if error.lease().is_some() => None,
             Err(error) => return Err(RotateError::of_store(&error)),
         }
     } else {
         None
     };
-    let result = sweep_under(outside, lease.as_ref(), all_slots, sweep).await;
-    if let Some(lease) = lease {
-        let _ = outside.store.release(&lease).await;
+    let result = sweep_under(outside, held.as_mut(), all_slots, sweep).await;
+    if let Some(held) = held {
+        let _ = outside.store.release(&held.lease).await;
     }
     result.map_err(|error| error.in_slot(outside.slot.name()))
 }
 
 async fn sweep_under<O, S, J, P, T>(
     outside: &Outside<'_, O, S, J, P, T>,
-    lease: Option<&Lease>,
+    mut held: Option<&mut Held>,
     all_slots: &[&str],
     sweep: &Sweep,
 ) -> Result<SweepReport, RotateError>
@@ -328,10 +329,13 @@ where
     T: Time,
 {
     let ttl = outside.settings.lease;
-    let mut leased_at = outside.time.running();
     // The organization first: what is made after that is not in the list, and what was known
     // before that may be known no more.
-    let listing = outside.organization.list(true).await?;
+    let listing = outside.organization.list(true);
+    let listing = match &mut held {
+        Some(held) => held.during(outside, listing).await?,
+        None => listing.await,
+    }?;
     let snapshot = outside.store.snapshot().await.map_err(|e| RotateError::of_store(&e))?;
     let ledger = Ledger::of(&outside.journal.read(outside.slot.name()).await?.records()?);
     if let Some(current) = &snapshot.current {
@@ -340,23 +344,25 @@ where
     let now = outside.time.wall();
     let known = Known { slot: outside.slot, ledger: &ledger, snapshot: &snapshot };
     let mut orphans = orphans(&listing, &known, all_slots, sweep, now);
-    let held = snapshot
+    let is_others = snapshot
         .lease
         .as_ref()
-        .is_some_and(|held| held.holder != outside.holder && !held.is_over(now));
-    let mut lease = lease.cloned();
+        .is_some_and(|lease| lease.holder != outside.holder && !lease.is_over(now));
     for orphan in orphans.iter_mut().filter(|orphan| orphan.fate == Fate::Reported) {
         let is_own = orphan.tag.slot() == outside.slot.name();
-        if is_own && held {
+        if is_own && is_others {
             orphan.fate = Fate::SlotInUse;
-        } else if sweep.deletes && lease.is_some() {
-            // Each writing of it is a version in some stores.
-            let is_old = outside.time.running().saturating_sub(leased_at) >= ttl / 3;
-            if let Some(held) = lease.as_ref().filter(|_| is_old) {
-                leased_at = outside.time.running();
-                let now = outside.time.wall();
-                let renewed = outside.store.renew(held, ttl, now).await;
-                lease = Some(renewed.map_err(|error| RotateError::of_store(&error))?);
+        } else if let Some(held) = &mut held {
+            if held.is_old(ttl, outside.time.running()) {
+                held.renew(outside).await?;
+            }
+            if orphan.key_id.is_none() {
+                // One may have been made since.
+                let keys = held.during(outside, outside.organization.list(false)).await??.keys;
+                if keys.iter().any(|key| key.account == orphan.account) {
+                    orphan.fate = Fate::InUse;
+                    continue;
+                }
             }
             orphan.fate = remove(outside.organization, orphan).await?;
         }
@@ -366,13 +372,6 @@ where
 
 async fn remove<O: Organization>(organization: &O, orphan: &Orphan) -> Result<Fate, RotateError> {
     if let Some(account) = &orphan.account {
-        if orphan.key_id.is_none() {
-            // One may have been made since.
-            let keys = organization.list(false).await?.keys;
-            if keys.iter().any(|key| key.account.as_ref() == Some(account)) {
-                return Ok(Fate::InUse);
-            }
-        }
         match organization.delete_account(account).await? {
             Deletion::Deleted | Deletion::Gone => return Ok(Fate::Deleted),
             Deletion::Forbidden | Deletion::Refused => {}

@@ -8,7 +8,7 @@ use super::{Driver, persist};
 use crate::event::{EventKind, Straggler};
 use crate::journal::{Entry, Journal, OldKey, Retirement};
 use crate::machine::{Next, Proof, Watch};
-use crate::outside::{Deletion, Expiry, ListedKey, NotMade, Organization, Time};
+use crate::outside::{Deletion, Expiry, ListedKey, Listing, NotMade, Organization, Time};
 use crate::probe::Probe;
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind};
@@ -49,8 +49,7 @@ where
             Next::Expire { key, within } => self.expire(key, within).await?,
             Next::List => {
                 let with_accounts = self.ledger.own_accounts;
-                let listing = persist!(self, self.outside.organization.list(with_accounts))?;
-                self.hand.listing = Some(listing);
+                self.hand.listing = Some(self.list(with_accounts).await?);
             }
             Next::LookAgain => {
                 self.hand.rollback_looks += 1;
@@ -93,6 +92,16 @@ where
             Next::Watch(key) => self.watch(key).await?,
         }
         Ok(())
+    }
+
+    /// Lists, which takes as long as there are keys, and holds the lease on meanwhile.
+    async fn list(&mut self, with_accounts: bool) -> Result<Listing, RotateError> {
+        let mut held = self.held.clone();
+        let listing = async { persist!(self, self.outside.organization.list(with_accounts)) };
+        let listing = held.during(&self.outside, listing).await;
+        self.is_stale |= held.since != self.held.since;
+        self.held = held;
+        listing?
     }
 
     async fn discard(&mut self, version: Version) -> Result<(), RotateError> {
@@ -257,7 +266,7 @@ where
         };
         if minted.id.is_none() {
             // It is needed to retire it one day, and found by its name.
-            let listing = self.outside.organization.list(false).await.unwrap_or_default();
+            let listing = self.list(false).await.unwrap_or_default();
             let name = Some(open.tag.as_str());
             let listed = listing.keys.into_iter().find(|key| key.name.as_deref() == name);
             minted.id = listed.map(|key| key.id);
@@ -454,7 +463,7 @@ where
     async fn delete_account_of(&mut self, old: &OldKey) -> Result<bool, RotateError> {
         let Some(account) = &old.account else { return Ok(false) };
         // Whoever can write the journal must not choose what is deleted.
-        let listing = persist!(self, self.outside.organization.list(true))?;
+        let listing = self.list(true).await?;
         let listed = listing.accounts.into_iter().find(|listed| listed.id == *account);
         let name = listed.map(|account| account.name);
         if !Tag::is_of(name.as_deref(), self.outside.slot.name()) {

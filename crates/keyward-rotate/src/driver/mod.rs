@@ -15,6 +15,9 @@ use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot};
 
 mod effects;
+mod hold;
+
+pub(crate) use self::hold::Held;
 
 /// All that a slot's machine acts on.
 pub(crate) struct Outside<'a, O, S, J, P, T> {
@@ -56,9 +59,7 @@ pub(crate) struct Driver<'a, O, S, J, P, T> {
     goal: Goal,
     ledger: Ledger,
     written: Written,
-    lease: Lease,
-    /// When it was taken or renewed.
-    leased_at: Duration,
+    held: Held,
     snapshot: Snapshot,
     /// Whether the snapshot may not be what the store holds.
     is_stale: bool,
@@ -112,7 +113,7 @@ where
             Ok(()) => {
                 let result = driver.steps().await;
                 // It ends by time too.
-                let _ = driver.outside.store.release(&driver.lease).await;
+                let _ = driver.outside.store.release(&driver.held.lease).await;
                 result
             }
             Err(error) => Err(error),
@@ -128,14 +129,13 @@ where
     }
 
     fn new(outside: Outside<'a, O, S, J, P, T>, goal: Goal) -> Self {
-        let nobody = Lease::new("", 0, outside.time.wall());
+        let nobody = Held { lease: Lease::new("", 0, outside.time.wall()), since: Duration::ZERO };
         Self {
             outside,
             goal,
             ledger: Ledger::default(),
             written: Written::default(),
-            lease: nobody,
-            leased_at: Duration::ZERO,
+            held: nobody,
             snapshot: Snapshot::new(),
             is_stale: true,
             hand: Hand::default(),
@@ -147,10 +147,11 @@ where
     }
 
     async fn take_lease(&mut self) -> Result<(), RotateError> {
-        self.lease = persist!(self, async {
-            self.lease_or_usurp().await.map_err(|error| RotateError::of_store(&error))
+        self.held = persist!(self, async {
+            let since = self.outside.time.running();
+            let lease = self.lease_or_usurp().await;
+            lease.map(|lease| Held { lease, since }).map_err(|error| RotateError::of_store(&error))
         })?;
-        self.leased_at = self.outside.time.running();
         Ok(())
     }
 
@@ -254,19 +255,16 @@ where
             return Ok(());
         }
         let ttl = self.outside.settings.lease;
-        // Each writing of it is a version in some stores, and a store was read just now.
-        let held = self.outside.time.running().saturating_sub(self.leased_at);
-        let is_seen = self.snapshot.lease.as_ref().is_some_and(|l| l.fence == self.lease.fence);
-        if held < ttl / 3 && is_seen {
+        // A store was read just now.
+        let is_mine = |lease: &Lease| lease.fence == self.held.lease.fence;
+        let is_seen = self.snapshot.lease.as_ref().is_some_and(is_mine);
+        if is_seen && !self.held.is_old(ttl, self.outside.time.running()) {
             return Ok(());
         }
-        let since = self.outside.time.running();
-        self.lease = persist!(self, async {
-            let now = self.outside.time.wall();
-            let held = self.outside.store.renew(&self.lease, ttl, now).await;
-            held.map_err(|error| RotateError::of_store(&error))
+        self.held = persist!(self, async {
+            let mut held = self.held.clone();
+            held.renew(&self.outside).await.map(|()| held)
         })?;
-        self.leased_at = since;
         self.is_stale = true;
         Ok(())
     }

@@ -172,6 +172,7 @@ pub(crate) enum Mutant {
     ForgetRollback,
     IgnoreUse,
     KeepUnverified,
+    LetLeaseGo,
     MintAgain,
     RestartExpiry,
     RetireAny,

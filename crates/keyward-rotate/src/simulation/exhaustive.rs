@@ -4,7 +4,7 @@ use super::scenario::{Run, SCENARIOS, run};
 use super::world::Fault;
 
 /// What befalls one operation.
-const EACH: [Fault; 11] = [
+const EACH: [Fault; 12] = [
     Fault::CrashBefore,
     Fault::CrashAfter,
     Fault::Fails,
@@ -16,6 +16,7 @@ const EACH: [Fault; 11] = [
     Fault::Jump(-86_400),
     Fault::Down(400),
     Fault::Storm(400),
+    Fault::Slow(700),
 ];
 
 #[test]
@@ -74,13 +75,14 @@ fn every_pair_of_crashes() {
 }
 
 /// One of two rotators sleeps at each of its operations, for longer than its lease, and the other
-/// takes the slot.
+/// takes the slot; or one operation takes so long.
 #[test]
 fn a_sleeper_and_another() {
     for scenario in &SCENARIOS {
         let ops = run(scenario, &Run::default()).expect(scenario.name).ops;
         for op in 1..=ops {
-            for nap in [320, 350, 380, 1000].map(Fault::Stall) {
+            let naps = [320, 350, 380, 1000].map(Fault::Stall);
+            for nap in [&naps[..], &[Fault::Slow(320), Fault::Slow(1000)]].concat() {
                 let faults = [((0, op), nap)].into();
                 // The one that sleeps has the slot first.
                 let plan = Run { faults, two: true, seed: 1, ..Run::default() };

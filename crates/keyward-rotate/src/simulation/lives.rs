@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use keyward::store::{KeyNote, KeyStore as _};
 
-use super::organization::SLOT;
-use super::scenario::{PLAIN, Scenario, Start, begin, life};
+use super::organization::{ACCOUNT, SLOT};
+use super::scenario::{PLAIN, Scenario, Start, begin, life, swept};
 use super::world::{Fault, Handle, Life, World, now_or_never, stamp};
 use crate::journal::record::read;
 use crate::machine::{Goal, Ledger, Mutant};
 use crate::outcome::Outcome;
+use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
 
 type Ended = Result<Option<Outcome>, RotateError>;
@@ -118,6 +119,66 @@ fn a_lease_is_held_on_when_a_third_of_it_is_gone() {
     let most = seconds / 100 + 1;
     assert!(u64::from(state.renewals) <= most, "{} in {seconds} s", state.renewals);
     assert!(state.renewals > 3);
+}
+
+/// A rotator and one that waits for the slot, where a listing takes longer than a lease.
+fn list_for_long(mutant: Option<Mutant>) -> (Ended, Option<String>) {
+    let (world, slot) = begin(&PLAIN);
+    world.lock().serve(&world.store);
+    world.lock().listing_takes = Duration::from_secs(1000);
+    let (first, second) = (world.process("a"), world.process("b"));
+    let slow = life(first.clone(), slot.clone(), Goal::Rotate, mutant);
+    let waiting = second.clone();
+    let next = async move {
+        waiting.sleep_for(Duration::from_secs(60)).await;
+        // What it comes to is its own affair.
+        let _ = life(waiting, slot, Goal::Rotate, None).await;
+        Ok(None)
+    };
+    let lives = vec![Life::new(first.process, slow), Life::new(second.process, next)];
+    let ended = world.run(lives, |_| 0).swap_remove(0);
+    (ended.expect("nothing crashes"), violation(&world))
+}
+
+#[test]
+fn a_listing_that_takes_longer_than_a_lease_does_not_lose_it() {
+    let (ended, violation) = list_for_long(None);
+    assert!(ended.unwrap().is_some());
+    assert_eq!(violation, None);
+    let (ended, _) = list_for_long(Some(Mutant::LetLeaseGo));
+    assert_eq!(ended.unwrap_err().kind(), RotateErrorKind::LeaseLost, "the positive control");
+}
+
+/// The same of a sweep: whoever waits for the slot does not get it while something is deleted.
+#[test]
+fn a_sweep_that_takes_longer_than_a_lease_does_not_lose_it() {
+    for mutant in [None, Some(Mutant::LetLeaseGo)] {
+        let (world, slot) = begin(&PLAIN);
+        world.lock().serve(&world.store);
+        let orphan = Tag::new(SLOT, 9);
+        world.lock().books.mint(orphan.as_str(), ACCOUNT, None, Duration::ZERO);
+        world.lock().listing_takes = Duration::from_secs(1000);
+        let (first, second) = (world.process("a"), world.process("b"));
+        let (sweeper, waiting, other) = (first.clone(), second.clone(), slot.clone());
+        let sweep = async move { swept(&sweeper, &slot, mutant).await.map(|_| None) };
+        let next = async move {
+            waiting.sleep_for(Duration::from_secs(60)).await;
+            let _ = life(waiting, other, Goal::Rotate, None).await;
+            Ok(None)
+        };
+        let lives: Vec<Life<'_, Ended>> =
+            vec![Life::new(first.process, sweep), Life::new(second.process, next)];
+        let ended = world.run(lives, |_| 0).swap_remove(0).expect("nothing crashes");
+        let is_deleted = !world
+            .lock()
+            .books
+            .keys
+            .iter()
+            .any(|key| key.name == orphan.as_str() && !key.is_deleted);
+        // The other has it then, which is seen or learnt.
+        assert_eq!(is_deleted, mutant.is_none(), "{mutant:?}: {ended:?}");
+        assert_eq!(violation(&world), None);
+    }
 }
 
 /// A rotation after a leak waits for nobody.

@@ -18,6 +18,8 @@ pub(super) struct Books {
     /// How long a new key is not accepted yet.
     pub(super) cache: Duration,
     pub(super) refuses_deletion: bool,
+    /// Whether these are admin keys: each call is made with one, and none can be let expire.
+    pub(super) are_admin: bool,
     pub(super) is_archived: bool,
     pub(super) role_none: bool,
     pub(super) max_ttl: Option<Duration>,
@@ -49,12 +51,11 @@ pub(super) struct Account {
     pub(super) is_deleted: bool,
 }
 
-/// A key that appears after its maker has given it up.
+/// What appears after its maker has given it up.
 #[derive(Clone)]
-pub(super) struct Late {
-    pub(super) tag: Tag,
-    pub(super) account: String,
-    pub(super) ttl: Duration,
+pub(super) enum Late {
+    Account(Tag),
+    Key { tag: Tag, account: String, ttl: Duration },
 }
 
 impl Books {
@@ -176,7 +177,14 @@ impl State {
             !is_due
         });
         for late in due {
-            self.books.mint(late.tag.as_str(), &late.account, Some(late.ttl), now);
+            match late {
+                Late::Account(tag) => {
+                    self.books.make_account(tag.as_str());
+                }
+                Late::Key { tag, account, ttl } => {
+                    self.books.mint(tag.as_str(), &account, Some(ttl), now);
+                }
+            }
         }
     }
 }

@@ -63,6 +63,21 @@ fn refused(kind: RotateErrorKind) -> RotateError {
 }
 
 impl Handle {
+    /// Uses the admin key with which the organization is managed, if that is one of its keys.
+    fn manages(&self, state: &mut super::world::State) -> Result<(), RotateError> {
+        if !state.books.are_admin {
+            return Ok(());
+        }
+        let (now, key) = (state.now, state.processes[self.process].manages_with.clone());
+        match key.filter(|key| state.books.accepts(key, now)) {
+            Some(key) => {
+                state.books.used(&key, now);
+                Ok(())
+            }
+            None => Err(refused(RotateErrorKind::Refused)),
+        }
+    }
+
     /// An operation of the organization that can be asked for again.
     async fn ask<T>(
         &self,
@@ -70,6 +85,10 @@ impl Handle {
         effect: impl FnOnce(&mut super::world::State) -> Result<T, RotateError>,
     ) -> Result<T, RotateError> {
         let fate = self.before(Asked::Organization).await;
+        let effect = |state: &mut super::world::State| {
+            self.manages(state)?;
+            effect(state)
+        };
         let done = match fate {
             Fate::Fails | Fate::Late(_) => Err(unavailable()),
             Fate::Throttled => Err(unavailable().after(Some(Duration::from_secs(7)))),
@@ -100,6 +119,8 @@ impl Organization for Handle {
     }
 
     async fn list(&self, with_accounts: bool) -> Result<Listing, RotateError> {
+        let takes = self.world.lock().listing_takes;
+        self.sleep_for(takes).await;
         self.ask(What::Look, |state| {
             let books = &state.books;
             let keys = books.keys.iter().filter(|key| !key.is_deleted);
@@ -121,7 +142,11 @@ impl Organization for Handle {
     async fn make_account(&self, tag: &Tag) -> Result<String, NotMade> {
         let fate = self.before(Asked::Organization).await;
         let made = match fate {
-            Fate::Fails | Fate::Late(_) => Err(NotMade::Unknown),
+            Fate::Fails => Err(NotMade::Unknown),
+            Fate::Late(ops) => {
+                self.world.lock().late.push((ops.max(1), Late::Account(tag.clone())));
+                Err(NotMade::Unknown)
+            }
             Fate::Throttled => Err(NotMade::Later(unavailable())),
             Fate::Goes | Fate::CrashesAfter | Fate::Loses | Fate::Old => {
                 let id = self.world.lock().books.make_account(tag.as_str());
@@ -139,14 +164,20 @@ impl Organization for Handle {
         let made = {
             let mut state = self.world.lock();
             let now = state.now;
+            let managed = self.manages(&mut state);
             match fate {
+                Fate::Goes | Fate::CrashesAfter | Fate::Loses | Fate::Old | Fate::Late(_)
+                    if managed.is_err() =>
+                {
+                    Err(NotMade::Never(refused(RotateErrorKind::Refused)))
+                }
                 _ if state.books.max_ttl.is_some_and(|max| ttl > max) => {
                     Err(NotMade::Never(refused(RotateErrorKind::Refused)))
                 }
                 Fate::Fails => Err(NotMade::Unknown),
                 Fate::Throttled => Err(NotMade::Later(unavailable())),
                 Fate::Late(ops) => {
-                    let late = Late { tag: tag.clone(), account, ttl };
+                    let late = Late::Key { tag: tag.clone(), account, ttl };
                     state.late.push((ops.max(1), late));
                     Err(NotMade::Unknown)
                 }
@@ -177,6 +208,9 @@ impl Organization for Handle {
             let now = state.now;
             let is_expired =
                 |key: &super::organization::Key| key.expires_at.is_some_and(|at| now >= at);
+            if state.books.are_admin {
+                return Ok(Expiry::Refused);
+            }
             match state.books.find(key) {
                 None => Ok(Expiry::Gone),
                 Some(key) if is_expired(key) => Ok(Expiry::Refused),
@@ -234,6 +268,15 @@ impl Organization for Handle {
             Ok(Deletion::Deleted)
         })
         .await
+    }
+
+    fn can_expire(&self) -> bool {
+        !self.world.lock().books.are_admin
+    }
+
+    fn take_over(&self, key: &ApiKey) -> Result<(), RotateError> {
+        self.world.lock().processes[self.process].manages_with = Some(key.clone());
+        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => (1..500_u32).prop_map(Fault::Storm),
         1 => (1..60_u32).prop_map(Fault::Late),
         1 => prop_oneof![Just(Fault::Jump(86_400)), Just(Fault::Jump(-86_400))],
+        1 => (1..1500_u32).prop_map(Fault::Slow),
         // Shorter and longer than a lease.
         2 => prop_oneof![1..200_u32, 290..400_u32, 4000..5000_u32].prop_map(Fault::Stall),
     ]

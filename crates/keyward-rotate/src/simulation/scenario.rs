@@ -14,7 +14,8 @@ use crate::event::Hub;
 use crate::journal::{Entry, Journal as _, Record, StoreJournal};
 use crate::machine::{Goal, Ledger, Mutant};
 use crate::outcome::Outcome;
-use crate::sweep::{Sweep, sweep_slot};
+use crate::outside::Organization as _;
+use crate::sweep::{Sweep, SweepReport, sweep_slot};
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
 
@@ -34,6 +35,8 @@ pub(super) struct Scenario {
     pub(super) start: Start,
     pub(super) goal: Goal,
     pub(super) refuses_deletion: bool,
+    /// Whether the key is an admin key, with which the organization is managed.
+    pub(super) is_admin: bool,
     pub(super) is_archived: bool,
     pub(super) role_none: bool,
     pub(super) capped: bool,
@@ -53,6 +56,7 @@ pub(super) const PLAIN: Scenario = Scenario {
     start: Start::Ours,
     goal: Goal::Rotate,
     refuses_deletion: false,
+    is_admin: false,
     is_archived: false,
     role_none: false,
     capped: false,
@@ -63,7 +67,7 @@ pub(super) const PLAIN: Scenario = Scenario {
     silence: Duration::from_secs(20),
 };
 
-pub(super) const SCENARIOS: [Scenario; 17] = [
+pub(super) const SCENARIOS: [Scenario; 20] = [
     PLAIN,
     Scenario { name: "a first key", start: Start::Empty, ..PLAIN },
     Scenario { name: "a key made by hand", start: Start::Foreign, ..PLAIN },
@@ -79,6 +83,15 @@ pub(super) const SCENARIOS: [Scenario; 17] = [
         name: "an account for each key",
         start: Start::OursOnItsOwnAccount,
         refuses_deletion: true,
+        ..PLAIN
+    },
+    Scenario { name: "an admin key", is_admin: true, ..PLAIN },
+    Scenario { name: "an admin key that is named", is_admin: true, start: Start::Adopted, ..PLAIN },
+    Scenario {
+        name: "an admin key that leaks",
+        is_admin: true,
+        goal: Goal::Now,
+        later: Goal::Now,
         ..PLAIN
     },
     Scenario { name: "an archived project", is_archived: true, ..PLAIN },
@@ -175,6 +188,7 @@ pub(super) fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
     let mut books = Books {
         cache: Duration::from_secs(30),
         refuses_deletion: scenario.refuses_deletion,
+        are_admin: scenario.is_admin,
         is_archived: scenario.is_archived,
         role_none: scenario.role_none,
         max_ttl: scenario.capped.then(|| Duration::from_secs(3600)),
@@ -265,6 +279,10 @@ async fn with_outside<T>(
     let store = Store(handle.clone());
     let journal = StoreJournal::new(store.clone());
     let hub = Hub::default();
+    // As a rotator of the admin key begins.
+    if let Some(current) = now_or_never(handle.world.store.current()).expect("a memory") {
+        handle.take_over(&current.key).expect("it takes any");
+    }
     let settings = Settings { lease: LEASE, ..Settings::default() };
     let holder = handle.world.lock().processes[handle.process].holder.clone();
     let random = || {
@@ -323,18 +341,25 @@ fn settle(
     // What was let expire at once has expired.
     world.lock().advance(Duration::from_secs(2), &world.store);
     let handle = world.process("z");
-    let sweep = async {
-        let everything = Sweep::report().older_than(Duration::ZERO).deleting();
-        with_outside(&handle, slot, None, async |outside| {
-            sweep_slot(&outside, &[SLOT, "search"], &everything).await
-        })
-        .await
-    };
+    let sweep = swept(&handle, slot, None);
     let swept = world.run(vec![Life::new(handle.process, sweep)], |_| 0);
     let swept = swept.into_iter().next().flatten().expect("nothing crashes any more");
     report.swept = swept.map_err(|error| error.to_string())?.orphans.len();
     world.lock().advance(Duration::from_secs(60), &world.store);
     check(world)
+}
+
+/// Deletes what nobody knows any more.
+pub(super) async fn swept(
+    handle: &Handle,
+    slot: &Slot,
+    mutant: Option<Mutant>,
+) -> Result<SweepReport, RotateError> {
+    let everything = Sweep::report().older_than(Duration::ZERO).deleting();
+    with_outside(handle, slot, mutant, async |outside| {
+        sweep_slot(&outside, &[SLOT, "search"], &everything).await
+    })
+    .await
 }
 
 /// What must be true in the end: I2, I3, and that nothing is left in between.

@@ -29,7 +29,9 @@ pub(super) enum Fault {
     Lost,
     /// A look at the store shows what the look before it did.
     Old,
-    /// The process sleeps for so many seconds.
+    /// It takes so many seconds, and the process does other things meanwhile.
+    Slow(u32),
+    /// The process sleeps for so many seconds, and all that it does.
     Stall(u32),
     /// What is asked lets nothing through from now on for so many seconds.
     Storm(u32),
@@ -71,6 +73,8 @@ pub(super) struct State {
     /// version of which one is.
     pub(super) halves: bool,
     pub(super) half: Option<Version>,
+    /// How long a listing takes, of many keys.
+    pub(super) listing_takes: Duration,
     /// How often a lease was held on.
     pub(super) renewals: u32,
     /// Whether a key may die under the service, because it leaked; the next one must live.
@@ -95,12 +99,24 @@ pub(super) struct Process {
     pub(super) is_dead: bool,
     pub(super) jumped: i64,
     pub(super) began: Duration,
-    pub(super) wakes_at: Duration,
+    /// Until when it does nothing at all.
+    asleep_until: Duration,
+    /// What it waits for, each until a moment.
+    timers: BTreeMap<u64, Duration>,
     pub(super) holder: String,
+    /// The admin key that it has, where the organization's keys are such.
+    pub(super) manages_with: Option<ApiKey>,
     /// Which of its operations changed something.
     pub(super) effects: Vec<u32>,
     /// What it did after another had taken the lease.
     pub(super) late_effects: u32,
+}
+
+impl Process {
+    /// When it goes on.
+    fn wakes_at(&self) -> Duration {
+        self.timers.values().min().copied().unwrap_or_default().max(self.asleep_until)
+    }
 }
 
 impl World {
@@ -118,6 +134,7 @@ impl World {
                 may_put_off: false,
                 halves: false,
                 half: None,
+                listing_takes: Duration::ZERO,
                 renewals: 0,
                 is_leaked: false,
                 is_leak_known: false,
@@ -140,7 +157,7 @@ impl World {
         let mut state = self.lock();
         let began = state.now;
         let holder = holder.to_owned();
-        state.processes.push(Process { began, holder, wakes_at: began, ..Process::default() });
+        state.processes.push(Process { began, holder, ..Process::default() });
         Handle { world: self.clone(), process: state.processes.len() - 1 }
     }
 
@@ -158,7 +175,7 @@ impl World {
                 let mut state = self.lock();
                 let wakes: Vec<_> = running
                     .iter()
-                    .map(|(_, life)| state.processes[life.process].wakes_at)
+                    .map(|(_, life)| state.processes[life.process].wakes_at())
                     .collect();
                 let first = wakes.iter().min().copied().unwrap_or_default();
                 let by = first.saturating_sub(state.now);
@@ -291,7 +308,7 @@ impl Handle {
     pub(super) async fn before(&self, asked: Asked) -> Fate {
         // A little time, so that others can come in between.
         self.sleep_for(Duration::from_millis(100)).await;
-        let (fate, stall) = {
+        let (fate, slow) = {
             let mut state = self.world.lock();
             let process = &mut state.processes[self.process];
             process.ops += 1;
@@ -322,15 +339,20 @@ impl Handle {
                 Some(Fault::Late(ops)) => (Fate::Late(ops), 0),
                 Some(Fault::Lost) => (Fate::Loses, 0),
                 Some(Fault::Old) => (Fate::Old, 0),
-                Some(Fault::Stall(seconds)) => (Fate::Goes, seconds),
+                Some(Fault::Slow(seconds)) => (Fate::Goes, seconds),
+                Some(Fault::Stall(seconds)) => {
+                    let until = now + Duration::from_secs(seconds.into());
+                    state.processes[self.process].asleep_until = until;
+                    (Fate::Goes, seconds)
+                }
                 Some(Fault::Throttled) => (Fate::Throttled, 0),
             }
         };
         if self.is_dead() {
             return std::future::pending().await;
         }
-        if stall > 0 {
-            self.sleep_for(Duration::from_secs(stall.into())).await;
+        if slow > 0 {
+            self.sleep_for(Duration::from_secs(slow.into())).await;
         }
         fate
     }
@@ -369,18 +391,9 @@ impl Handle {
     }
 
     pub(super) async fn sleep_for(&self, pause: Duration) {
-        {
-            let mut state = self.world.lock();
-            let wakes_at = state.now + pause;
-            state.processes[self.process].wakes_at = wakes_at;
-        }
+        let timer = Timer::of(self, pause);
         std::future::poll_fn(|_| {
-            let state = self.world.lock();
-            if state.now >= state.processes[self.process].wakes_at {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            if self.world.lock().now >= timer.until { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -388,6 +401,32 @@ impl Handle {
     pub(super) fn wall_of(&self) -> Timestamp {
         let state = self.world.lock();
         stamp(state.now, state.processes[self.process].jumped)
+    }
+}
+
+/// Something that a process waits for; it waits no more when this is gone.
+struct Timer<'a> {
+    handle: &'a Handle,
+    id: u64,
+    until: Duration,
+}
+
+impl<'a> Timer<'a> {
+    fn of(handle: &'a Handle, pause: Duration) -> Self {
+        let mut state = handle.world.lock();
+        let until = state.now + pause;
+        let timers = &mut state.processes[handle.process].timers;
+        let id = timers.last_key_value().map_or(0, |(last, _)| last + 1);
+        timers.insert(id, until);
+        Self { handle, id, until }
+    }
+}
+
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.handle.world.state.lock() {
+            state.processes[self.handle.process].timers.remove(&self.id);
+        }
     }
 }
 
