@@ -95,7 +95,7 @@ where
     }
 
     /// Lists, which takes as long as there are keys, and holds the lease on meanwhile.
-    async fn list(&mut self, with_accounts: bool) -> Result<Listing, RotateError> {
+    pub(super) async fn list(&mut self, with_accounts: bool) -> Result<Listing, RotateError> {
         let mut held = self.held.clone();
         let listing = async { persist!(self, self.outside.organization.list(with_accounts)) };
         let listing = held.during(&self.outside, listing).await;
@@ -433,23 +433,6 @@ where
         }
     }
 
-    /// Whoever can write the journal must not choose what is let expire and deleted.
-    fn must_be_ours(&self, listed: &ListedKey) -> Result<(), RotateError> {
-        let slot = self.outside.slot;
-        let is_ours = Tag::is_of(listed.name.as_deref(), slot.name())
-            || slot.retired_by_id().any(|id| id == listed.id);
-        #[cfg(test)]
-        let is_ours = is_ours || self.outside.mutant == Some(crate::machine::Mutant::RetireAny);
-        if is_ours {
-            return Ok(());
-        }
-        Err(RotateError::new(
-            RotateErrorKind::JournalRefused,
-            format!("the journal says to delete {}, which keyward did not make", listed.id),
-            "see who writes the journal; if it is right, name the id in the slot's `retire`",
-        ))
-    }
-
     /// An old key is not there any more; the account that was made for it may be.
     async fn gone(&mut self, key: &str) -> Result<(), RotateError> {
         let old = self.ledger.open.as_ref().and_then(|open| open.old.iter().find(|o| o.key == key));
@@ -457,20 +440,6 @@ where
             self.delete_account_of(&old).await?;
         }
         self.retired(key, Retirement::Gone).await
-    }
-
-    /// Deletes the account that keyward made for an old key, if it did, and tells whether it is gone.
-    async fn delete_account_of(&mut self, old: &OldKey) -> Result<bool, RotateError> {
-        let Some(account) = &old.account else { return Ok(false) };
-        // Whoever can write the journal must not choose what is deleted.
-        let listing = self.list(true).await?;
-        let listed = listing.accounts.into_iter().find(|listed| listed.id == *account);
-        let name = listed.map(|account| account.name);
-        if !Tag::is_of(name.as_deref(), self.outside.slot.name()) {
-            return Ok(name.is_none());
-        }
-        let deleted = persist!(self, self.outside.organization.delete_account(account))?;
-        Ok(matches!(deleted, Deletion::Deleted | Deletion::Gone))
     }
 
     /// Single keys cannot be deleted here. It is written down only where nothing else is amiss: a

@@ -16,6 +16,7 @@ use crate::{RotateError, RotateErrorKind, Slot};
 
 mod effects;
 mod hold;
+mod trust;
 
 pub(crate) use self::hold::Held;
 

@@ -6,3 +6,4 @@ mod leaked;
 mod leaks;
 mod rotation;
 mod sweeping;
+mod tampered;

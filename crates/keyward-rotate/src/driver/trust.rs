@@ -1,0 +1,77 @@
+//! What a [`Driver`] does not believe the journal: whoever can write it must not choose what is let
+//! expire and deleted.
+
+use keyward::store::KeyStore;
+
+use super::{Driver, persist};
+use crate::journal::{Journal, OldKey};
+use crate::machine::is_listed;
+use crate::outside::{Deletion, ListedKey, Organization, Time};
+use crate::probe::Probe;
+use crate::tag::Tag;
+use crate::{RotateError, RotateErrorKind};
+
+impl<O, S, J, P, T> Driver<'_, O, S, J, P, T>
+where
+    O: Organization,
+    S: KeyStore,
+    J: Journal,
+    P: Probe,
+    T: Time,
+{
+    /// An old key is one that keyward made for the slot, or that it was told of by id; and it is not
+    /// the one in use.
+    pub(super) fn must_be_ours(&self, listed: &ListedKey) -> Result<(), RotateError> {
+        let slot = self.outside.slot;
+        let is_ours = Tag::is_of(listed.name.as_deref(), slot.name())
+            || slot.retired_by_id().any(|id| id == listed.id);
+        #[cfg(test)]
+        let is_ours = is_ours || self.outside.mutant == Some(crate::machine::Mutant::RetireAny);
+        if !is_ours {
+            return Err(RotateError::new(
+                RotateErrorKind::JournalRefused,
+                format!("the journal says to delete {}, which keyward did not make", listed.id),
+                "see who writes the journal; if it is right, name the id in the slot's `retire`",
+            ));
+        }
+        if self.is_in_use(listed) {
+            return Err(in_use(&listed.id));
+        }
+        Ok(())
+    }
+
+    /// Deletes the account that keyward made for an old key, if it did, and tells whether it is gone.
+    pub(super) async fn delete_account_of(&mut self, old: &OldKey) -> Result<bool, RotateError> {
+        let Some(account) = &old.account else { return Ok(false) };
+        let listing = self.list(true).await?;
+        let listed = listing.accounts.into_iter().find(|listed| listed.id == *account);
+        let name = listed.map(|account| account.name);
+        if !Tag::is_of(name.as_deref(), self.outside.slot.name()) {
+            return Ok(name.is_none());
+        }
+        let is_its = |key: &&ListedKey| key.account.as_ref() == Some(account);
+        if listing.keys.iter().filter(is_its).any(|key| self.is_in_use(key)) {
+            return Err(in_use(account));
+        }
+        let deleted = persist!(self, self.outside.organization.delete_account(account))?;
+        Ok(matches!(deleted, Deletion::Deleted | Deletion::Gone))
+    }
+
+    /// Whether it is the store's current key. What is shown of a key goes only where nothing tells
+    /// the two apart: some keys look like others.
+    fn is_in_use(&self, listed: &ListedKey) -> bool {
+        let Some(current) = &self.snapshot.current else { return false };
+        match (&current.note.tag, &listed.name) {
+            (Some(tag), Some(name)) => tag == name,
+            _ => is_listed(current, listed),
+        }
+    }
+}
+
+fn in_use(id: &str) -> RotateError {
+    RotateError::new(
+        RotateErrorKind::JournalRefused,
+        format!("the journal says to delete {id}, which the key in use needs"),
+        "see who writes the journal, and mend it by hand",
+    )
+}
