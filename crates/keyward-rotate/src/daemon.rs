@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, EventKind, Wait};
 use crate::machine::Goal;
-use crate::{Rotator, Slot, Stragglers};
+use crate::{RotateError, Rotator, Slot, Stragglers};
 
 /// The longest wait before a slot is looked at again: somebody may have rotated it, or put another
 /// key in its store.
@@ -28,7 +28,8 @@ impl Rotator {
     /// slots of many do not come at once; and never twice within half of it, whatever the clocks and
     /// the organization say. In one project one new key is made and proved at a time; old ones may
     /// drain beside that. A failure is told in [`events`](Self::events), and tried again after a
-    /// minute, two, four, and up to an hour.
+    /// minute, two, four, and up to an hour. Where another holds the lease it is looked each minute
+    /// whether it still does, so that a replica that dies is soon followed.
     ///
     /// It does not return. Dropping its future stops it at once, wherever it is: what was begun is
     /// gone on with by the next.
@@ -95,14 +96,7 @@ impl Rotator {
                 }
             }
             Err(error) => {
-                let (shortest, longest) = AFTER_FAILURE;
-                let pause = shortest.saturating_mul(1 << state.failures.min(6)).min(longest);
-                let pause = pause.max(error.retry_after().unwrap_or_default());
-                // A key that is held expires if nobody puts that off.
-                let pause = match slot.stragglers() {
-                    Stragglers::Hold => pause.min(slot.grace() / 4),
-                    _ => pause,
-                };
+                let pause = pause_after(&error, state.failures, slot);
                 state.failures += 1;
                 state.pause = Some(Instant::now() + pause);
             }
@@ -145,6 +139,20 @@ impl Kept {
     }
 }
 
+/// How long after a failure it is tried again.
+fn pause_after(error: &RotateError, failures: u32, slot: &Slot) -> Duration {
+    let (shortest, longest) = AFTER_FAILURE;
+    let pause = shortest.saturating_mul(1 << failures.min(6)).min(longest);
+    // Who holds the lease may die: it is taken soon after it has run out.
+    let pause = if error.is_lease_held() { shortest } else { pause };
+    let pause = pause.max(error.retry_after().unwrap_or_default());
+    match slot.stragglers() {
+        // A key that is held expires if nobody puts that off.
+        Stragglers::Hold => pause.min(slot.grace() / 4),
+        _ => pause,
+    }
+}
+
 /// A due date, earlier by a random part of a twentieth of the time between two rotations.
 fn early(at: Timestamp, slot: &Slot, state: &mut Kept) -> Timestamp {
     let jitter = *state.jitter.get_or_insert_with(fastrand::f64);
@@ -167,6 +175,25 @@ mod tests {
             assert!(!kept.is_due(now), "{kept:?}");
             assert!(kept.left(now) == LONGEST, "{kept:?}");
         }
+    }
+
+    #[test]
+    fn when_it_is_tried_again() {
+        use crate::RotateErrorKind::{LeaseHeld, LeaseLost, OrganizationUnavailable};
+
+        let slot = Slot::new("billing", "p", "s", keyward_admin::Scopes::All).unwrap();
+        let error = |kind| RotateError::new(kind, "what", "fix");
+        let minutes = |kind, failures| pause_after(&error(kind), failures, &slot).as_secs() / 60;
+        for (failures, expected) in [(0, 1), (1, 2), (2, 4), (6, 60), (99, 60)] {
+            assert_eq!(minutes(OrganizationUnavailable, failures), expected);
+            assert_eq!((minutes(LeaseHeld, failures), minutes(LeaseLost, failures)), (1, 1));
+        }
+        // A grace of an hour: somebody must put the expiry of a key that is held off.
+        let held = slot.clone().with_stragglers(Stragglers::Hold);
+        let pause = pause_after(&error(OrganizationUnavailable), 99, &held);
+        assert_eq!(pause, held.grace() / 4);
+        let asked = error(OrganizationUnavailable).after(Some(Duration::from_secs(7200)));
+        assert_eq!(pause_after(&asked, 0, &slot).as_secs(), 7200, "as it was asked for");
     }
 
     #[test]
