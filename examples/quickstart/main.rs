@@ -28,6 +28,7 @@ use keyward_admin::{
     Client, NewProject, NewServiceAccount, ProjectId, Scope, Scopes, ServiceAccountId,
     ServiceAccountRole, ServiceAccountUpdate,
 };
+use keyward_rotate::danger::ShortSilence;
 use keyward_rotate::{EventKind, Events, HttpProbe, Rotator, Slot};
 use keyward_testkit::FakeOpenAi;
 
@@ -173,7 +174,10 @@ fn rotator(
     let scopes = Scopes::only(Scope::RESPONSES_WRITE);
     let slot = Slot::new(SLOT, project, account, scopes)?
         .with_grace(Duration::from_secs(600))
-        .with_silence(Duration::from_secs(3));
+        .with_short_silence(ShortSilence::new(
+            Duration::from_secs(3),
+            "the one service is in this process",
+        )?);
     let probe = HttpProbe::new(base_url, service::policy()?)?;
     let builder = Rotator::builder(client.clone(), "quickstart").slot(slot, store.clone());
     Ok(builder.probe(probe).build()?)

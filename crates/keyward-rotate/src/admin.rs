@@ -19,6 +19,7 @@ use crate::outcome::{Outcome, ended};
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization};
 use crate::probe::{Probe, ProbeAnswer};
 use crate::rotator::{SystemTimes, random};
+use crate::slot::danger::ShortSilence;
 use crate::status::Status;
 use crate::sweep::{Sweep, SweepReport, sweep_slot};
 use crate::tag::Tag;
@@ -81,6 +82,7 @@ impl AdminRotator {
             ttl: Duration::from_secs(90 * 86_400),
             grace: Duration::from_secs(3600),
             silence: Duration::from_secs(600),
+            short_silence: None,
             patience: Duration::from_secs(120),
             retired: Vec::new(),
         }
@@ -216,6 +218,7 @@ pub struct AdminRotatorBuilder {
     ttl: Duration,
     grace: Duration,
     silence: Duration,
+    short_silence: Option<ShortSilence>,
     patience: Duration,
     retired: Vec<String>,
 }
@@ -229,9 +232,16 @@ impl AdminRotatorBuilder {
     }
 
     /// How long the old key is watched at the most, an hour unless set; and for how long it must
-    /// not have been used before it is deleted, ten minutes unless set.
+    /// not have been used before it is deleted, ten minutes unless set. What fits is told by
+    /// [`Slot::with_grace`] and [`Slot::with_silence`].
     pub fn drain(mut self, grace: Duration, silence: Duration) -> Self {
-        (self.grace, self.silence) = (grace, silence);
+        (self.grace, self.silence, self.short_silence) = (grace, silence, None);
+        self
+    }
+
+    /// As [`drain`](Self::drain), and a silence of less than a minute is no error.
+    pub fn short_drain(mut self, grace: Duration, exception: ShortSilence) -> Self {
+        (self.grace, self.short_silence) = (grace, Some(exception));
         self
     }
 
@@ -264,8 +274,8 @@ impl AdminRotatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`RotateErrorKind::Configuration`] for a name or a time to live that cannot be, or a holder
-    /// without a name.
+    /// [`RotateErrorKind::Configuration`] for a name, a time to live or a drain that cannot be, or a
+    /// holder without a name.
     pub fn build(self) -> Result<AdminRotator, RotateError> {
         if self.holder.trim().is_empty() {
             return Err(RotateError::new(
@@ -285,13 +295,16 @@ impl AdminRotatorBuilder {
             .with_grace(self.grace)
             .with_silence(self.silence)
             .with_verification(verification);
+        if let Some(exception) = self.short_silence {
+            slot = slot.with_short_silence(exception);
+        }
         for id in self.retired {
             slot = slot.retiring(id);
         }
         let journal =
             self.journal.unwrap_or_else(|| DynJournal::new(StoreJournal::new(self.store.clone())));
         Ok(AdminRotator(Arc::new(Inner {
-            slot,
+            slot: slot.checked()?,
             store: self.store,
             journal,
             access: Access::new(self.connect, self.clock.clone()),

@@ -85,7 +85,7 @@ pub use crate::probe::{DynProbe, HttpProbe, Probe, ProbeAnswer};
 pub use crate::rotator::{Rotator, RotatorBuilder};
 #[cfg(feature = "toml")]
 pub use crate::slot::SlotFile;
-pub use crate::slot::{Slot, Stragglers, Verification};
+pub use crate::slot::{Slot, Stragglers, Verification, danger};
 pub use crate::status::{KeyStatus, OpenRotation, Status};
 pub use crate::sweep::{Fate, Orphan, Sweep, SweepReport};
 pub use crate::tag::{NotATag, Tag};

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use keyward::Timestamp;
 use keyward_admin::{
-    BucketWidth, Client, Error, ErrorKind, KeyUpdate, NewServiceAccount, NewServiceAccountKey,
+    BucketWidth, Error, ErrorKind, KeyUpdate, NewServiceAccount, NewServiceAccountKey,
     ProjectApiKey, ProjectHandle, ProjectStatus, ServiceAccountRole, ServiceAccountUpdate,
     UsageQuery,
 };
 
+use crate::access::Management;
 use crate::outside::{
     Deletion, Expiry, ListedAccount, ListedKey, Listing, Minted, NotMade, Organization,
 };
@@ -17,23 +18,32 @@ use crate::{RotateError, RotateErrorKind, Slot};
 
 /// The keys of a slot's project.
 pub(crate) struct ProjectKeys<'a> {
-    client: &'a Client,
+    management: &'a Management,
     slot: &'a Slot,
 }
 
 impl<'a> ProjectKeys<'a> {
-    pub(crate) fn new(client: &'a Client, slot: &'a Slot) -> Self {
-        Self { client, slot }
+    pub(crate) fn new(management: &'a Management, slot: &'a Slot) -> Self {
+        Self { management, slot }
     }
 
-    fn project(&self) -> ProjectHandle {
-        self.client.project(self.slot.project())
+    /// The project, by the admin key of this moment: a drain may outlive the one that it began with.
+    async fn project(&self) -> Result<ProjectHandle, RotateError> {
+        Ok(self.management.client().await?.project(self.slot.project()))
+    }
+
+    /// The same for a call that makes something, of which nothing has been sent yet.
+    async fn project_to_make_in(&self) -> Result<ProjectHandle, NotMade> {
+        self.project().await.map_err(|error| {
+            if error.is_retryable() { NotMade::Later(error) } else { NotMade::Never(error) }
+        })
     }
 }
 
 impl Organization for ProjectKeys<'_> {
     async fn check(&self) -> Result<(), RotateError> {
-        let found = self.project().get().await;
+        let handle = self.project().await?;
+        let found = handle.get().await;
         let project = found.map_err(|error| {
             let missing = "there is no such project, or the admin key may not see it";
             absent(&error, RotateErrorKind::ProjectUnusable, missing)
@@ -45,7 +55,7 @@ impl Organization for ProjectKeys<'_> {
                 "name a project that is in use",
             ));
         }
-        let account = self.project().service_account(self.slot.service_account());
+        let account = handle.service_account(self.slot.service_account());
         let account = account.get().await.map_err(|error| {
             let missing = "there is no such service account in the project";
             absent(&error, RotateErrorKind::AccountUnusable, missing)
@@ -63,8 +73,9 @@ impl Organization for ProjectKeys<'_> {
     async fn list(&self, with_accounts: bool) -> Result<Listing, RotateError> {
         // Accounts first: one that is made after that has no key yet, and is not taken for left over.
         let mut listing = Listing::default();
+        let project = self.project().await?;
         if with_accounts {
-            let accounts = self.project().service_accounts().list().all().await;
+            let accounts = project.service_accounts().list().all().await;
             listing.accounts = accounts
                 .map_err(|error| told(&error))?
                 .into_iter()
@@ -74,18 +85,19 @@ impl Organization for ProjectKeys<'_> {
                 })
                 .collect();
         }
-        let keys = self.project().api_keys().list().all().await.map_err(|e| told(&e))?;
+        let keys = project.api_keys().list().all().await.map_err(|e| told(&e))?;
         listing.keys = keys.iter().map(listed).collect();
         Ok(listing)
     }
 
     async fn make_account(&self, tag: &Tag) -> Result<String, NotMade> {
         let new = NewServiceAccount::without_key(tag.as_str());
-        let made = self.project().service_accounts().create(new).await.map_err(|e| not_made(&e))?;
+        let project = self.project_to_make_in().await?;
+        let made = project.service_accounts().create(new).await.map_err(|e| not_made(&e))?;
         // Without an id it can only be found by its name again.
         let id = made.id.ok_or(NotMade::Unknown)?;
         let member = ServiceAccountUpdate::role(ServiceAccountRole::Member);
-        let given = self.project().service_account(&id).update(member).await;
+        let given = project.service_account(&id).update(member).await;
         // It is there, whatever became of its role, so it is given up and looked for.
         given.map_err(|_| NotMade::Unknown)?;
         Ok(id.to_string())
@@ -95,7 +107,8 @@ impl Organization for ProjectKeys<'_> {
         let account = account.map_or_else(|| self.slot.service_account().clone(), Into::into);
         let new = NewServiceAccountKey::new(tag.as_str(), self.slot.scopes().clone())
             .expires_in(self.slot.ttl());
-        let minted = self.project().service_account(account).create_key(new).await;
+        let project = self.project_to_make_in().await?;
+        let minted = project.service_account(account).create_key(new).await;
         let minted = minted.map_err(|error| not_made(&error))?;
         Ok(Minted {
             key: minted.key,
@@ -106,7 +119,7 @@ impl Organization for ProjectKeys<'_> {
     }
 
     async fn expire(&self, key: &str, after: Duration) -> Result<Expiry, RotateError> {
-        match self.project().api_key(key).update(KeyUpdate::expires_in(after)).await {
+        match self.project().await?.api_key(key).update(KeyUpdate::expires_in(after)).await {
             Ok(key) => Ok(Expiry::Set(key.expires_at)),
             Err(error) if error.is_not_found() => Ok(Expiry::Gone),
             Err(error) if is_refusal(&error) => Ok(Expiry::Refused),
@@ -115,7 +128,7 @@ impl Organization for ProjectKeys<'_> {
     }
 
     async fn look(&self, key: &str) -> Result<Option<ListedKey>, RotateError> {
-        match self.project().api_key(key).get().await {
+        match self.project().await?.api_key(key).get().await {
             Ok(key) => Ok(Some(listed(&key))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(told(&error)),
@@ -123,22 +136,23 @@ impl Organization for ProjectKeys<'_> {
     }
 
     async fn requests_since(&self, key: &str, since: Timestamp) -> Option<u64> {
+        let client = self.management.client().await.ok()?;
         let query = UsageQuery::since(since)
             .until(since.saturating_add(Duration::from_secs(2 * 86_400)))
             .every(BucketWidth::Hour)
             .of_project(self.slot.project())
             .of_key(key);
-        let buckets = self.client.usage().completions(&query).all().await.ok()?;
+        let buckets = client.usage().completions(&query).all().await.ok()?;
         let results = buckets.into_iter().filter_map(|bucket| bucket.results).flatten();
         Some(results.filter_map(|used| used.num_model_requests).sum())
     }
 
     async fn delete_key(&self, key: &str) -> Result<Deletion, RotateError> {
-        deletion(self.project().api_key(key).delete().await)
+        deletion(self.project().await?.api_key(key).delete().await)
     }
 
     async fn delete_account(&self, account: &str) -> Result<Deletion, RotateError> {
-        deletion(self.project().service_account(account).delete().await)
+        deletion(self.project().await?.service_account(account).delete().await)
     }
 }
 

@@ -86,7 +86,8 @@ impl Rotator {
     }
 
     /// A rotator that manages the organization with the admin key that is current in this store,
-    /// read anew at each call, so that an [`AdminRotator`](crate::AdminRotator) can replace it.
+    /// read anew for each request, so that an [`AdminRotator`](crate::AdminRotator) can replace it
+    /// at any moment.
     /// `connect` makes the client of a key; the name is as of [`builder`](Self::builder).
     ///
     /// ```no_run
@@ -206,8 +207,7 @@ impl Rotator {
         let (whole, mut is_first) = (sweep.whole_project, true);
         for place in self.0.slots.iter().filter(is_near) {
             let _turn = if sweep.deletes { Some(place.turn.lock().await) } else { None };
-            let client = self.0.management.client().await?;
-            let organization = ProjectKeys::new(&client, &place.slot);
+            let organization = ProjectKeys::new(&self.0.management, &place.slot);
             let outside = self.outside(place, &organization, &|| ());
             sweep.whole_project = whole && is_first;
             is_first = false;
@@ -246,8 +246,7 @@ impl Rotator {
             place.urgent.notify_waiters();
         }
         let _turn = place.turn.lock().await;
-        let client = self.0.management.client().await.map_err(|error| error.in_slot(slot))?;
-        let organization = ProjectKeys::new(&client, &place.slot);
+        let organization = ProjectKeys::new(&self.0.management, &place.slot);
         let outside = self.outside(place, &organization, promoted);
         let mut run = pin!(Driver::run(outside, goal));
         // Left anywhere, a rotation is gone on with by the next.
@@ -300,8 +299,7 @@ impl Rotator {
 
     async fn plan_of(&self, place: &Place) -> Result<Plan, RotateError> {
         let slot = &place.slot;
-        let client = self.0.management.client().await?;
-        let organization = ProjectKeys::new(&client, slot);
+        let organization = ProjectKeys::new(&self.0.management, slot);
         let ledger = Ledger::of(&place.journal.read(slot.name()).await?.records()?);
         let snapshot = place.store.snapshot().await.map_err(|e| RotateError::of_store(&e))?;
         let mut obstacles = Vec::new();
@@ -475,7 +473,8 @@ impl RotatorBuilder {
     /// # Errors
     ///
     /// [`RotateErrorKind::Configuration`] when there is no slot, or two have the same name or
-    /// the same store, when the name of the holder is empty, or when TLS cannot be set up.
+    /// the same store, when a slot's grace or silence does not fit it, when the name of the holder is
+    /// empty, or when TLS cannot be set up.
     pub fn build(self) -> Result<Rotator, RotateError> {
         let misset = |what: &'static str, fix: &'static str| {
             Err(RotateError::new(RotateErrorKind::Configuration, what, fix))
@@ -508,14 +507,18 @@ impl RotatorBuilder {
                 DynProbe::new(probe.with_clock(self.clock.clone()))
             }
         };
-        let slots = self.slots.into_iter().map(|(slot, store, journal)| Place {
-            slot,
-            journal: journal.unwrap_or_else(|| DynJournal::new(StoreJournal::new(store.clone()))),
-            store,
-            probe: probe.clone(),
-            turn: tokio::sync::Mutex::new(()),
-            urgent: tokio::sync::Notify::new(),
-        });
+        let place = |(slot, store, journal): (Slot, DynKeyStore, Option<DynJournal>)| {
+            let kept = || DynJournal::new(StoreJournal::new(store.clone()));
+            Ok(Place {
+                slot: slot.checked()?,
+                journal: journal.unwrap_or_else(kept),
+                store,
+                probe: probe.clone(),
+                turn: tokio::sync::Mutex::new(()),
+                urgent: tokio::sync::Notify::new(),
+            })
+        };
+        let slots = self.slots.into_iter().map(place).collect::<Result<_, RotateError>>()?;
         let mut settings = self.settings;
         settings.patience = settings.patience.min(settings.lease / 2);
         Ok(Rotator(Arc::new(Inner {
@@ -526,7 +529,7 @@ impl RotatorBuilder {
                 }
             },
             holder: self.holder,
-            slots: slots.collect(),
+            slots,
             settings,
             time: SystemTimes::new(self.clock),
             hub: Arc::new(Hub::default()),

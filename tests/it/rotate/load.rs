@@ -7,6 +7,7 @@ use std::time::Duration;
 use keyward::KeyPolicy;
 use keyward::store::{FileStore, KeyStore as _};
 use keyward_admin::{Scope, Scopes};
+use keyward_rotate::danger::ShortSilence;
 use keyward_rotate::{HttpProbe, Rotator, Slot};
 
 use crate::fixture::Organization;
@@ -26,7 +27,9 @@ async fn a_service_answers_all_requests_through_twenty_rotations() {
     let rotator = |silence: u64| {
         let scopes = Scopes::only(Scope::RESPONSES_WRITE);
         let slot = Slot::new("billing", org.project.clone(), org.account.clone(), scopes);
-        let slot = slot.expect("a slot").with_silence(Duration::from_secs(silence));
+        let silence = Duration::from_secs(silence);
+        let silence = ShortSilence::new(silence, "the organization is a fake").expect("a reason");
+        let slot = slot.expect("a slot").with_short_silence(silence);
         let policy = KeyPolicy::production().with_host("127.0.0.1").expect("a host");
         let probe = HttpProbe::new(org.fake.base_url(), policy).expect("a probe");
         let builder = Rotator::builder(org.client(), "load").slot(slot, FileStore::new(&path));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use keyward_admin::{Scope, Scopes};
 use toml::{Table, Value};
 
+use super::danger::ShortSilence;
 use super::{Slot, Stragglers, Verification};
 use crate::{RotateError, RotateErrorKind};
 
@@ -37,8 +38,10 @@ use crate::{RotateError, RotateErrorKind};
 /// ```
 ///
 /// Durations are written as `30d`, `12h`, `1h 30m`; a day has 24 hours. `verify` may also have
-/// `accept_under_scoped = true` or `false`: see [`Verification`]. A table `policy` may stand in the
-/// same file; it is not read here.
+/// `accept_under_scoped = true` or `false`: see [`Verification`]. A silence of less than a minute is
+/// `danger.short_silence = { silence = "5s", reason = "…" }`: see
+/// [`ShortSilence`](crate::danger::ShortSilence). A table `policy` may stand in the same file; it is
+/// not read here.
 #[derive(Clone, Debug)]
 pub struct SlotFile {
     slots: Vec<Slot>,
@@ -91,7 +94,7 @@ impl std::str::FromStr for SlotFile {
     }
 }
 
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "project",
     "service_account",
     "scopes",
@@ -104,6 +107,7 @@ const SETTINGS: [&str; 12] = [
     "retire",
     "role",
     "verify",
+    "danger",
 ];
 
 fn slot(name: &str, settings: &Table) -> Result<Slot, RotateError> {
@@ -146,20 +150,31 @@ fn slot(name: &str, settings: &Table) -> Result<Slot, RotateError> {
         Some("elsewhere") => slot = slot.with_role_elsewhere(),
         Some(_) => return Err(unfit("role", "`elsewhere`, or leave it out")),
     }
-    if !slot.grace().is_zero() && slot.silence() > slot.grace() / 2 {
-        return Err(misset(
-            "`silence` is longer than half of `grace`",
-            "lengthen `grace`, so that silence can be seen before it ends",
-        ));
-    }
     if let Some(reference) = text(settings, "store")? {
         slot = slot.with_store_reference(reference);
     }
     match settings.get("verify") {
-        None => Ok(slot),
-        Some(Value::Table(table)) => Ok(slot.with_verification(verification(table)?)),
-        Some(_) => Err(unfit("verify", "a table such as `{ path = \"/models\" }`")),
+        None => {}
+        Some(Value::Table(table)) => slot = slot.with_verification(verification(table)?),
+        Some(_) => return Err(unfit("verify", "a table such as `{ path = \"/models\" }`")),
     }
+    match settings.get("danger") {
+        None => {}
+        Some(Value::Table(table)) => slot = with_dangers(slot, table)?,
+        Some(_) => return Err(unfit("danger", "a table of exceptions")),
+    }
+    slot.checked()
+}
+
+fn with_dangers(slot: Slot, settings: &Table) -> Result<Slot, RotateError> {
+    check_names(settings, &["short_silence"], "danger.")?;
+    let fit = "`{ silence = \"1s\", reason = \"why nobody loses a key by it\" }`";
+    let unfit = || unfit("danger.short_silence", fit);
+    let Some(Value::Table(short)) = settings.get("short_silence") else { return Err(unfit()) };
+    check_names(short, &["silence", "reason"], "danger.short_silence.")?;
+    let silence = duration(short, "silence", "danger.short_silence.")?.ok_or_else(unfit)?;
+    let reason = text(short, "reason")?.ok_or_else(unfit)?;
+    Ok(slot.with_short_silence(ShortSilence::new(silence, reason)?))
 }
 
 fn verification(settings: &Table) -> Result<Verification, RotateError> {
@@ -319,6 +334,11 @@ mod tests {
             ("ttl = \"1h\"\nrotate_after = \"1h\"", "`rotate_after` is shorter than `ttl`"),
             ("role = \"none\"", "`role` is not"),
             ("grace = \"1h\"\nsilence = \"31m\"", "`silence` is longer than half of `grace`"),
+            ("silence = \"59s\"", "`silence` is shorter than a minute"),
+            ("grace = \"11d\"", "`grace` is longer than a replaced key lives"),
+            ("danger = { short = 1 }", "there is no setting `danger.short`"),
+            ("danger.short_silence = { silence = \"1s\" }", "`danger.short_silence` is not"),
+            ("danger.short_silence = { silence = \"1s\", reason = \" \" }", "has no reason"),
             ("stragglers = \"wait\"", "`stragglers` is not"),
             ("retire = \"key_1\"", "`retire` is not"),
             ("verify = { pth = \"/x\" }", "there is no setting `verify.pth`"),
@@ -342,6 +362,15 @@ mod tests {
         ] {
             assert!(error(text).contains(said), "{text}: {}", error(text));
         }
+    }
+
+    #[test]
+    fn a_short_silence_is_an_exception_with_a_reason() {
+        let exception = "danger.short_silence = { silence = \"1s\", reason = \"a fake\" }";
+        let file: SlotFile = format!("[slot.a]{LEAST}\n{exception}").parse().unwrap();
+        let slot = file.slot("a").unwrap();
+        assert_eq!(slot.silence().as_secs(), 1);
+        assert_eq!(slot.short_silence_exception().unwrap().reason(), "a fake");
     }
 
     #[test]

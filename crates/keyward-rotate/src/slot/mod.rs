@@ -9,6 +9,7 @@ use keyward_admin::{ProjectId, Scope, Scopes, ServiceAccountId};
 use crate::tag::is_slot_name;
 use crate::{RotateError, RotateErrorKind};
 
+pub mod danger;
 #[cfg(feature = "toml")]
 mod file;
 
@@ -42,6 +43,7 @@ pub struct Slot {
     rotate_after: Option<Duration>,
     grace: Duration,
     silence: Duration,
+    short_silence: Option<danger::ShortSilence>,
     stragglers: Stragglers,
     verification: Verification,
     adopted: Vec<KeyId>,
@@ -111,6 +113,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MIN_TTL: Duration = Duration::from_secs(60);
 const MAX_TTL: Duration = Duration::from_secs(31_536_000);
 
+/// OpenAI does not document how soon or how exactly `last_used_at` follows a use.
+const MIN_SILENCE: Duration = Duration::from_secs(60);
+
 impl Slot {
     /// A slot whose keys live 30 days and are replaced after 20, with a grace of an hour for the
     /// old one and ten minutes of silence before it is deleted.
@@ -143,6 +148,7 @@ impl Slot {
             rotate_after: None,
             grace: Duration::from_secs(3600),
             silence: Duration::from_secs(600),
+            short_silence: None,
             stragglers: Stragglers::default(),
             verification: Verification::default(),
             adopted: Vec::new(),
@@ -177,6 +183,10 @@ impl Slot {
 
     /// How long the old key lives on at the most once the new one is in use: the expiry that the
     /// organization is told. Zero deletes it at once.
+    ///
+    /// It is at most what a key has left when it is replaced (`ttl` less `rotate_after`), because it
+    /// dies then whatever was promised, and at most `rotate_after`, because the next rotation is due
+    /// then. A rotator is not made of a slot where it is longer.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -184,14 +194,17 @@ impl Slot {
     }
 
     /// For how long the old key must not have been used before it is deleted. Choose it longer than
-    /// services take to notice a new key, and not under a minute: OpenAI does not document how soon or
-    /// how exactly `last_used_at` follows a use. It is counted from the first look at the old key, and
-    /// half of the grace is the most that can be waited for with sense: a key is not silent when it
-    /// was not watched for so long. Where it is not told when a key was used at all, the whole grace is
-    /// waited for.
+    /// services take to notice a new key. It is counted from the first look at the old key. Where it
+    /// is not told when a key was used at all, the whole grace is waited for.
+    ///
+    /// It is a minute at the least, because OpenAI does not document how soon or how exactly
+    /// `last_used_at` follows a use; and half of the grace at the most, because a key is not silent
+    /// when it was not watched for so long. A rotator is not made of a slot where it is another. Where
+    /// the grace is zero, nothing is watched, and it is not looked at.
     #[must_use]
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
+        self.short_silence = None;
         self
     }
 
@@ -323,6 +336,34 @@ impl Slot {
         })
     }
 
+    /// What one setting alone does not tell: whether grace and silence fit the others.
+    pub(crate) fn checked(self) -> Result<Self, RotateError> {
+        let Self { grace, silence, .. } = self;
+        let left = self.ttl.saturating_sub(self.rotate_after());
+        if grace > left.min(self.rotate_after()) {
+            return Err(self.misset(
+                "`grace` is longer than a replaced key lives or than the next rotation is away",
+                "set it to at most `ttl` less `rotate_after`, and at most `rotate_after`",
+            ));
+        }
+        if grace.is_zero() {
+            return Ok(self);
+        }
+        if silence < MIN_SILENCE && self.short_silence.is_none() {
+            return Err(self.misset(
+                "`silence` is shorter than a minute",
+                "lengthen it, or set `grace` to zero if nobody is waited for",
+            ));
+        }
+        if silence > grace / 2 {
+            return Err(self.misset(
+                "`silence` is longer than half of `grace`",
+                "lengthen `grace`, so that silence can be seen before it ends",
+            ));
+        }
+        Ok(self)
+    }
+
     fn check_rotate_after(self) -> Result<Self, RotateError> {
         match self.rotate_after {
             Some(age) if age.is_zero() || age >= self.ttl => {
@@ -334,5 +375,51 @@ impl Slot {
 
     fn misset(&self, what: &'static str, fix: &'static str) -> RotateError {
         RotateError::new(RotateErrorKind::Configuration, what, fix).in_slot(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grace_and_silence_fit_the_others() {
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        // Keys live 30 hours and are replaced after 20.
+        let slot = |grace, silence| {
+            let slot = Slot::new("billing", "p", "s", Scopes::All).unwrap();
+            let slot = slot.with_ttl(hours(30)).unwrap().with_grace(grace).with_silence(silence);
+            slot.checked().map(|slot| slot.grace())
+        };
+        for grace in [hours(10), minutes(2), Duration::ZERO] {
+            assert_eq!(slot(grace, minutes(1)).unwrap(), grace);
+        }
+        assert!(slot(Duration::ZERO, Duration::ZERO).is_ok(), "nothing is watched");
+        for (grace, silence, says) in [
+            (hours(10) + minutes(1), minutes(1), "`grace` is longer"),
+            (hours(1), Duration::from_secs(59), "shorter than a minute"),
+            (hours(1), Duration::ZERO, "shorter than a minute"),
+            (hours(1), minutes(31), "longer than half of `grace`"),
+        ] {
+            let error = slot(grace, silence).unwrap_err();
+            assert_eq!(error.kind(), RotateErrorKind::Configuration);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        // The next rotation is due before so long a drain is over.
+        let soon = Slot::new("billing", "p", "s", Scopes::All).unwrap();
+        let soon = soon.with_rotate_after(hours(2)).unwrap().with_grace(hours(3));
+        assert!(soon.checked().unwrap_err().to_string().contains("`grace` is longer"));
+    }
+
+    #[test]
+    fn a_short_silence_has_a_reason() {
+        let second = Duration::from_secs(1);
+        let slot = Slot::new("billing", "p", "s", Scopes::All).unwrap();
+        assert!(danger::ShortSilence::new(second, " ").is_err());
+        let exception = danger::ShortSilence::new(second, "a test").unwrap();
+        let slot = slot.with_short_silence(exception).checked().unwrap();
+        assert_eq!(slot.silence(), second);
+        assert!(slot.with_silence(second).checked().is_err(), "it is said for each anew");
     }
 }

@@ -6,9 +6,12 @@ use keyward::store::{DynKeyStore, KeyNote, KeyStore as _, MemoryStore};
 use keyward::{ApiKey, KeyPolicy, Timestamp};
 use keyward_admin::{Client, Scope, Scopes};
 use keyward_rotate::{
-    AdminRotator, AdminRotatorBuilder, HttpProbe, Retirement, RotateErrorKind, Rotator, Slot, Sweep,
+    AdminRotator, AdminRotatorBuilder, EventKind, HttpProbe, Retirement, RotateErrorKind, Rotator,
+    Slot, Sweep,
 };
 use keyward_testkit::{FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction};
+
+use crate::fixture::short_silence;
 
 struct World {
     fake: FakeOpenAi,
@@ -32,7 +35,7 @@ impl World {
         let connect =
             move |key| Client::builder(key).base_url(url.clone()).allow_loopback().build();
         AdminRotator::builder("admin", self.store.clone(), connect, "test")
-            .drain(Duration::from_secs(60), Duration::ZERO)
+            .short_drain(Duration::from_secs(60), short_silence(Duration::ZERO))
     }
 
     fn rotator(&self) -> AdminRotator {
@@ -107,27 +110,58 @@ async fn without_a_first_key_it_says_so() {
     assert_eq!(error.kind(), RotateErrorKind::Configuration, "{error}");
 }
 
-/// The rotator of other slots goes on after the admin key that it had is dead.
+/// The rotator of other slots goes on after the admin key that it had is dead, also in the middle of
+/// a drain.
 #[tokio::test]
 async fn who_manages_by_the_store_is_not_locked_out() {
     let world = World::of(FakeOpenAi::builder()).await;
     let project = world.fake.seed_project("website");
     let account = world.fake.seed_service_account(&project, "billing", "member");
-    let url = world.fake.base_url();
-    let connect = move |key| Client::builder(key).base_url(url.clone()).allow_loopback().build();
-    let policy = KeyPolicy::production().with_host("127.0.0.1").unwrap();
-    let scopes = Scopes::only(Scope::RESPONSES_WRITE).and(Scope::MODEL_REQUEST);
-    let slot = Slot::new("billing", project.as_str(), account.as_str(), scopes).unwrap();
-    let rotator = Rotator::managed_with(world.store.clone(), connect, "test")
-        .probe(HttpProbe::new(world.fake.base_url(), policy).unwrap())
-        .slot(slot.with_silence(Duration::ZERO), MemoryStore::new("billing"))
-        .build()
-        .unwrap();
-    rotator.rotate("billing").await.unwrap();
-    let by_hand = world.fake.key_id(&world.fake.admin_key()).unwrap();
-    world.builder().retiring(by_hand).build().unwrap().rotate().await.unwrap();
-    assert!(!world.fake.key_is_live(&world.fake.admin_key()));
-    assert!(rotator.plan("billing").await.unwrap().is_possible());
-    rotator.rotate("billing").await.unwrap();
-    assert!(rotator.sweep("billing", Sweep::report()).await.unwrap().orphans.is_empty());
+    let store = DynKeyStore::new(MemoryStore::new("billing"));
+    let rotator = |silence: u64| {
+        let url = world.fake.base_url();
+        let connect =
+            move |key| Client::builder(key).base_url(url.clone()).allow_loopback().build();
+        let policy = KeyPolicy::production().with_host("127.0.0.1").unwrap();
+        let scopes = Scopes::only(Scope::RESPONSES_WRITE).and(Scope::MODEL_REQUEST);
+        let slot = Slot::new("billing", project.as_str(), account.as_str(), scopes).unwrap();
+        let slot = slot.with_short_silence(short_silence(Duration::from_secs(silence)));
+        Rotator::managed_with(world.store.clone(), connect, "test")
+            .probe(HttpProbe::new(world.fake.base_url(), policy).unwrap())
+            .slot(slot, store.clone())
+            .build()
+            .unwrap()
+    };
+    let hasty = rotator(0);
+    hasty.rotate("billing").await.unwrap();
+    // It has the first admin key when it begins to drain.
+    let patient = rotator(4);
+    let mut events = patient.events();
+    let replaced = async {
+        while let Some(event) = events.next().await {
+            if matches!(event.what, EventKind::Step { step: "draining", .. }) {
+                break;
+            }
+        }
+        let by_hand = world.fake.key_id(&world.fake.admin_key()).unwrap();
+        world.builder().retiring(by_hand).build().unwrap().rotate().await.unwrap();
+        assert!(!world.fake.key_is_live(&world.fake.admin_key()));
+    };
+    let (drained, ()) = tokio::join!(patient.rotate("billing"), replaced);
+    assert_eq!(drained.unwrap().retired.len(), 1);
+    assert!(hasty.plan("billing").await.unwrap().is_possible());
+    hasty.rotate("billing").await.unwrap();
+    assert!(hasty.sweep("billing", Sweep::report()).await.unwrap().orphans.is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_be_makes_no_rotator() {
+    let world = World::of(FakeOpenAi::builder()).await;
+    let minute = Duration::from_secs(60);
+    for (grace, silence) in [(60 * minute, Duration::ZERO), (minute, minute)] {
+        let error = world.builder().drain(grace, silence).build().unwrap_err();
+        assert_eq!(error.kind(), RotateErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains("`silence` is"), "{error}");
+    }
+    assert!(world.builder().drain(2 * minute, minute).build().is_ok());
 }

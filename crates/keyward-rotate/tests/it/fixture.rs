@@ -5,6 +5,7 @@ use std::time::Duration;
 use keyward::store::{DynKeyStore, KeyNote, KeyStore, MemoryStore};
 use keyward::{ApiKey, KeyPolicy, KeySource, LoadedKey, Timestamp};
 use keyward_admin::{AdminKey, AdmitContext, Client, Scope, Scopes};
+use keyward_rotate::danger::ShortSilence;
 use keyward_rotate::{
     HttpProbe, Probe as _, ProbeAnswer, Rotator, RotatorBuilder, Slot, Verification,
 };
@@ -49,8 +50,14 @@ impl World {
         Slot::new("billing", self.project.as_str(), self.account.as_str(), scopes)
             .expect("a slot")
             .with_grace(Duration::from_secs(60))
-            .with_silence(Duration::ZERO)
+            .with_short_silence(short_silence(Duration::ZERO))
             .with_verification(verification)
+    }
+
+    /// A slot whose old key takes an hour to be silent.
+    pub(crate) fn slow_slot(&self) -> Slot {
+        let hour = Duration::from_secs(3600);
+        self.slot().with_grace(2 * hour).with_silence(hour)
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -120,6 +127,11 @@ impl World {
     pub(crate) fn live(&self) -> usize {
         self.fake.live_key_values().len() - 1
     }
+}
+
+/// There is nobody else in the fake organization.
+pub(crate) fn short_silence(silence: Duration) -> ShortSilence {
+    ShortSilence::new(silence, "the organization is a fake").expect("a reason")
 }
 
 pub(crate) fn admitted(key: &ApiKey) -> AdminKey {

@@ -11,8 +11,7 @@ use crate::fixture::{KEY, World};
 #[tokio::test]
 async fn after_a_leak_the_old_key_is_deleted_at_once() {
     let world = World::start().await;
-    let slow =
-        world.slot().with_silence(Duration::from_secs(3600)).with_stragglers(Stragglers::Hold);
+    let slow = world.slow_slot().with_stragglers(Stragglers::Hold);
     let rotator = world.rotator_of(slow);
     rotator.rotate("billing").await.unwrap();
     let outcome = rotator.rotate_now("billing").await.unwrap();
@@ -24,8 +23,7 @@ async fn after_a_leak_the_old_key_is_deleted_at_once() {
 #[tokio::test]
 async fn after_a_leak_nobody_is_waited_for() {
     let world = World::start().await;
-    let slow =
-        world.slot().with_silence(Duration::from_secs(3600)).with_stragglers(Stragglers::Hold);
+    let slow = world.slow_slot().with_stragglers(Stragglers::Hold);
     let rotator = world.rotator_of(slow);
     rotator.rotate("billing").await.unwrap();
     // A task of this process drains, and a node that died holds the lease.

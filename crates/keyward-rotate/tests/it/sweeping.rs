@@ -150,7 +150,7 @@ async fn what_belongs_to_another_account_or_is_used_is_not_touched() {
 async fn a_rotation_that_is_open_is_known() {
     let world = World::start().await;
     world.rotator().rotate("billing").await.unwrap();
-    let slow = world.rotator_of(world.slot().with_silence(Duration::from_secs(60)));
+    let slow = world.rotator_of(world.slow_slot());
     let dropped = tokio::time::timeout(Duration::from_secs(2), slow.rotate("billing")).await;
     assert!(dropped.is_err() && world.live() == 2);
     tokio::time::sleep(Duration::from_millis(1100)).await;
