@@ -8,6 +8,7 @@
 //! rotate --slot keyward.toml#billing --now      # after a leak: the old key is deleted at once
 //! rotate --slot keyward.toml#billing --sweep    # what is left over; --yes deletes it
 //! rotate --slot keyward.toml --watch            # a daemon: every slot of the file, when it is due
+//! rotate --admin --admin-store file:/etc/keyward/admin-key    # the admin key itself
 //! ```
 //!
 //! Slots are written down as [`keyward_rotate::SlotFile`] tells. A slot's `store` is a reference
@@ -32,20 +33,29 @@
 //! | `orphan` | slot, tag, key or account id, what became of it |
 //! | `swept` | slot, keys listed, orphans, how many of them are gone |
 //!
-//! Errors are on stderr. The exit code is the first of these that fits:
+//! Errors are on stderr. The exit code tells a scheduler what to do:
 //!
-//! | code | meaning |
-//! |---|---|
-//! | 0 | done, or nothing was to be done |
-//! | 4 | another rotator holds the slot's lease |
-//! | 3 | something did not answer; run it again, or with `--resume`, later |
-//! | 1 | failed, and will fail again: somebody has to look |
-//! | 5 | `--plan`: something is in the way; `--sweep`: something is left over |
-//! | 2 | the command line is wrong |
+//! | code | meaning | what to do |
+//! |---|---|---|
+//! | 0 | done, or nothing was to be done | nothing |
+//! | 1 | failed, and will fail again | tell somebody; do not run it again |
+//! | 2 | the command line is wrong | the same |
+//! | 3 | something did not answer; what was begun is in the journal | run it again, or with `--resume`, later |
+//! | 4 | another rotator holds the lease, or has taken the slot meanwhile | the same; the other is at work |
+//! | 5 | it is done, and something is left: `--now`, an old key lives on that keyward did not make; `--sweep`, what was not deleted; `--plan`, something is in the way | tell somebody; do not run it again |
 //!
-//! The admin key comes from `OPENAI_ADMIN_KEY` or a file.
+//! Of several slots the worst is told: 1, then 4, 3, 5, 0. `--now` makes another key each time that
+//! it is run, so it is no order for a scheduler that tries again.
+//!
+//! `--watch` ends with 0 when it is told to, by Ctrl-C or SIGTERM; what is open then is gone on with
+//! by the next.
+//!
+//! The admin key comes from `OPENAI_ADMIN_KEY` or a file; or from a store, where it is read at each
+//! call, so that it can be replaced too, with `--admin`, while a daemon runs. `file:PATH` is a store
+//! and a plain file: to begin, put the key there.
 
 mod slots;
+mod target;
 mod view;
 
 use std::path::PathBuf;
@@ -53,9 +63,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
-use keyward_rotate::{RotateError, Rotator, Sweep};
+use keyward_rotate::{RotateError, RotateErrorKind, Rotator, Sweep};
 
-use self::slots::Selected;
+use self::target::Target;
 use self::view::View;
 
 #[derive(Parser)]
@@ -64,8 +74,11 @@ use self::view::View;
 struct Args {
     /// The slot: a file and the slot's name in it. Without a name, every slot of the file. May be
     /// given several times.
-    #[arg(long, required = true, value_name = "FILE[#NAME]")]
+    #[arg(long, required_unless_present = "admin", value_name = "FILE[#NAME]")]
     slot: Vec<String>,
+    /// Replaces the admin key itself, which is in `--admin-store`, instead of a slot's key.
+    #[arg(long, requires = "admin_store", conflicts_with_all = ["slot", "plan", "watch"])]
+    admin: bool,
     /// Tells what would be done and what is in the way. Changes nothing.
     #[arg(long)]
     plan: bool,
@@ -102,6 +115,11 @@ struct Args {
     /// A file with the admin key, readable by you alone; without it, `OPENAI_ADMIN_KEY`.
     #[arg(long)]
     key_file: Option<PathBuf>,
+    /// The store of the admin key, such as `file:PATH`, instead: it is read at each call.
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "key_file")]
+    admin_store: Option<String>,
+    #[command(flatten)]
+    drain: slots::AdminDrain,
     /// The name of this replica, under which it holds leases: the same after a restart, and no
     /// other's that runs at the same time. The name of this machine, unless it is given.
     #[arg(long)]
@@ -138,25 +156,25 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> ExitCode {
-    let Selected { rotator, names } = match slots::open(args).await {
-        Ok(selected) => selected,
+    let opened = if args.admin {
+        slots::open_admin(args).await.map(|rotator| vec![Target::Admin(rotator)])
+    } else {
+        match slots::open(args).await {
+            Ok(selected) if args.watch => return watch(&selected.rotator).await,
+            selected => selected.map(slots::Selected::into_targets),
+        }
+    };
+    let targets = match opened {
+        Ok(targets) => targets,
         Err(error) => {
             view::complain(error.as_ref());
             return ExitCode::FAILURE;
         }
     };
-    let mut view = View::of(rotator.events());
-    if args.watch {
-        tokio::select! {
-            () = rotator.run() => {}
-            () = view.follow() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        return ExitCode::SUCCESS;
-    }
     let mut exit = Exit::Done;
-    for name in &names {
-        let done = act(args, &rotator, name, &mut view).await.unwrap_or_else(|error| {
+    for target in &targets {
+        let mut view = View::of(target.events());
+        let done = act(args, target, &mut view).await.unwrap_or_else(|error| {
             view::complain(&error);
             Exit::of(&error)
         });
@@ -165,20 +183,42 @@ async fn run(args: &Args) -> ExitCode {
     exit.code()
 }
 
-/// Does to one slot what was asked for.
-async fn act(
-    args: &Args,
-    rotator: &Rotator,
-    slot: &str,
-    view: &mut View,
-) -> Result<Exit, RotateError> {
+/// Rotates until it is told to end. Whatever is open then is in the journal.
+async fn watch(rotator: &Rotator) -> ExitCode {
+    let mut view = View::of(rotator.events());
+    tokio::select! {
+        () = rotator.run() => {}
+        () = view.follow() => {}
+        () = told_to_end() => {}
+    }
+    ExitCode::SUCCESS
+}
+
+/// Ctrl-C, or what systemd and Kubernetes send. The first process of a container is not ended by
+/// that unless it listens.
+async fn told_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+            }
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Does to one key what was asked for.
+async fn act(args: &Args, target: &Target, view: &mut View) -> Result<Exit, RotateError> {
     if args.plan {
-        let plan = rotator.plan(slot).await?;
+        let Some(plan) = target.plan().await? else { return Ok(Exit::Done) };
         view.plan(&plan);
         return Ok(if plan.is_possible() { Exit::Done } else { Exit::LeftOver });
     }
     if args.status {
-        view.status(&rotator.status(slot).await?);
+        view.status(&target.status().await?);
         return Ok(Exit::Done);
     }
     if args.sweep {
@@ -189,27 +229,24 @@ async fn act(
         if args.including_used {
             sweep = sweep.including_used();
         }
-        let report = rotator.sweep(slot, sweep).await?;
-        view.swept(slot, &report);
+        let report = target.sweep(sweep).await?;
+        view.swept(target.name(), &report);
         return Ok(if report.is_clean() { Exit::Done } else { Exit::LeftOver });
     }
     if args.resume {
-        match view.during(rotator.resume(slot)).await? {
+        match view.during(target.resume()).await? {
             Some(outcome) => view.done(&outcome),
-            None => view.idle(slot, "nothing was open, or what was begun is given up"),
+            None => view.idle(target.name(), "nothing was open, or what was begun is given up"),
         }
     } else if args.now {
-        let outcome = view.during(rotator.rotate_now(slot)).await?;
+        let outcome = view.during(target.rotate_now()).await?;
         view.done(&outcome);
     } else {
-        if args.if_due {
-            let status = rotator.status(slot).await?;
-            if !status.is_due(slots::now()) {
-                view.idle(slot, "it is not due");
-                return Ok(Exit::Done);
-            }
+        if args.if_due && !target.is_due(slots::now()).await? {
+            view.idle(target.name(), "it is not due");
+            return Ok(Exit::Done);
         }
-        let outcome = view.during(rotator.rotate(slot)).await?;
+        let outcome = view.during(target.rotate()).await?;
         view.done(&outcome);
     }
     Ok(Exit::Done)
@@ -228,6 +265,8 @@ enum Exit {
 impl Exit {
     fn of(error: &RotateError) -> Self {
         match error {
+            // The new key is in use: what is left is no reason to make another.
+            error if error.kind() == RotateErrorKind::LeftAlone => Self::LeftOver,
             error if error.is_lease_held() => Self::LeaseHeld,
             error if error.is_retryable() => Self::Later,
             _ => Self::Failed,

@@ -7,18 +7,76 @@ use std::time::{Duration, SystemTime};
 
 use keyward::reference::References;
 use keyward::store::DynKeyStore;
-use keyward::{EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, Timestamp, find};
+use keyward::{AdminKey, EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, Timestamp, find};
 use keyward_admin::Client;
-use keyward_rotate::{FileJournal, HttpProbe, Rotator, Slot, SlotFile};
+use keyward_rotate::danger::ShortSilence;
+use keyward_rotate::{AdminRotator, FileJournal, HttpProbe, Rotator, Slot, SlotFile};
 
 use crate::Args;
+use crate::target::Target;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The name of the admin key among the slots.
+pub(crate) const ADMIN: &str = "admin";
 
 /// A rotator, and which of its slots were asked for.
 pub(crate) struct Selected {
     pub(crate) rotator: Rotator,
-    pub(crate) names: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Selected {
+    pub(crate) fn into_targets(self) -> Vec<Target> {
+        let target = |name| Target::Slot(self.rotator.clone(), name);
+        self.names.into_iter().map(target).collect()
+    }
+}
+
+/// How long the old admin key is watched, as nothing but its deletion ends it.
+#[derive(clap::Args)]
+pub(crate) struct AdminDrain {
+    /// For how many seconds the old admin key is watched at the most.
+    #[arg(long, requires = "admin", value_name = "SECONDS", default_value_t = 3600)]
+    admin_grace: u64,
+    /// For how many seconds the old admin key must not have been used before it is deleted.
+    #[arg(long, requires = "admin", value_name = "SECONDS", default_value_t = 600)]
+    admin_silence: u64,
+    /// Why it may be less than a minute.
+    #[arg(long, requires = "admin", value_name = "REASON")]
+    short_silence_because: Option<String>,
+    /// The id of an admin key that keyward did not make, and that is deleted too.
+    #[arg(long, requires = "admin", value_name = "KEY_ID")]
+    admin_retire: Vec<String>,
+}
+
+/// What replaces the admin key itself.
+pub(crate) async fn open_admin(args: &Args) -> Outcome<AdminRotator> {
+    let references = references(args).await?;
+    let Some(store) = admin_store(args, &references)? else {
+        return Err("--admin: say where the key is with --admin-store".into());
+    };
+    let drain = &args.drain;
+    let grace = Duration::from_secs(drain.admin_grace);
+    let silence = Duration::from_secs(drain.admin_silence);
+    let mut builder = AdminRotator::builder(ADMIN, store, connect(args), holder(args)?);
+    builder = match &drain.short_silence_because {
+        None => builder.drain(grace, silence),
+        Some(reason) => builder.short_drain(grace, ShortSilence::new(silence, reason)?),
+    };
+    for id in &drain.admin_retire {
+        builder = builder.retiring(id);
+    }
+    if let Some(directory) = &args.journal {
+        builder = builder.journal(FileJournal::new(directory));
+    }
+    Ok(builder.build()?)
+}
+
+fn admin_store(args: &Args, references: &References) -> Outcome<Option<DynKeyStore>> {
+    let Some(reference) = &args.admin_store else { return Ok(None) };
+    let store = references.store(reference);
+    store.map(Some).map_err(|error| format!("--admin-store: {error}").into())
 }
 
 pub(crate) async fn open(args: &Args) -> Outcome<Selected> {
@@ -43,7 +101,11 @@ pub(crate) async fn open(args: &Args) -> Outcome<Selected> {
     let references = references(args).await?;
     // This machine is one more host, for the fake organization.
     let policy = policy.unwrap_or_else(KeyPolicy::production).with_host("127.0.0.1")?;
-    let mut builder = Rotator::builder(client(args).await?, holder(args)?)
+    let builder = match admin_store(args, &references)? {
+        None => Rotator::builder(client(args).await?, holder(args)?),
+        Some(store) => Rotator::managed_with(store, connect(args), holder(args)?),
+    };
+    let mut builder = builder
         .patience(Duration::from_secs(args.patience))
         .probe(HttpProbe::new(&args.base_url, policy)?);
     let mut names = Vec::new();
@@ -86,9 +148,17 @@ async fn client(args: &Args) -> Outcome<Client> {
         None => EnvLoader::new("OPENAI_ADMIN_KEY").load().await?,
     };
     let key = loaded.admit(&KeyPolicy::admin(), now())?.into_admin_key()?;
-    let patience = Duration::from_secs(args.patience.max(1));
-    let client = Client::builder(key).base_url(&args.base_url).allow_loopback();
-    Ok(client.max_wait(patience).build()?)
+    Ok(connect(args)(key)?)
+}
+
+/// How a client is made of an admin key.
+fn connect(
+    args: &Args,
+) -> impl Fn(AdminKey) -> Result<Client, keyward_admin::Error> + Send + Sync + 'static {
+    let (url, patience) = (args.base_url.clone(), Duration::from_secs(args.patience.max(1)));
+    move |key| {
+        Client::builder(key).base_url(url.clone()).allow_loopback().max_wait(patience).build()
+    }
 }
 
 pub(crate) fn now() -> Timestamp {
