@@ -1,6 +1,7 @@
 //! [`Gate`]: what the program's requests pass through on their way to the fake organization and to
 //! the server of a store, and where it is killed. Each is counted; before one that was chosen is let
-//! through, or before its answer is, the program dies.
+//! through, or before its answer is, the program dies. Some may be too many, or have something else
+//! happen when they arrive.
 
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +25,16 @@ pub(crate) enum Kill {
     Call(&'static str, usize),
 }
 
+/// What happens when the n-th request of a program arrives; and whether it is one too many, which is
+/// answered and not let through.
+pub(crate) type Arrival = dyn Fn(usize) -> bool + Send + Sync;
+
 /// The requests of one program at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Gate(Mutex<Watched>);
+#[derive(Default)]
+pub(crate) struct Gate {
+    watched: Mutex<Watched>,
+    arrival: Mutex<Option<Arc<Arrival>>>,
+}
 
 #[derive(Debug, Default)]
 struct Watched {
@@ -43,6 +51,16 @@ impl Gate {
         // The program cannot send a request before it is known here.
         let mut watched = self.lock();
         *watched = Watched { kill, program: Some(start()), ..Watched::default() };
+    }
+
+    /// Lets this happen with each request of the programs that are started from now on.
+    pub(crate) fn on_arrival(&self, happens: impl Fn(usize) -> bool + Send + Sync + 'static) {
+        *self.arrival() = Some(Arc::new(happens));
+    }
+
+    /// Lets nothing happen any more.
+    pub(crate) fn calms(&self) {
+        *self.arrival() = None;
     }
 
     /// How it ended, if it has.
@@ -87,8 +105,17 @@ impl Gate {
         false
     }
 
+    fn is_too_many(&self, number: usize) -> bool {
+        let happens = self.arrival().clone();
+        happens.is_some_and(|happens| happens(number))
+    }
+
+    fn arrival(&self) -> std::sync::MutexGuard<'_, Option<Arc<Arrival>>> {
+        self.arrival.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Watched> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,6 +163,9 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
     };
     let (mut parts, body) = request.into_parts();
     let number = way.gate.arrives(shown(&parts));
+    if way.gate.is_too_many(number) {
+        return too_many();
+    }
     if !way.gate.passes(Kill::Before(number)) {
         return nobody();
     }
@@ -158,6 +188,16 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
     *passed.status_mut() = status;
     *passed.headers_mut() = headers;
     passed
+}
+
+/// As the API says it, and soon over, so that a test does not take long.
+fn too_many() -> Response {
+    let body = r#"{"error":{"message":"Slow down","code":"rate_limit_exceeded"}}"#;
+    let answer = Response::builder()
+        .status(StatusCode::TOO_MANY_REQUESTS)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::RETRY_AFTER, "0.2");
+    answer.body(Body::from(body)).expect("an answer")
 }
 
 /// What a request is, without what differs from one run to the next.

@@ -15,6 +15,7 @@ use keyward::store::{DynKeyStore, KeyStore as _};
 use keyward::{AdmitContext, ApiKey, KeyPolicy, Timestamp};
 use keyward_testkit::leak::LeakDetector;
 
+use super::clock::Wall;
 use super::gate::{self, Gate, Kill};
 use super::place::{Kind, Place};
 use crate::examples::{Running, example, private, text};
@@ -26,13 +27,51 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) struct World {
     pub(crate) org: Organization,
     pub(crate) place: Place,
-    gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
+    /// The clock of the programs, if it is not this machine's.
+    pub(crate) wall: Option<Wall>,
     base_url: String,
     directory: tempfile::TempDir,
     /// A key of the same account that keyward did not make.
     foreign: String,
     /// Every key that there ever was.
     secrets: BTreeSet<String>,
+}
+
+/// A program that runs beside others. It dies with this.
+pub(crate) struct Beside {
+    program: Running,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Beside {
+    pub(crate) fn said(&self) -> String {
+        text(&fs::read(&self.stdout).expect("a file"))
+    }
+
+    /// Waits until it has said something so many times.
+    pub(crate) async fn says(&mut self, said: &str, times: usize) {
+        let begun = Instant::now();
+        while self.said().matches(said).count() < times {
+            let goes_on = self.program.0.try_wait().expect("a state").is_none();
+            assert!(goes_on && begun.elapsed() < PATIENCE, "{said}: {}", self.said());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn ends(mut self) -> Ran {
+        let begun = Instant::now();
+        let code = loop {
+            if let Some(status) = self.program.0.try_wait().expect("a state") {
+                break status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}", self.said());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let stderr = text(&fs::read(&self.stderr).expect("a file"));
+        Ran { code, stdout: self.said(), stderr, killed_at: None, requests: Vec::new() }
+    }
 }
 
 /// How a run ended.
@@ -67,8 +106,9 @@ impl World {
         let server = server.strip_suffix("/v1").expect("a base address");
         let base_url = format!("{}/v1", gate::open(&gate, server).await);
         let foreign = org.fake.seed_service_account_key(org.account.as_str());
+        let secrets = BTreeSet::new();
         let mut world =
-            Self { org, place, gate, base_url, directory, foreign, secrets: BTreeSet::new() };
+            Self { org, place, gate, wall: None, base_url, directory, foreign, secrets };
         let admin_key = world.path("secret/admin-key");
         fs::write(&admin_key, world.org.fake.admin_key()).expect("a file");
         private(&admin_key);
@@ -93,19 +133,21 @@ impl World {
 
     /// Writes the slot down, with more settings.
     pub(crate) fn write_slot(&self, more: &str) {
-        self.write_slot_of("1s", more);
+        self.write_slot_of("1s", "1d", more);
     }
 
     pub(crate) fn write_slot_with_silence(&self, silence: &str) {
-        self.write_slot_of(silence, "");
+        self.write_slot_of(silence, "1d", "");
     }
 
-    fn write_slot_of(&self, silence: &str, more: &str) {
+    pub(crate) fn write_slot_of(&self, silence: &str, ttl: &str, more: &str) {
         let (project, account) = (&self.org.project, &self.org.account);
+        let grace = if more.contains("grace") { "" } else { "grace = \"10s\"" };
         let settings = format!(
             "[slot.billing]\nproject = \"{project}\"\nservice_account = \"{account}\"\n\
-             scopes = [\"api.responses.write\", \"api.model.request\"]\nstore = \"{}\"\ngrace = \"10s\"\n\
-             silence = \"{silence}\"\nttl = \"1d\"\n{more}\n",
+             scopes = [\"api.responses.write\", \"api.model.request\"]\nstore = \"{}\"\n{grace}\n\
+             danger.short_silence = {{ silence = \"{silence}\", reason = \"a fake\" }}\n\
+             ttl = \"{ttl}\"\n{more}\n",
             self.place.reference
         );
         fs::write(self.path("work/keyward.toml"), settings).expect("a file");
@@ -123,14 +165,18 @@ impl World {
     }
 
     fn set_up(&self, command: &mut Command, arguments: &[&str]) {
+        command.current_dir(self.path("work")).args(["--base-url", &self.base_url]);
+        if !arguments.contains(&"--admin") {
+            command.args(["--slot", "keyward.toml#billing"]);
+        }
+        if !arguments.contains(&"--admin-store") {
+            command.arg("--key-file").arg(self.path("secret/admin-key"));
+        }
         command
-            .current_dir(self.path("work"))
-            .args(["--slot", "keyward.toml#billing", "--base-url", &self.base_url])
-            .arg("--key-file")
-            .arg(self.path("secret/admin-key"))
             .args(&self.place.arguments)
             .args(arguments)
             .envs(self.place.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.wall.iter().flat_map(Wall::environment))
             .env("RUST_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(File::create(self.path("out/stdout")).expect("a file"))
@@ -156,35 +202,54 @@ impl World {
         self.run_command(command, kill).await
     }
 
+    /// Runs it until it has said something so many times, and ends it as systemd and Kubernetes do.
+    pub(crate) async fn run_until(&mut self, arguments: &[&str], said: &str, times: usize) -> Ran {
+        let mut command = self.command(arguments);
+        let mut id = 0;
+        let start = || {
+            let program = command.spawn().expect("a program");
+            id = program.id();
+            program
+        };
+        self.gate.watch(start, None);
+        let begun = Instant::now();
+        let read = |name| text(&fs::read(self.path(name)).expect("a file"));
+        while read("out/stdout").matches(said).count() < times {
+            let goes_on = begun.elapsed() < PATIENCE && self.gate.ended().is_none();
+            assert!(goes_on, "{said}: {}\n{}", read("out/stdout"), read("out/stderr"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let told = Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status();
+        assert!(told.expect("a shell").success());
+        let ran = self.ends(&command, None).await;
+        self.assert_no_key_outside_the_store(&ran).await;
+        ran
+    }
+
     /// Runs it while the store is not where it was, so that nothing of that can be looked at.
     pub(crate) async fn run_without_a_store(&mut self, arguments: &[&str]) -> Ran {
         let command = self.command(arguments);
         self.run_to_its_end(command, None).await
     }
 
+    /// Starts it beside others, and does not wait for its end.
+    pub(crate) fn start(&self, arguments: &[&str], name: &str) -> Beside {
+        let mut command = self.command(arguments);
+        let program = Running(command.spawn().expect("a program"));
+        let [stdout, stderr] = ["stdout", "stderr"].map(|stream| {
+            let own = self.path(&format!("out/{stream}.{name}"));
+            fs::rename(self.path(&format!("out/{stream}")), &own).expect("it is its own");
+            own
+        });
+        Beside { program, stdout, stderr }
+    }
+
     /// Runs it, and a second time with more arguments once the first has said something.
     pub(crate) async fn run_two(&mut self, said: &str, second: &[&str]) -> (Ran, Ran) {
-        let mut first = self.command(&[]);
-        let mut first = Running(first.spawn().expect("a program"));
-        let (stdout, stderr) = (self.path("out/stdout.first"), self.path("out/stderr.first"));
-        fs::rename(self.path("out/stdout"), &stdout).expect("it is the first's");
-        fs::rename(self.path("out/stderr"), &stderr).expect("it is the first's");
-        let read = |path: &Path| text(&fs::read(path).expect("a file"));
-        let begun = Instant::now();
-        while !read(&stdout).contains(said) {
-            assert!(begun.elapsed() < PATIENCE, "{}", read(&stderr));
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let mut first = self.start(&[], "first");
+        first.says(said, 1).await;
         let second = self.run(second, None).await;
-        let code = loop {
-            if let Some(status) = first.0.try_wait().expect("a state") {
-                break status.code();
-            }
-            assert!(begun.elapsed() < PATIENCE, "{}", read(&stderr));
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        let (stdout, stderr) = (read(&stdout), read(&stderr));
-        let first = Ran { code, stdout, stderr, killed_at: None, requests: Vec::new() };
+        let first = first.ends().await;
         self.assert_no_key_outside_the_store(&first).await;
         (first, second)
     }
@@ -224,6 +289,10 @@ impl World {
 
     async fn run_to_its_end(&mut self, mut command: Command, kill: Option<Kill>) -> Ran {
         self.gate.watch(|| command.spawn().expect("a program"), kill);
+        self.ends(&command, kill).await
+    }
+
+    async fn ends(&mut self, command: &Command, kill: Option<Kill>) -> Ran {
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = self.gate.ended() {

@@ -1,0 +1,39 @@
+//! `rotate --watch` as a process: it rotates when that is due, is killed and started again, and ends
+//! when it is told to.
+
+use super::gate::Kill;
+use super::place::Kind;
+use super::world::{Reader, World};
+use crate::fixture::Organization;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_is_killed_and_started_again_and_ends_when_it_is_told_to() {
+    let mut world = World::new(Kind::File, Organization::start().await).await;
+    // A rotation every few seconds.
+    let often = "rotate_after = \"4s\"\ngrace = \"2s\"";
+    world.write_slot_of("1s", "1m", often);
+    // The first key, and no more than one before it is due again.
+    let first = world.run_until(&["--watch"], "\tpromoted\t", 1).await;
+    assert_eq!(first.code, Some(0), "it is told to end: {first}");
+    let reader = Reader::of(&world);
+
+    let again = world.run_until(&["--watch"], "\tdone\t", 3).await;
+    assert_eq!(again.code, Some(0), "{again}");
+    assert!(again.stdout.contains("the next rotation to be due"), "{again}");
+    // Wherever a daemon dies, the next one goes on.
+    for kill in [Kill::Before(5), Kill::After(6), Kill::After(9), Kill::Before(12), Kill::After(20)]
+    {
+        let killed = world.run(&["--watch"], Some(kill)).await;
+        assert_eq!(killed.code, None, "{kill:?}: {killed}");
+    }
+    let last = world.run_until(&["--watch"], "\tdone\t", 2).await;
+    assert_eq!(last.code, Some(0), "{last}");
+
+    for arguments in [&["--resume"][..], &["--sweep", "--yes", "--older-than", "0"]] {
+        let ran = world.run(arguments, None).await;
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
+    let (uses, dead) = reader.end().await;
+    assert!(uses > 0 && dead.is_empty(), "{dead:?}");
+    world.assert_whole("daemons").await;
+}
