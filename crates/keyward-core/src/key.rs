@@ -3,17 +3,18 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
+use crate::memory::Memory;
 use crate::parse::{self, ParseError, ParseReason};
-use crate::{KeyFingerprint, KeyKind, SecretText, redacted};
+use crate::{KeyFingerprint, KeyKind, Protection, SecretText, redacted};
 
 /// An API key in memory: wiped on drop, never printed.
 ///
-/// The text stands in one heap allocation of exactly its size. A clone shares that allocation; it
-/// is wiped when the last clone is dropped. `Debug` shows the kind and the fingerprint. There is
-/// no `Display`, no `Serialize`, no `Default` and no `From<&str>`.
+/// The text stands in one allocation. A clone shares it; it is wiped when the last clone is
+/// dropped. What else keeps it from others is told by [`protection`](Self::protection). `Debug`
+/// shows the kind and the fingerprint. There is no `Display`, no `Serialize`, no `Default` and no
+/// `From<&str>`.
 ///
 /// Equality takes the same time wherever two keys of one length differ.
 ///
@@ -41,7 +42,7 @@ pub struct ApiKey {
 }
 
 struct Shared {
-    secret: SecretString,
+    memory: Memory,
     kind: KeyKind,
     fingerprint: KeyFingerprint,
 }
@@ -120,7 +121,11 @@ impl ApiKey {
         let kind = kind.unwrap_or_else(|| KeyKind::classify(bytes));
         let fingerprint = KeyFingerprint::of(bytes);
         Self {
-            shared: Arc::new(Shared { secret: text.into_secret(start, end), kind, fingerprint }),
+            shared: Arc::new(Shared {
+                memory: Memory::holding(text, start, end),
+                kind,
+                fingerprint,
+            }),
         }
     }
 
@@ -134,6 +139,48 @@ impl ApiKey {
     #[must_use]
     pub fn fingerprint(&self) -> KeyFingerprint {
         self.shared.fingerprint
+    }
+
+    /// What keeps the memory of this key from others.
+    ///
+    /// ```
+    /// # use keyward_core::ApiKey;
+    /// use keyward_core::Protection;
+    ///
+    /// # let text = keyward_testkit::keys::project_key(
+    /// #     &mut keyward_testkit::keys::KeyRng::seeded(1));
+    /// let key = ApiKey::parse(text)?;
+    /// if key.protection() < Protection::Locked {
+    ///     // It can be swapped out: warn, or refuse to start.
+    /// }
+    /// # Ok::<(), keyward_core::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.shared.memory.protection()
+    }
+
+    /// Asks that keys which are made from now on stand in `memfd_secret(2)`, and tells what a key
+    /// gets now.
+    ///
+    /// It is for the whole process, and there is no way back, so it is the program's to call, once,
+    /// before it loads a key; a library has no business with it. It is not the feature alone that
+    /// does it, because such memory is felt elsewhere: while it is in use the machine does not
+    /// hibernate, each key holds a file descriptor, and a process that is forked, and starts no
+    /// other program, shares the memory.
+    ///
+    /// Up to 64 keys get it. The rest, and all where the kernel has no such memory
+    /// (`CONFIG_SECRETMEM`, since Linux 5.14; `secretmem.enable=1` at boot before 6.5) or
+    /// `RLIMIT_MEMLOCK` is used up, get the next best.
+    ///
+    /// # Security
+    ///
+    /// Reading the key is reading memory, so it is safe from everything that reads this process from
+    /// outside, and from nothing that runs inside of it: a debugger that makes the process read its
+    /// own memory included. Forbid that one too.
+    #[cfg(feature = "memfd-secret")]
+    pub fn prefer_secret_memory() -> Protection {
+        crate::memory::prefer_secret()
     }
 
     /// Whether a redacted form, as the Admin API lists it, can be of this key.
@@ -191,9 +238,7 @@ impl ApiKey {
     }
 
     fn text(&self) -> &str {
-        // EXPOSE: the one read of the bytes; it stays inside this type but for `expose_secret`.
-        #[allow(clippy::disallowed_methods, reason = "the marked door")]
-        self.shared.secret.expose_secret()
+        self.shared.memory.text()
     }
 }
 

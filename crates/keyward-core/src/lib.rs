@@ -33,6 +33,10 @@
 //!
 //! # Features
 //!
+//! - `locked`: the text of a key stands in a page of its own that is locked and, on Linux, in no
+//!   core dump and in no forked child. [`ApiKey::protection`] tells whether it does.
+//! - `memfd-secret`: `ApiKey::prefer_secret_memory`, from which on keys stand in memory that nobody
+//!   else reads, root and the kernel included. Linux alone.
 //! - `serde`: [`ApiKey`] can be deserialized (never serialized), and [`KeyPolicy`] read from and
 //!   written to TOML or JSON.
 //! - `simd`: [`find::KeyFinder`] asks the processor for its widest registers. Without it, it is
@@ -51,6 +55,7 @@ extern crate std;
 pub use crate::fingerprint::KeyFingerprint;
 pub use crate::key::ApiKey;
 pub use crate::kind::{KeyKind, Vendor};
+pub use crate::memory::Protection;
 pub use crate::narrow::{AdminKey, ProjectKey};
 pub use crate::parse::{MAX_KEY_LEN, ParseError, ParseReason};
 pub use crate::policy::{
@@ -67,6 +72,7 @@ mod fingerprint;
 mod formats;
 mod key;
 mod kind;
+mod memory;
 mod narrow;
 mod parse;
 mod policy;

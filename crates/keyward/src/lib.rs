@@ -132,8 +132,8 @@
 
 pub use keyward_core::{
     AdminKey, AdmitContext, Admitted, ApiKey, Endpoint, InvalidTimestamp, KeyFingerprint, KeyKind,
-    KeyPolicy, KeySource, MAX_KEY_LEN, ParseError, ParseReason, PolicyError, ProjectKey, Refusal,
-    SecretText, Timestamp, Vendor, danger, find,
+    KeyPolicy, KeySource, MAX_KEY_LEN, ParseError, ParseReason, PolicyError, ProjectKey,
+    Protection, Refusal, SecretText, Timestamp, Vendor, danger, find,
 };
 
 pub use crate::clock::Clock;
