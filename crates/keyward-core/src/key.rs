@@ -179,6 +179,7 @@ impl ApiKey {
     /// outside, and from nothing that runs inside of it: a debugger that makes the process read its
     /// own memory included. Forbid that one too.
     #[cfg(feature = "memfd-secret")]
+    #[allow(clippy::must_use_candidate, reason = "what it is for is what it does")]
     pub fn prefer_secret_memory() -> Protection {
         crate::memory::prefer_secret()
     }

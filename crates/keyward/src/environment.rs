@@ -23,10 +23,12 @@ use zeroize::Zeroizing;
 /// # Security
 ///
 /// A key in the environment is the easiest to lose: the process's environment block keeps it for
-/// as long as the process lives, where no wiping reaches; whoever may read `/proc/PID/environ`
+/// as long as the process lives, also after `remove_var`; whoever may read `/proc/PID/environ`
 /// reads it; crash reporters send it; and every child inherits it, unless it is
-/// [taken out](crate::LoadedKey::scrub_child_env). Prefer a file
-/// ([`FileLoader`](crate::FileLoader)), which is read once and lies under permissions.
+/// [taken out](crate::LoadedKey::scrub_child_env). On Linux
+/// [`EnvLoader::wiping_environment`](crate::EnvLoader::wiping_environment) ends all of that once
+/// the key is loaded. Prefer a file ([`FileLoader`](crate::FileLoader)), which is read once and lies
+/// under permissions.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(Variables);
 
@@ -59,6 +61,23 @@ impl Environment {
         self.get(name).map(PathBuf::from)
     }
 
+    /// Wipes a variable's value where the process got it; what is injected is not the process's.
+    pub(crate) fn wipe(&self, name: &OsStr) -> Result<(), Unwiped> {
+        if let Variables::Fixed(_) = self.0 {
+            return Ok(());
+        }
+        #[cfg(target_os = "linux")]
+        crate::hardening::environment_block::wipe(name)
+            .map_err(|error| Unwiped::Io(error.kind()))?;
+        #[cfg(not(target_os = "linux"))]
+        return Err(Unwiped::Io(std::io::ErrorKind::Unsupported));
+        #[cfg(target_os = "linux")]
+        match self.secret(name) {
+            Some(value) if !value.is_empty() => Err(Unwiped::Elsewhere),
+            _ => Ok(()),
+        }
+    }
+
     fn get(&self, name: &OsStr) -> Option<OsString> {
         match &self.0 {
             // EXPOSE: the door for keys that stand in the environment. `var` is not used, because
@@ -68,6 +87,24 @@ impl Environment {
             Variables::Fixed(variables) => {
                 variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.0.clone())
             }
+        }
+    }
+}
+
+/// Why a variable's value is still there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unwiped {
+    /// It was set within the process, and stands in memory of the C library's.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is looked for"))]
+    Elsewhere,
+    Io(std::io::ErrorKind),
+}
+
+impl fmt::Display for Unwiped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elsewhere => f.write_str("it was set within the process"),
+            Self::Io(kind) => fmt::Display::fmt(kind, f),
         }
     }
 }

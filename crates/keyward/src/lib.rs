@@ -89,6 +89,14 @@
 //! [`redact`] masks the keys in what a service writes, whoever wrote it: logs, streams, errors,
 //! panics.
 //!
+//! # Memory
+//!
+//! A key stands in memory once, and is wiped when its last holder goes. The features `locked` and
+//! `memfd-secret` keep that memory out of swap, out of core dumps and from other processes, and
+//! [`ApiKey::protection`] tells what took effect. [`hardening`] is what a program does at its start
+//! for the rest of its memory: forbid dumps, and get used to panics, the first of which would copy
+//! a key out of the processor's registers.
+//!
 //! # Features
 //!
 //! - `conformance`: the suite that holds a store to its contract.
@@ -98,7 +106,12 @@
 //!   [`LiveKey`] holds just then, once more with the next where one was rejected, and with the
 //!   [reason](https://docs.rs/keyward/latest/keyward/authorize/struct.Denied.html) where OpenAI
 //!   refuses. The second brings reqwest; TLS is the application's to choose.
+//! - `locked`: the text of a key stands in a page of its own that is locked and, on Linux, in no
+//!   core dump and in no forked child. A process that forks and goes on without starting another
+//!   program must not touch a key that was made before. It takes a page and about 6 µs a key.
 //! - `log`: [`RedactingLog`](https://docs.rs/keyward/latest/keyward/redact/struct.RedactingLog.html).
+//! - `memfd-secret`: `ApiKey::prefer_secret_memory`, from which on keys stand in memory that nobody
+//!   else reads, root and the kernel included. On Linux.
 //! - `metrics`: a [`LiveKey`] counts what it does with the crate `metrics`:
 //!   `keyward_live_key_loads_total` (by `outcome`), `keyward_live_key_rejections_total` (keys, by
 //!   `fingerprint`), `keyward_live_key_in_use` (1 or 0) and `keyward_live_key_expires_at_seconds`
@@ -153,6 +166,7 @@ pub use crate::loader::{Keychain, KeychainLoader};
 
 #[cfg(feature = "http")]
 pub mod authorize;
+pub mod hardening;
 pub mod redact;
 pub mod reference;
 pub mod store;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keyward_core::{ApiKey, KeySource};
 
@@ -36,13 +37,16 @@ use crate::Environment;
 /// The process's environment block keeps a value for as long as the process lives, and every
 /// child inherits it: see [`Environment`]. Prefer `NAME_FILE`, or a
 /// [`FileLoader`](crate::FileLoader), and [`scrub_child_env`](Self::scrub_child_env) where
-/// children are started.
+/// children are started. Where it must be a variable, and the system is Linux, see
+/// [`wiping_environment`](Self::wiping_environment).
 #[derive(Clone, Debug)]
 pub struct EnvLoader {
     name: Place,
     file_name: Place,
     rule: FileRule,
     environment: Environment,
+    /// Where the variable is wiped: the key that it held.
+    taken: Option<Arc<Mutex<Option<ApiKey>>>>,
     threads: Threads,
 }
 
@@ -58,6 +62,7 @@ impl EnvLoader {
             file_name: Place::new(file_name),
             rule: FileRule::Strict,
             environment: Environment::process(),
+            taken: None,
             threads: Threads::default(),
         }
     }
@@ -76,10 +81,61 @@ impl EnvLoader {
         self
     }
 
+    /// Wipes the variable's value in the process's environment block as soon as the key is loaded.
+    ///
+    /// From then on `/proc/PID/environ` does not show the key, and no child inherits it: to them,
+    /// and to whoever else asks this process for the variable, it is empty. The loader and its
+    /// clones keep the key, and yield it again at each load.
+    ///
+    /// A load fails with [`Insecure`](LoadErrorKind::Insecure) where the value cannot be wiped: the
+    /// system is not Linux, `/proc` is not there or is not the process's own to write (see
+    /// [`forbid_dumps`](crate::hardening::forbid_dumps)), or the variable was set within the
+    /// process, as libraries that read `.env` files do.
+    ///
+    /// ```no_run
+    /// use keyward::EnvLoader;
+    ///
+    /// let loader = EnvLoader::new("OPENAI_API_KEY").wiping_environment();
+    /// # let _ = loader;
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// It is for the program's own start. What started it (a shell, a supervisor, a container's
+    /// description) has the key too. Code of others that looks at the same variable in the moment
+    /// of the wiping may see a part of it.
+    #[must_use]
+    pub fn wiping_environment(mut self) -> Self {
+        self.taken = Some(Arc::default());
+        self
+    }
+
     /// Takes both variables out of a child's environment.
     pub fn scrub_child_env(&self, child: &mut Command) {
         child.env_remove(self.name.as_os_str());
         child.env_remove(self.file_name.as_os_str());
+    }
+
+    fn key(&self, text: Vec<u8>) -> Result<ApiKey, LoadError> {
+        let key = ApiKey::parse(text).map_err(|error| LoadError::invalid(self.source(), error))?;
+        let Some(taken) = &self.taken else { return Ok(key) };
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.environment.wipe(self.name.as_os_str()).map_err(|why| {
+            LoadError::new(
+                LoadErrorKind::Insecure,
+                self.source(),
+                format!("its value in the environment block cannot be wiped: {why}"),
+                format!("set {} to the path of a file that holds it", self.file_name),
+            )
+        })?;
+        // One allocation, whichever of several loads at once was the first.
+        let key = taken.take().filter(|known| *known == key).unwrap_or(key);
+        Ok(taken.insert(key).clone())
+    }
+
+    /// What the variable held before it was wiped.
+    fn taken(&self) -> Option<ApiKey> {
+        self.taken.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn load_file(&self, path: Place) -> Result<LoadedKey, LoadError> {
@@ -122,16 +178,23 @@ impl KeyLoader for EnvLoader {
                 format!("both {name} and {file_name} are set"),
                 "unset one of them",
             )),
-            (Some(mut value), None) => ApiKey::parse(std::mem::take(&mut *value))
-                .map(|key| LoadedKey::new(key, self.source()))
-                .map_err(|error| LoadError::invalid(self.source(), error)),
+            (Some(mut value), None) => {
+                self.key(std::mem::take(&mut *value)).map(|key| LoadedKey::new(key, self.source()))
+            }
             (None, Some(path)) => self.load_file(Place::new(path)).await,
-            (None, None) => Err(LoadError::new(
-                LoadErrorKind::NotConfigured,
-                self.source(),
-                if is_set { "set but empty" } else { "not set" },
-                format!("set it to the key, or {file_name} to the path of a file that holds it"),
-            )),
+            (None, None) => {
+                let told = if is_set { "set but empty" } else { "not set" };
+                self.taken().map(|key| LoadedKey::new(key, self.source())).ok_or_else(|| {
+                    LoadError::new(
+                        LoadErrorKind::NotConfigured,
+                        self.source(),
+                        told,
+                        format!(
+                            "set it to the key, or {file_name} to the path of a file that holds it"
+                        ),
+                    )
+                })
+            }
         }?;
         Ok(loaded.variables(self.variables()))
     }
