@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyward_core::{KeyFingerprint, KeyKind, KeySource, Timestamp};
+use keyward_core::{KeyFingerprint, KeyKind, KeySource, Protection, Timestamp};
 
 use super::{KeyUnavailable, LiveError};
 use crate::Attempt;
@@ -44,6 +44,8 @@ pub struct KeyInUse {
     pub kind: KeyKind,
     /// Which it is.
     pub fingerprint: KeyFingerprint,
+    /// What keeps its memory from others.
+    pub protection: Protection,
     /// Its version at the source, if that counts versions.
     pub version: Option<String>,
     /// When it expires, if that is known.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use keyward_core::{KeyFingerprint, KeyKind, KeyPolicy, KeySource, Timestamp};
+use keyward_core::{KeyFingerprint, KeyKind, KeyPolicy, KeySource, Protection, Timestamp};
 use tokio::time::Instant;
 
 use super::{Health, KeyInUse, KeyUnavailable, LiveError, NarrowedKey};
@@ -84,6 +84,7 @@ struct Used {
     source: KeySource,
     kind: KeyKind,
     fingerprint: KeyFingerprint,
+    protection: Protection,
     version: Option<String>,
     expires_at: Option<Timestamp>,
     since: Instant,
@@ -218,6 +219,7 @@ impl Keeper {
             source: source.clone(),
             kind: loaded.key.kind(),
             fingerprint,
+            protection: loaded.key.protection(),
             version: loaded.version.clone(),
             expires_at: loaded.expires_at,
             since,
@@ -382,6 +384,7 @@ impl Keeper {
                 source: used.source.clone(),
                 kind: used.kind,
                 fingerprint: used.fingerprint,
+                protection: used.protection,
                 version: used.version.clone(),
                 expires_at: used.expires_at,
                 age: now.duration_since(used.since),

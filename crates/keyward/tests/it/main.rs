@@ -7,6 +7,8 @@
     reason = "tests: a print tells the case that failed"
 )]
 
+#[cfg(all(any(feature = "memfd-secret", feature = "wire"), target_os = "linux"))]
+mod alone;
 #[cfg(feature = "http")]
 mod authorize;
 mod chain;

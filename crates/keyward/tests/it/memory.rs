@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keyward::{
     CommandLoader, EnvLoader, Environment, FileLoader, KeyLoader, LiveKey, LoadErrorKind,
-    LoaderChain,
+    LoaderChain, Protection,
 };
 
 pub(crate) use self::search::Masked;
@@ -19,6 +19,10 @@ mod copies;
 #[cfg(feature = "wire")]
 mod fingerprint;
 mod freed;
+#[cfg(feature = "wire")]
+mod hardening;
+#[cfg(feature = "memfd-secret")]
+mod protection;
 mod redact;
 #[path = "../../../../tests/memory/search.rs"]
 mod search;
@@ -142,6 +146,8 @@ fn a_handle_leaves_nothing_of_a_key_that_was_replaced() {
     let live = LiveKey::project(FileLoader::new(&path), keyward::KeyPolicy::production());
     let mut live = runtime.block_on(live.start()).unwrap();
     assert!(old.is_in_memory() && live.current().is_ok(), "the search is blind");
+    let protection = live.health().in_use.unwrap().protection;
+    assert_eq!(protection != Protection::Wiped, cfg!(feature = "locked"), "{protection}");
     let beside = directory.path().join("new");
     write(&new, &beside, b"\n");
     fs::rename(beside, &path).unwrap();
