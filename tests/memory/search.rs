@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 
 pub(crate) const MASK: u8 = 0xa5;
 
+/// The smallest that any machine has.
+const PAGE: u64 = 4096;
+
 /// What stands before the random part, which is no secret.
 const PREFIX: &str = "sk-svcacct-";
 
@@ -131,7 +134,10 @@ pub(crate) fn walk(overlap: usize, mut look: impl FnMut(&[u8], usize) -> Control
             let end = if at < itself.start { end.min(itself.start) } else { end };
             let want = chunk.len().min((end - at) as usize);
             let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
-                break; // Another thread gave it back.
+                // Another thread gave it back, or nobody reads it; what stands behind it may be of
+                // others, whose pages the kernel tells of together.
+                at = (at / PAGE + 1) * PAGE;
+                continue;
             };
             let is_last = at + got as u64 >= end;
             let own = if is_last { got } else { got.saturating_sub(overlap).max(1) };

@@ -108,7 +108,7 @@
 //!   refuses. The second brings reqwest; TLS is the application's to choose.
 //! - `locked`: the text of a key stands in a page of its own that is locked and, on Linux, in no
 //!   core dump and in no forked child. A process that forks and goes on without starting another
-//!   program must not touch a key that was made before. It takes a page and about 6 µs a key.
+//!   program must not touch a key that was made before. It takes a page and about 10 µs a key.
 //! - `log`: [`RedactingLog`](https://docs.rs/keyward/latest/keyward/redact/struct.RedactingLog.html).
 //! - `memfd-secret`: `ApiKey::prefer_secret_memory`, from which on keys stand in memory that nobody
 //!   else reads, root and the kernel included. On Linux.

@@ -29,6 +29,39 @@ const AT_ONCE: usize = 8;
 enum Mode {
     Header,
     Late,
+    /// Late, and the key itself in `memfd_secret`.
+    Secret,
+}
+
+impl Mode {
+    /// Those that this kernel and this build have.
+    fn all() -> impl Iterator<Item = Self> {
+        #[cfg(feature = "memfd-secret")]
+        let has_secret = {
+            let test = "memory::wire: a key in secret memory";
+            super::protection::prefer_secret_in_a_child(test)
+        };
+        #[cfg(not(feature = "memfd-secret"))]
+        let has_secret = false;
+        [Self::Header, Self::Late].into_iter().chain(has_secret.then_some(Self::Secret))
+    }
+
+    fn is_late(self) -> bool {
+        self != Self::Header
+    }
+
+    /// How many copies of a key that is held are to be read.
+    fn readable(self) -> usize {
+        usize::from(self != Self::Secret)
+    }
+
+    /// In the process whose memory is searched.
+    fn prepare(self) {
+        #[cfg(feature = "memfd-secret")]
+        if self == Self::Secret {
+            assert_eq!(keyward::ApiKey::prefer_secret_memory(), keyward::Protection::Secret);
+        }
+    }
 }
 
 /// One copy while it is held, and none after. Pieces that loading the key has left already are
@@ -46,7 +79,7 @@ fn a_key_that_is_put_in_late_is_in_memory_once_and_then_no_more() {
         "mode", "http", "loaded", "used", "old", "dropped"
     );
     for http in Http::BOTH {
-        for mode in [Mode::Header, Mode::Late] {
+        for mode in Mode::all() {
             let (_child, mut lines) = start(&format!("{mode:?} {http:?}"), &place);
             let told = lines.next().expect("the child failed").unwrap();
             let counts: Vec<usize> = told.split(' ').map(|n| n.parse().unwrap()).collect();
@@ -58,9 +91,9 @@ fn a_key_that_is_put_in_late_is_in_memory_once_and_then_no_more() {
             let shown: String = shown.map(|it| format!("{it:<14}")).collect();
             println!("{:<8}{:<6}{shown}", format!("{mode:?}"), format!("{http:?}"));
             let [loaded, used, old, dropped] = copies[..] else { panic!("{told}") };
-            assert_eq!(loaded.whole, 1, "the search is blind");
-            if mode == Mode::Late {
-                assert_eq!((used.whole, used.coded), (1, 0), "{http:?}");
+            assert_eq!(loaded.whole, mode.readable(), "the search is blind, or the key to be seen");
+            if mode.is_late() {
+                assert_eq!((used.whole, used.coded), (mode.readable(), 0), "{http:?}");
                 assert_eq!((old.whole, old.coded), (0, 0), "{http:?}");
                 assert_eq!((dropped.whole, dropped.coded), (0, 0), "{http:?}");
                 assert!(used.pieces.max(dropped.pieces) <= loaded.pieces, "{http:?}");
@@ -77,7 +110,7 @@ fn a_minted_key_that_is_caught_is_in_memory_once_and_then_no_more() {
     println!("a minted key; copies of it whole, in pieces, and coded:");
     println!("{:<8}{:<6}{:<14}{:<14}", "mode", "http", "held", "dropped");
     for http in Http::BOTH {
-        for mode in [Mode::Header, Mode::Late] {
+        for mode in Mode::all() {
             let (_child, mut lines) = start(&format!("Mint {mode:?} {http:?}"), &place);
             let told = lines.next().expect("the child failed").unwrap();
             let counts: Vec<usize> = told.split(' ').map(|n| n.parse().unwrap()).collect();
@@ -87,9 +120,9 @@ fn a_minted_key_that_is_caught_is_in_memory_once_and_then_no_more() {
                 format!("{mode:?}"),
                 format!("{http:?}")
             );
-            assert!(held[0] >= 1, "the search is blind");
-            if mode == Mode::Late {
-                assert_eq!((held[0], held[2]), (1, 0), "{http:?}");
+            assert!(held[0] >= mode.readable(), "the search is blind");
+            if mode.is_late() {
+                assert_eq!((held[0], held[2]), (mode.readable(), 0), "{http:?}");
                 assert_eq!((dropped[0], dropped[2]), (0, 0), "{http:?}");
                 assert_eq!(held[1].max(dropped[1]), 0, "{http:?}");
             }
@@ -150,7 +183,9 @@ fn child() {
         .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
         .collect();
     let server = Server::at(address.parse().unwrap(), CertificateDer::from(certificate));
-    let mode = if job.contains("Late") { Mode::Late } else { Mode::Header };
+    let modes = [Mode::Header, Mode::Late, Mode::Secret];
+    let mode = modes.into_iter().find(|mode| job.contains(&format!("{mode:?}"))).unwrap();
+    mode.prepare();
     let http = if job.contains("One") { Http::One } else { Http::Two };
     match job.starts_with("Mint") {
         true => mint(&runtime, mode, http, &server),
@@ -169,7 +204,7 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
     let injector = injector();
     let authorizer = Authorizer::new(KeyPolicy::production());
     let mut config = match mode {
-        Mode::Late => injector.client_config(server.roots()).unwrap(),
+        Mode::Late | Mode::Secret => injector.client_config(server.roots()).unwrap(),
         Mode::Header => server::plain_client(server.certificate.clone()),
     };
     http.offer_in(&mut config);
@@ -178,7 +213,7 @@ fn measure(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &S
     let value = |key: &ProjectKey| -> HeaderValue {
         match mode {
             Mode::Header => authorizer.header(key, &url.parse().unwrap()).unwrap(),
-            Mode::Late => injector.header_value(key).unwrap(),
+            Mode::Late | Mode::Secret => injector.header_value(key).unwrap(),
         }
     };
     let policy = KeyPolicy::production();
@@ -226,7 +261,7 @@ fn mint(runtime: &tokio::runtime::Runtime, mode: Mode, http: Http, server: &Serv
     let injector = Injector::admin_catching_minted(ring::default_provider(), KeyPolicy::admin());
     let injector = injector.unwrap();
     let mut config = match mode {
-        Mode::Late => injector.client_config(server.roots()).unwrap(),
+        Mode::Late | Mode::Secret => injector.client_config(server.roots()).unwrap(),
         Mode::Header => server::plain_client(server.certificate.clone()),
     };
     http.offer_in(&mut config);
