@@ -186,6 +186,8 @@ pub mod workload_identity {
 
 mod clock;
 mod environment;
+#[cfg(feature = "workload-identity")]
+mod http_call;
 mod live;
 mod loader;
 #[cfg(doctest)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Whether somebody still waits for the work.
-pub(super) struct Awaited<T>(Arc<Mutex<Option<oneshot::Sender<T>>>>);
+pub(crate) struct Awaited<T>(Arc<Mutex<Option<oneshot::Sender<T>>>>);
 
 impl<T> Awaited<T> {
     pub(super) fn is_given_up(&self) -> bool {
@@ -29,8 +29,8 @@ impl<T> Awaited<T> {
     }
 
     /// Waits until nobody does.
-    #[cfg(feature = "workload-identity")]
-    pub(super) async fn given_up(&self) {
+    #[cfg(any(feature = "client-secret", feature = "workload-identity"))]
+    pub(crate) async fn given_up(&self) {
         std::future::poll_fn(|cx| match &mut *self.slot() {
             Some(waits) => waits.poll_closed(cx),
             None => std::task::Poll::Ready(()),
@@ -42,8 +42,8 @@ impl<T> Awaited<T> {
 /// Does work on a thread of its own. `None` if no thread is to be had, or the work panics.
 ///
 /// tokio's threads for blocking work are not for this: a runtime waits for them when it ends.
-#[cfg(any(feature = "prompt", feature = "workload-identity"))]
-pub(super) async fn detached<T: Send + 'static>(
+#[cfg(any(feature = "client-secret", feature = "prompt", feature = "workload-identity"))]
+pub(crate) async fn detached<T: Send + 'static>(
     name: &str,
     work: impl FnOnce(&Awaited<T>) -> T + Send + 'static,
 ) -> Option<T> {

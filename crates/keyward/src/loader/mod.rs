@@ -33,7 +33,7 @@ pub use self::workload_identity::WorkloadIdentity;
 mod attempt;
 mod chain;
 mod command;
-mod detached;
+pub(crate) mod detached;
 mod dynamic;
 mod env;
 mod error;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use keyward_core::{ApiKey, KeySource, find};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use keyward_core::{ApiKey, KeySource};
+use serde::de::{Deserializer, Visitor};
 use zeroize::Zeroizing;
 
-use super::http::Answer;
 use super::subject::Fetched;
+use crate::http_call::{Answer, Secret, readable};
 use crate::{LoadError, LoadErrorKind};
 
 /// What was exchanged for.
@@ -56,42 +56,6 @@ struct Told {
     expires_in: Option<u64>,
 }
 
-/// A JSON string in one allocation of exactly its size, which is wiped.
-struct Secret(Zeroizing<Vec<u8>>);
-
-impl Secret {
-    /// It was a text before it was bytes.
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    fn into_bytes(mut self) -> Vec<u8> {
-        std::mem::take(&mut *self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
-                let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
-                bytes.extend_from_slice(text.as_bytes());
-                Ok(Secret(bytes))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
-    }
-}
-
 /// Finds one member, and passes over the others.
 struct Member<'a>(&'a str);
 
@@ -121,7 +85,11 @@ fn refused(answer: &Answer, subject: &Fetched, source: &KeySource) -> LoadError 
     let said = serde_json::from_slice::<Said>(&answer.body).unwrap_or_default();
     let code = said.error.as_ref().map(Secret::as_str);
     let code = code.filter(|code| is_code(code) && !subject.is_echoed_in(code));
-    let words = said.error_description.map(|words| readable(words.as_str(), subject));
+    let words = said.error_description.map(|words| {
+        readable(words.as_str(), |text| subject.is_echoed_in(text)).unwrap_or_else(|| {
+            "the server repeated the subject token, so its words are left out".to_owned()
+        })
+    });
     let told = CODES.iter().find(|row| Some(row.0) == code);
     let kind = match status {
         300..=399 => LoadErrorKind::Unreadable,
@@ -183,18 +151,4 @@ struct Said {
 /// Whether a text is a code, and not words or a secret.
 fn is_code(text: &str) -> bool {
     (1..=48).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-}
-
-/// So many characters of what a server says are shown.
-const MAX_WORDS: usize = 200;
-
-/// What a server says, on one line, with everything masked that may be a token.
-fn readable(words: &str, subject: &Fetched) -> String {
-    if subject.is_echoed_in(words) {
-        return "the server repeated the subject token, so its words are left out".to_owned();
-    }
-    let words = find::scrub(words);
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = line.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
-    shown.trim_end_matches('.').to_owned()
 }

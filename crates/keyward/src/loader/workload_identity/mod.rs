@@ -6,18 +6,17 @@ use std::fmt;
 use std::time::Duration;
 
 use keyward_core::{Endpoint, KeySource, Timestamp, find};
-use reqwest::{Method, Url};
+use reqwest::Url;
 use zeroize::Zeroizing;
 
-use self::http::Call;
 use self::subject::Fetched;
 pub use self::subject::{AzureMetadata, GithubActions, GoogleMetadata, SubjectToken};
 use super::place::Place;
 use super::{FileLoader, KeyLoader, LoadError, LoadErrorKind, LoadedKey};
+use crate::http_call::{self, Call};
 use crate::{Clock, Environment};
 
 mod answer;
-mod http;
 mod subject;
 
 /// Exchanges a token in which the platform says who the workload is for an access token of a
@@ -255,7 +254,7 @@ impl WorkloadIdentity {
             return Err(invalid(what, "copy them from the organization's settings"));
         };
         let body = body(provider, account, self.token_type, subject.text());
-        Ok(Call { method: Method::POST, url, headers: Vec::new(), body, limit: self.limit })
+        Ok(Call::post(url, body, self.limit))
     }
 }
 
@@ -267,7 +266,7 @@ impl KeyLoader for WorkloadIdentity {
         let call = self.call(&named, &subject, &source)?;
         // Before it is sent: the life of the token begins somewhere in between.
         let now = Timestamp::from(self.clock.now());
-        let answer = http::send(call)
+        let answer = http_call::send(call)
             .await
             .map_err(|problem| problem.at(source.clone(), self.limit, "the token endpoint"))?;
         let token = answer::token(&answer, &subject, &source)?;
@@ -344,7 +343,7 @@ fn body(
     account: &str,
     token_type: SubjectTokenType,
     token: &str,
-) -> Option<Zeroizing<Vec<u8>>> {
+) -> Zeroizing<Vec<u8>> {
     let token_type = match token_type {
         SubjectTokenType::IdToken => "id_token",
         SubjectTokenType::Jwt => "jwt",
@@ -366,7 +365,7 @@ fn body(
     for part in parts {
         body.extend_from_slice(part.as_bytes());
     }
-    Some(body)
+    body
 }
 
 #[cfg(test)]
@@ -411,7 +410,7 @@ mod tests {
 
     #[test]
     fn the_body_is_json_in_a_buffer_of_its_size() {
-        let body = body("p", "a", SubjectTokenType::IdToken, "x.y.z").unwrap();
+        let body = body("p", "a", SubjectTokenType::IdToken, "x.y.z");
         assert_eq!(body.capacity(), body.len());
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let expected = serde_json::json!({

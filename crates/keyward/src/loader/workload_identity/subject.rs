@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::super::place::Place;
 use super::answer::secret_member;
 use super::endpoint;
-use super::http::{self, Answer, Call};
+use crate::http_call::{self, Answer, Call};
 use crate::{
     CommandLoader, DynKeyLoader, Environment, FileLoader, KeyLoader as _, LoadError, LoadErrorKind,
 };
@@ -348,7 +348,7 @@ async fn ask(
     limit: Duration,
     who: &str,
 ) -> Result<Answer, LoadError> {
-    let answer = match http::send(call).await {
+    let answer = match http_call::send(call).await {
         Ok(answer) => answer,
         Err(problem) => return Err(problem.at(source, limit, who)),
     };

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+#[cfg(feature = "workload-identity")]
 use keyward_core::KeySource;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -14,39 +15,50 @@ use zeroize::Zeroizing;
 
 use crate::live::race::{Either, race};
 use crate::loader::detached::{Awaited, detached};
+#[cfg(feature = "workload-identity")]
 use crate::{LoadError, LoadErrorKind};
 
+pub(crate) use self::read::{Secret, readable};
+
+mod read;
+
 /// What is asked of whom, and how long that may take.
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// JSON.
-    pub(super) body: Option<Zeroizing<Vec<u8>>>,
-    pub(super) limit: Duration,
+    pub(crate) body: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) limit: Duration,
+    /// The most that is read of the answer, in bytes.
+    pub(crate) most: usize,
 }
 
 impl Call {
-    pub(super) fn get(url: Url, limit: Duration) -> Self {
-        Self { method: Method::GET, url, headers: Vec::new(), body: None, limit }
+    pub(crate) fn get(url: Url, limit: Duration) -> Self {
+        Self { method: Method::GET, url, headers: Vec::new(), body: None, limit, most: MOST }
     }
 
-    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn post(url: Url, body: Zeroizing<Vec<u8>>, limit: Duration) -> Self {
+        Self { method: Method::POST, body: Some(body), ..Self::get(url, limit) }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 }
 
 /// What was answered, whatever the status.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Zeroizing<Vec<u8>>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 /// Makes a call, on a thread with a runtime of its own: it works on whatever runtime the load runs
 /// on, and the end of the process waits neither for it nor for the resolver.
-pub(super) async fn send(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn send(call: Call) -> Result<Answer, Problem> {
     let answer = detached("keyward-http", move |awaited| run(call, awaited)).await;
     answer.unwrap_or(Err(Problem::Setup))
 }
@@ -70,13 +82,14 @@ fn run(call: Call, awaited: &Awaited<Result<Answer, Problem>>) -> Result<Answer,
 }
 
 async fn exchange(call: Call) -> Result<Answer, Problem> {
+    let most = call.most;
     let client = client(call.url.scheme() == "https")?;
     let mut request = client.request(call.method, call.url).header(ACCEPT_ENCODING, "identity");
     for (name, value) in call.headers {
         request = request.header(name, value);
     }
     if let Some(body) = call.body {
-        // EXPOSE: the body of the exchange. The buffer is sent as it is, and wiped.
+        // EXPOSE: the body of an exchange. The buffer is sent as it is, and wiped.
         request = request.header(CONTENT_TYPE, "application/json").body(Bytes::from_owner(body));
     }
     let mut answer = request.send().await.map_err(|error| Problem::of(&error))?;
@@ -87,9 +100,9 @@ async fn exchange(call: Call) -> Result<Answer, Problem> {
         return Err(Problem::Packed);
     }
     // One allocation, so that no grown-out-of copy stays behind.
-    let mut body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_LEN));
+    let mut body = Zeroizing::new(Vec::with_capacity(most));
     while let Some(chunk) = answer.chunk().await.map_err(|error| Problem::of(&error))? {
-        if body.len() + chunk.len() > MAX_ANSWER_LEN {
+        if body.len() + chunk.len() > most {
             return Err(Problem::TooLarge);
         }
         body.extend_from_slice(&chunk);
@@ -118,10 +131,10 @@ fn client(is_https: bool) -> Result<reqwest::Client, Problem> {
 }
 
 /// The most that is read of an answer. A token has a few kilobytes at the most.
-const MAX_ANSWER_LEN: usize = 64 * 1024;
+pub(crate) const MOST: usize = 64 * 1024;
 
 /// What went wrong, before it is told of which source.
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// No connection: the operating system's word for it.
     Connect(Option<io::ErrorKind>),
     Packed,
@@ -142,7 +155,8 @@ impl Problem {
     }
 
     /// As an error of a source; `who` was asked.
-    pub(super) fn at(self, source: KeySource, limit: Duration, who: &str) -> LoadError {
+    #[cfg(feature = "workload-identity")]
+    pub(crate) fn at(self, source: KeySource, limit: Duration, who: &str) -> LoadError {
         let because =
             |kind: Option<io::ErrorKind>| kind.map_or(String::new(), |k| format!(": {k}"));
         let network = "check the network, the name service and the certificates";
@@ -165,7 +179,7 @@ impl Problem {
             Self::TimedOut => return LoadError::timed_out(source, limit),
             Self::TooLarge => (
                 LoadErrorKind::TooLarge,
-                format!("the answer of {who} is larger than {} KiB", MAX_ANSWER_LEN / 1024),
+                format!("the answer of {who} is larger than {} KiB", MOST / 1024),
                 "check what it is that answers there",
             ),
             Self::Transport(kind) => (
