@@ -99,6 +99,9 @@
 //!
 //! # Features
 //!
+//! - `client-secret`:
+//!   [`ClientSecrets`](https://docs.rs/keyward/latest/keyward/client_secret/struct.ClientSecrets.html)
+//!   mints what a browser may hold in the place of a key. It brings reqwest and rustls.
 //! - `conformance`: the suite that holds a store to its contract.
 //! - `http`: [`authorize`](https://docs.rs/keyward/latest/keyward/authorize/) puts a key on
 //!   requests of the crate `http`.
@@ -166,6 +169,8 @@ pub use crate::loader::{Keychain, KeychainLoader};
 
 #[cfg(feature = "http")]
 pub mod authorize;
+#[cfg(feature = "client-secret")]
+pub mod client_secret;
 pub mod hardening;
 pub mod redact;
 pub mod reference;
@@ -186,7 +191,7 @@ pub mod workload_identity {
 
 mod clock;
 mod environment;
-#[cfg(feature = "workload-identity")]
+#[cfg(any(feature = "client-secret", feature = "workload-identity"))]
 mod http_call;
 mod live;
 mod loader;

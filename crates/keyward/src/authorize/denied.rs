@@ -79,7 +79,7 @@ impl Denied {
 
     /// Takes an answer to a request with this key for what it is. None, if the key and the account
     /// have nothing to do with it.
-    pub(super) fn read(status: StatusCode, said: Said<'_>, key: &ApiKey) -> Option<Self> {
+    pub(crate) fn read(status: StatusCode, said: Said<'_>, key: &ApiKey) -> Option<Self> {
         let is_code = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.');
         let code = said.code.filter(|code| {
             (1..=64).contains(&code.len()) && code.bytes().all(is_code) && is_harmless(code, key)
@@ -227,15 +227,21 @@ fn is_harmless(text: &str, key: &ApiKey) -> bool {
 /// What an answer says of its failure, in any of the shapes seen: `{"error": {"code", "message"}}`,
 /// the same without the wrapper, and `{"error": "code"}`.
 #[derive(Default)]
-pub(super) struct Said<'a> {
+pub(crate) struct Said<'a> {
     code: Option<Cow<'a, str>>,
     message: Option<Cow<'a, str>>,
 }
 
 impl<'a> Said<'a> {
     /// What stands in the body of an answer; none, if that is no JSON, or not all of it.
-    pub(super) fn read(body: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(body: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
+    }
+
+    /// The words, as they came: they may repeat the key.
+    #[cfg(feature = "client-secret")]
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 }
 

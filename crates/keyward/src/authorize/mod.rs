@@ -19,7 +19,9 @@ use http::{Request, Uri};
 use keyward_core::{ApiKey, Endpoint, KeyKind, KeyPolicy, ProjectKey, find};
 use zeroize::Zeroizing;
 
-#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+#[cfg(feature = "client-secret")]
+pub(crate) use self::denied::Said;
+#[cfg(any(feature = "client-secret", feature = "reqwest-middleware", feature = "tower"))]
 pub use self::denied::{Denied, DeniedReason};
 pub use self::error::AuthorizeError;
 #[cfg(feature = "tower")]
@@ -31,7 +33,7 @@ pub use self::tower::{AuthorizeLayer, AuthorizeService, CallError, Once, Replay,
 
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 mod call;
-#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+#[cfg(any(feature = "client-secret", feature = "reqwest-middleware", feature = "tower"))]
 mod denied;
 mod error;
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
@@ -244,7 +246,7 @@ const CREDENTIAL_HEADERS: [&str; 3] =
 
 /// Whether a word of the text is a key by its form. One that only contains such a word, as `task-1`
 /// does, is none.
-fn holds_key(text: &str) -> bool {
+pub(crate) fn holds_key(text: &str) -> bool {
     const SHORTEST: usize = 20;
 
     text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))

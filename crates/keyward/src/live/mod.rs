@@ -168,7 +168,7 @@ impl<K: NarrowedKey> LiveKey<K> {
     }
 
     /// Tells of a rejection, and waits for nothing.
-    #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+    #[cfg(any(feature = "client-secret", feature = "reqwest-middleware", feature = "tower"))]
     pub(crate) fn note_rejected(&self, fingerprint: &KeyFingerprint) {
         self.shared.reject(fingerprint);
     }
