@@ -84,6 +84,12 @@
 //! Where a key is can be written down as a [reference](mod@reference): `env:OPENAI_API_KEY`,
 //! `sealed:PATH#identity=systemd:NAME`.
 //!
+//! # Browsers
+//!
+//! Nothing can keep a key in a browser, so this crate is not built for one (`wasm32-unknown-unknown`,
+//! Emscripten): the compiler says so, and what to do. A service
+//! [mints a client secret](https://docs.rs/keyward/latest/keyward/client_secret/) for the page.
+//!
 //! # Redaction
 //!
 //! [`redact`] masks the keys in what a service writes, whoever wrote it: logs, streams, errors,
@@ -145,6 +151,16 @@
 //! No feature is on by default, and none changes what is refused or what is printed.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+// WASI is for servers; every other kind of WebAssembly is, or may be, for a browser.
+#[cfg(all(target_family = "wasm", not(target_os = "wasi")))]
+compile_error!(
+    "keyward holds API keys, and whoever opens a web page can read what its WebAssembly holds, so it \
+     is not built for browsers. Leave the key on a server, let that mint a client secret \
+     (`keyward::client_secret::ClientSecrets`, feature `client-secret`), and give the page the \
+     `ek_…` value, which soon expires. For types and policies alone, and for workers at the edge, \
+     whose platform holds the key, use the crate `keyward-core`."
+);
 
 pub use keyward_core::{
     AdminKey, AdmitContext, Admitted, ApiKey, Endpoint, InvalidTimestamp, KeyFingerprint, KeyKind,
