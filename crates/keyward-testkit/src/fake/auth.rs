@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::answer::ApiError;
+use super::client_secrets::CALLS;
 use super::state::{Key, KeyKind, Organization, Owner, Shared};
 
 /// The id of the key that a request was admitted with.
@@ -16,12 +17,16 @@ enum Need {
     Admin(&'static str),
     /// A key of a project with one of these scopes; the first is the one that is told.
     Inference(&'static [&'static str]),
+    /// A client secret, or a key of a project with this scope.
+    Session(&'static [&'static str]),
 }
 
 impl Need {
     fn of(method: &Method, template: &str) -> Self {
         match template {
             "/models" => Self::Inference(&["api.model.request", "api.all.read"]),
+            "/realtime/client_secrets" => Self::Inference(&["api.model.request"]),
+            CALLS => Self::Session(&["api.model.request"]),
             "/responses" => Self::Inference(&["api.responses.write"]),
             _ if method == Method::GET => Self::Admin("api.management.read"),
             _ => Self::Admin("api.management.write"),
@@ -31,7 +36,7 @@ impl Need {
     fn scope(self) -> &'static str {
         match self {
             Self::Admin(scope) => scope,
-            Self::Inference(scopes) => scopes[0],
+            Self::Inference(scopes) | Self::Session(scopes) => scopes[0],
         }
     }
 }
@@ -92,8 +97,9 @@ fn may(
 ) -> Result<(), ApiError> {
     let allowed = match (need, key.kind) {
         (Need::Admin(_), KeyKind::Admin) => true,
-        (Need::Admin(_), _) | (Need::Inference(_), KeyKind::Admin) => false,
-        (Need::Inference(any), _) => {
+        (Need::Session(_), KeyKind::ClientSecret) => true,
+        (Need::Admin(_), _) | (_, KeyKind::Admin | KeyKind::ClientSecret) => false,
+        (Need::Inference(any) | Need::Session(any), _) => {
             let scopes = key.scopes_at(shared.clock.precise());
             // The keys of an account that is about to be deleted work as long as the cache does.
             let powerless = key.deleted_at.is_none() && !organization.owner_has_access(key);

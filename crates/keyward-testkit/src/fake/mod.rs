@@ -15,6 +15,7 @@ mod audit_events;
 mod audit_logs;
 mod auth;
 mod certificates;
+mod client_secrets;
 mod clock;
 mod collection;
 mod costs;
@@ -71,8 +72,8 @@ use usage::Use;
 ///
 /// # What it does as OpenAI does
 ///
-/// - An admin key is good for `/organization/…` alone, other keys for `/models` and `/responses`
-///   alone. An unknown key is a 401 that echoes a part of it; a missing scope is a 403 that names
+/// - An admin key is good for `/organization/…` alone, other keys for `/models`, `/responses` and
+///   `/realtime/client_secrets` alone. An unknown key is a 401 that echoes a part of it; a missing scope is a 403 that names
 ///   the scope.
 /// - Keys expire by the clock, and their `last_used_at` follows their use. New keys, deleted keys
 ///   and changed scopes take effect when the authentication cache
@@ -92,6 +93,7 @@ use usage::Use;
 /// - The token of a workload is exchanged at [`token_url`](Self::token_url) for an access token of
 ///   an hour, if its signature (by uploaded keys), issuer, audience and times are right and a
 ///   federation rule matches its claims. Models can be asked with the access token until it expires.
+/// - A client secret opens sessions at `/realtime/calls` alone, until it expires.
 ///
 /// # What it only guesses
 ///
@@ -100,8 +102,8 @@ use usage::Use;
 ///   keys.
 /// - That an unknown parameter of a query is refused.
 /// - The limits of lists for which no range is told: 1 to 100.
-/// - The errors of the exchange, and that a matcher names a claim. Attributes that a provider
-///   transforms match nothing.
+/// - The scope that a client secret needs; the errors of the exchange, and that a matcher names a
+///   claim. Attributes that a provider transforms match nothing.
 /// - The predefined roles' ids and permissions; that assigning a role twice changes nothing.
 /// - What there is before anything is set: no spend limit (404), no model denied, every hosted tool
 ///   permitted.
@@ -204,8 +206,8 @@ impl FakeOpenAi {
         self.shared.script().clear();
     }
 
-    /// The values of all keys that exist and have not expired, admin keys included and access
-    /// tokens not, in order of creation.
+    /// The values of all keys that exist and have not expired, admin keys included, access
+    /// tokens and client secrets not, in order of creation.
     #[must_use]
     pub fn live_key_values(&self) -> Vec<String> {
         let organization = self.shared.organization();
@@ -213,13 +215,13 @@ impl FakeOpenAi {
         organization
             .keys
             .iter()
-            .filter(|key| key.kind != KeyKind::AccessToken && organization.is_live(key, now))
+            .filter(|key| key.kind.is_managed() && organization.is_live(key, now))
             .map(|key| key.value.clone())
             .collect()
     }
 
     /// The values of all keys that were ever made here, also of those that are gone, access tokens
-    /// included: what a leak detector looks for.
+    /// and client secrets included: what a leak detector looks for.
     #[must_use]
     pub fn every_key_value(&self) -> Vec<String> {
         self.shared.organization().keys.iter().map(|key| key.value.clone()).collect()

@@ -177,7 +177,7 @@ const USAGE_OF_WEB_SEARCH: &[Parameter] = &[
 ];
 
 /// In order of their paths.
-static OPERATIONS: [Operation; 145] = [
+static OPERATIONS: [Operation; 146] = [
     get("/models"),
     list("/organization/admin_api_keys", &[AFTER, ASCENDING, LIMIT]),
     post("/organization/admin_api_keys"),
@@ -336,6 +336,7 @@ static OPERATIONS: [Operation; 145] = [
     post("/projects/{project_id}/users/{user_id}/roles"),
     delete("/projects/{project_id}/users/{user_id}/roles/{role_id}"),
     get("/projects/{project_id}/users/{user_id}/roles/{role_id}"),
+    post("/realtime/client_secrets"),
     post("/responses"),
 ];
 

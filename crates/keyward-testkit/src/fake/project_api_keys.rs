@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{ApiError, Fields, Json, Noted};
 use super::page::{self, Entry};
 use super::query::Parameters;
-use super::state::{Key, KeyKind, Organization, Owner, Shared};
+use super::state::{Key, Organization, Owner, Shared};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let keys = "/v1/organization/projects/{project_id}/api_keys";
@@ -34,7 +34,7 @@ async fn list(
     let entries = organization
         .keys
         .iter()
-        .filter(|key| key.project.as_ref() == Some(&project) && key.kind != KeyKind::AccessToken)
+        .filter(|key| key.project.as_ref() == Some(&project) && key.kind.is_managed())
         .map(|key| {
             let wanted = match access {
                 "any" => true,
@@ -125,7 +125,7 @@ fn find(organization: &Organization, project: &str, id: &str) -> Result<usize, A
         .iter()
         .position(|key| {
             key.id == id
-                && key.kind != KeyKind::AccessToken
+                && key.kind.is_managed()
                 && key.project.as_deref() == Some(project)
                 && key.deleted_at.is_none()
         })

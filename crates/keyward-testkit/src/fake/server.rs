@@ -29,10 +29,11 @@ use super::query::Parameters;
 use super::record::RecordedRequest;
 use super::state::Shared;
 use super::{
-    admin_api_keys, audit_logs, auth, certificates, costs, data_retention, external_keys,
-    external_storage, groups, inference, invites, operations, project_api_keys, project_groups,
-    project_settings, project_users, projects, rate_limits, role_assignments, roles,
-    service_accounts, spend_alerts, spend_limits, token_exchange, usage, users, workload_identity,
+    admin_api_keys, audit_logs, auth, certificates, client_secrets, costs, data_retention,
+    external_keys, external_storage, groups, inference, invites, operations, project_api_keys,
+    project_groups, project_settings, project_users, projects, rate_limits, role_assignments,
+    roles, service_accounts, spend_alerts, spend_limits, token_exchange, usage, users,
+    workload_identity,
 };
 
 /// A running server.
@@ -129,6 +130,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(admin_api_keys::routes())
         .merge(audit_logs::routes())
         .merge(certificates::routes())
+        .merge(client_secrets::routes())
         .merge(costs::routes())
         .merge(data_retention::routes())
         .merge(external_keys::routes())

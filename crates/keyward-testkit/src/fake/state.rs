@@ -233,6 +233,7 @@ impl Organization {
             // A token has no format of its own.
             KeyKind::AccessToken => rng.alphanumeric(200),
             KeyKind::Admin => keys::admin_key(rng),
+            KeyKind::ClientSecret => keys::ephemeral_secret(rng),
             KeyKind::LegacyUser => keys::legacy_user_key(rng),
             KeyKind::Project => keys::project_key(rng),
             KeyKind::ServiceAccount => keys::service_account_key(rng),
@@ -407,9 +408,17 @@ impl Key {
 pub(super) enum KeyKind {
     AccessToken,
     Admin,
+    ClientSecret,
     LegacyUser,
     Project,
     ServiceAccount,
+}
+
+impl KeyKind {
+    /// Whether it is a key that can be listed and deleted, and not something that a key is had for.
+    pub(super) fn is_managed(self) -> bool {
+        !matches!(self, Self::AccessToken | Self::ClientSecret)
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

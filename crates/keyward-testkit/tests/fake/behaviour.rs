@@ -418,3 +418,43 @@ fn a_test_may_block_its_thread() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
 }
+
+#[tokio::test]
+async fn client_secrets_open_sessions_until_they_expire() {
+    const SECRETS: &str = "/realtime/client_secrets";
+    let s = Scene::new().await;
+    let key = Api::new(&s.fake, &s.fake.seed_service_account_key(&s.account));
+    let ask = |seconds: Value| {
+        json!({
+            "expires_after": { "anchor": "created_at", "seconds": seconds },
+            "session": { "type": "realtime", "model": "m" },
+        })
+    };
+    for body in [ask(json!(9)), ask(json!(7201)), ask(json!("60")), json!({ "session": {} })] {
+        assert_eq!(key.post(SECRETS, body.clone()).await.0, 400, "{body}");
+    }
+    assert_eq!(s.admin.post(SECRETS, ask(json!(60))).await.0, 403);
+
+    let minted = key.ok(Method::POST, SECRETS, Some(ask(json!(60)))).await;
+    assert_eq!(
+        (&minted["expires_at"], &minted["session"]["model"]),
+        (&json!(START + 60), &json!("m"))
+    );
+    let unasked = key.ok(Method::POST, SECRETS, Some(json!({}))).await;
+    assert_eq!(unasked["expires_at"], START + 600);
+
+    let browser = Api::new(&s.fake, minted["value"].as_str().unwrap());
+    assert!(browser.key.starts_with("ek_"));
+    let connect = async || {
+        let url = format!("{}/realtime/calls", s.fake.base_url());
+        let call = browser.http.post(url).bearer_auth(&browser.key).body("v=0\r\n");
+        call.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(connect().await, 201);
+    assert_eq!(browser.get("/models").await.0, 403);
+    assert_eq!(browser.post(SECRETS, ask(json!(60))).await.0, 403);
+    let listed = s.admin.get(&s.project_path("/api_keys")).await.1;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "a client secret is no key");
+    s.fake.clock().advance(Duration::from_secs(60));
+    assert_eq!(connect().await, 401);
+}

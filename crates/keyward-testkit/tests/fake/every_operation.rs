@@ -12,6 +12,9 @@ struct World {
     ids: Vec<(&'static str, String)>,
 }
 
+/// What a key of a project is for.
+const INFERENCE: [&str; 3] = ["/models", "/realtime/client_secrets", "/responses"];
+
 const P: &str = "/organization/projects/{project_id}";
 
 /// What is made first, in this order: the parameter that the id is for, the path, the body.
@@ -115,6 +118,7 @@ impl World {
             "/users" => json!({ "email": "grace@example.com", "role": "member" }),
             "/organization/projects" => json!({ "name": "next", "residency": "GLOBAL" }),
             "/service_accounts" => json!({ "name": "next" }),
+            "/realtime/client_secrets" => json!({ "session": { "type": "realtime" } }),
             "/responses" => json!({ "model": "m", "input": "hi" }),
             "" => json!({ "name": "renamed" }),
             "/api_keys/{api_key_id}" => json!({ "scopes": ["api.all.read"] }),
@@ -155,7 +159,7 @@ impl World {
         if template.contains("/usage/") || template.ends_with("/costs") {
             path = format!("{path}?start_time={}", START - 3600);
         }
-        let inference = ["/models", "/responses"].contains(&template);
+        let inference = INFERENCE.contains(&template);
         let key = if inference {
             Api::new(
                 &self.scene.fake,
@@ -299,7 +303,7 @@ async fn every_list_is_in_its_envelope_and_refuses_what_it_does_not_know() {
 async fn every_body_is_held_to_its_fields() {
     let world = World::new().await;
     for (method, template) in FakeOpenAi::operations() {
-        let acts = ["/archive", "/validate", "/responses"];
+        let acts = ["/archive", "/validate", "/client_secrets", "/responses"];
         if *method != "POST" || acts.iter().any(|end| template.ends_with(end)) {
             continue;
         }
@@ -394,9 +398,9 @@ fn the_operations_are_those_of_the_specification() {
     assert_eq!(wanted.len(), 143);
     let served: BTreeSet<_> = FakeOpenAi::operations()
         .iter()
-        .filter(|(_, path)| !["/models", "/responses"].contains(path))
+        .filter(|(_, path)| !INFERENCE.contains(path))
         .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
         .collect();
     assert_eq!(served, wanted);
-    assert_eq!(FakeOpenAi::operations().len(), 145);
+    assert_eq!(FakeOpenAi::operations().len(), 146);
 }
