@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyPolicy};
 
+use crate::late::{Credential, Late};
 use crate::resources::Account;
 use crate::transport::{Limits, Transport};
 use crate::{
@@ -83,6 +84,7 @@ impl Client {
             loopback: false,
             limits: Limits::default(),
             pacing: Pacing::new(),
+            late: None,
         }
     }
 
@@ -289,6 +291,7 @@ pub struct ClientBuilder {
     loopback: bool,
     limits: Limits,
     pacing: Pacing,
+    pub(crate) late: Option<Late>,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -421,7 +424,16 @@ impl ClientBuilder {
             self.policy
         };
         policy.admit_endpoint(&endpoint).map_err(Error::refused)?;
-        let transport = Transport::new(&self.key, url, self.limits, self.pacing)?;
+        let credential = match self.late {
+            Some(_) if endpoint.scheme() != "https" => {
+                return Err(Error::configuration(
+                    "late injection needs TLS; write the base URL as https://HOST/v1",
+                ));
+            }
+            Some(late) => late.credential(&self.key, policy)?,
+            None => Credential::header(&self.key)?,
+        };
+        let transport = Transport::new(&self.key, credential, url, self.limits, self.pacing)?;
         Ok(Client { transport: Arc::new(transport) })
     }
 }

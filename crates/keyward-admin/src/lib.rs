@@ -80,7 +80,11 @@
 //!
 //! # Features
 //!
-//! None.
+//! - `wire`: [`ClientBuilder::inject_late`](https://docs.rs/keyward-admin/latest/keyward_admin/struct.ClientBuilder.html#method.inject_late)
+//!   keeps the admin key, and the keys that are made, out of the HTTP stack. It brings `keyward`.
+//!   Without it the stack's buffers hold copies of both, which nobody wipes.
+//!
+//! It is not on by default, and nothing changes before it is asked for.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -194,6 +198,7 @@ pub use crate::resources::workload_identity::{
 };
 pub use crate::scopes::{Scope, ScopeList, Scopes};
 
+mod body;
 mod client;
 mod decode;
 mod error;
@@ -201,6 +206,7 @@ mod fan_out;
 mod gate;
 mod headers;
 mod ids;
+mod late;
 mod mint;
 #[cfg(doctest)]
 mod misuse;

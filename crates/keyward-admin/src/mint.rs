@@ -5,6 +5,7 @@ use std::fmt;
 use keyward_core::{ApiKey, KeyFingerprint, KeyKind, Timestamp, find};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::late::{Catch, Caught};
 use crate::transport::Call;
 use crate::wire::Lenient as _;
 use crate::{Client, Error, ErrorKind, operations};
@@ -58,7 +59,7 @@ pub(crate) async fn mint_or_not(client: &Client, call: Call) -> Result<MintAnswe
         Ok(received) => (received.body, None),
         Err(failure) => (failure.received, Some(failure.error)),
     };
-    let (answer, is_whole) = MintAnswer::read(&body, &Wanted::of(client, &call));
+    let (answer, is_whole) = MintAnswer::read(&body, &Wanted::of(client, &call, body.catch()));
     match failed {
         // An answer that broke off behind the key, or that has one in spite of its status, is
         // still an answer with a key.
@@ -80,10 +81,12 @@ struct Wanted {
     kinds: &'static [KeyKind],
     /// The key that the call was made with: a server may repeat it.
     not: KeyFingerprint,
+    /// Who has the key, if it was caught on its way.
+    catch: Catch,
 }
 
 impl Wanted {
-    fn of(client: &Client, call: &Call) -> Self {
+    fn of(client: &Client, call: &Call, catch: &Catch) -> Self {
         let kinds: &[_] = if call.operation == operations::ADMIN_KEYS_CREATE {
             &[KeyKind::Admin]
         } else if call.operation.is_made_up() {
@@ -91,7 +94,7 @@ impl Wanted {
         } else {
             &[KeyKind::ServiceAccount, KeyKind::Project]
         };
-        Self { kinds, not: client.key_fingerprint() }
+        Self { kinds, not: client.key_fingerprint(), catch: catch.clone() }
     }
 }
 
@@ -144,10 +147,7 @@ impl MintAnswer {
         for rest in body.split_inclusive(|b| !is_key(b)) {
             let Some((end, word)) = rest.split_last() else { continue };
             let is_closed = matches!(end, b'"' | b'\\');
-            if is_closed
-                && wanted.kinds.contains(&KeyKind::classify(word))
-                && let Ok(text) = str::from_utf8(word)
-            {
+            if is_closed && let Ok(text) = str::from_utf8(word) {
                 self.offer(text, Place::Elsewhere, wanted);
             }
         }
@@ -156,7 +156,12 @@ impl MintAnswer {
     /// Takes a text for the key, if it can be one and nothing better was found before.
     fn offer(&mut self, text: &str, place: Place, wanted: &Wanted) {
         let text = text.trim();
-        let kind = KeyKind::classify(text.as_bytes());
+        let caught = match wanted.catch.look(text) {
+            Caught::Key(key) => Some(key),
+            Caught::Lost => return,
+            Caught::Text => None,
+        };
+        let kind = caught.as_ref().map_or_else(|| KeyKind::classify(text.as_bytes()), ApiKey::kind);
         let rank = if wanted.kinds.contains(&kind) {
             Rank::Fitting
         } else if place != Place::Elsewhere && kind != KeyKind::Admin {
@@ -166,11 +171,11 @@ impl MintAnswer {
         };
         // The door for minted keys: the text is copied once, at its exact size, into the key. What
         // is redacted, a word or a placeholder is no key.
-        let copy = text.to_owned();
-        let key = match rank {
-            Rank::Fitting => ApiKey::parse(copy),
-            Rank::InPlace if is_shown_in_part(text) => return,
-            Rank::InPlace => ApiKey::issued(copy),
+        let key = match (caught, rank) {
+            (Some(caught), _) => Ok(caught),
+            (None, Rank::Fitting) => ApiKey::parse(text.to_owned()),
+            (None, Rank::InPlace) if is_shown_in_part(text) => return,
+            (None, Rank::InPlace) => ApiKey::issued(text.to_owned()),
         };
         let Ok(key) = key else { return };
         if key.fingerprint() != wanted.not && self.rank() < Some(rank) {
@@ -388,7 +393,7 @@ mod tests {
     use keyward_core::{ApiKey, KeyFingerprint, KeyKind};
     use keyward_testkit::keys::{self, KeyRng};
 
-    use super::{MintAnswer, Wanted};
+    use super::{Catch, MintAnswer, Wanted};
     use crate::ApiKeyId;
 
     fn fingerprint(text: &str) -> KeyFingerprint {
@@ -399,8 +404,11 @@ mod tests {
     fn read(template: &str) -> (MintAnswer, KeyFingerprint) {
         let mut rng = KeyRng::seeded(1);
         let (key, own) = (keys::service_account_key(&mut rng), keys::admin_key(&mut rng));
-        let wanted =
-            Wanted { kinds: &[KeyKind::ServiceAccount, KeyKind::Project], not: fingerprint(&own) };
+        let wanted = Wanted {
+            kinds: &[KeyKind::ServiceAccount, KeyKind::Project],
+            not: fingerprint(&own),
+            catch: Catch::default(),
+        };
         let mut body = template.replace("KEY", &key).replace("OWN", &own).into_bytes();
         // What cannot be written in this file.
         for byte in body.iter_mut().filter(|byte| **byte == b'\x7f') {

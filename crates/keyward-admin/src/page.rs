@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
+use crate::body::Body;
 use crate::operations::Operation;
-use crate::transport::{Body, Call};
+use crate::transport::Call;
 use crate::wire::lenient;
 use crate::{Client, Error, ErrorKind, Event, decode};
 

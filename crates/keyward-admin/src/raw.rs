@@ -8,10 +8,11 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use crate::body::Body;
 use crate::mint::{MintedKey, mint};
 use crate::operations::{self, Effect, Operation};
 use crate::page::{Cursor, Listed, Pages};
-use crate::transport::{Body, Call, holds_key};
+use crate::transport::{Call, holds_key};
 use crate::wire::lenient;
 use crate::{Client, Error, decode};
 

@@ -4,18 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-use keyward_core::{AdminKey, KeyFingerprint, KeyKind, find};
-use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
-};
+use keyward_core::{AdminKey, Endpoint, KeyFingerprint, KeyKind, find};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
+use crate::body::Body;
 use crate::error::{Answer, Error, ErrorKind};
 use crate::gate::{Gate, Outcome, Remaining};
 use crate::headers::{request_id, requests_left, retry_after};
+use crate::late::Credential;
 use crate::operations::{Effect, Operation};
 use crate::pacing::{Event, Pacing};
 
@@ -74,9 +72,6 @@ impl Call {
     }
 }
 
-/// An answer's body. It may be one that holds a new key, so it is wiped.
-pub(crate) type Body = Zeroizing<Vec<u8>>;
-
 /// An answer whose status is a success.
 pub(crate) struct Received {
     pub(crate) status: u16,
@@ -125,7 +120,7 @@ const FIRST_BYTES: u64 = 256 * 1024;
 pub(crate) struct Transport {
     http: reqwest::Client,
     base_url: Url,
-    authorization: HeaderValue,
+    credential: Credential,
     key: AdminKey,
     limits: Limits,
     gate: Gate,
@@ -134,11 +129,13 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(
         key: &AdminKey,
+        credential: Credential,
         base_url: Url,
         limits: Limits,
         pacing: Pacing,
     ) -> Result<Self, Error> {
         let is_https = base_url.scheme() == "https";
+        let is_here = Endpoint::new("http", base_url.host_str().unwrap_or_default()).is_loopback();
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("keyward-admin/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -154,16 +151,16 @@ impl Transport {
             .https_only(is_https)
             .timeout(limits.timeout)
             .connect_timeout(limits.connect_timeout);
-        if !is_https {
-            // A proxy from the environment would get the key in the clear.
+        if !is_https || is_here {
+            // A proxy from the environment would get the key in the clear, and is another machine.
             http = http.no_proxy();
         }
-        let http = http
+        let http = credential
+            .with_tls(http)
             .build()
             .map_err(|_| Error::configuration("the HTTP client cannot be set up (TLS roots?)"))?;
-        let authorization = bearer(key)?;
         let gate = Gate::new(pacing.with_default_cap(limits.max_wait));
-        Ok(Self { http, base_url, authorization, key: key.clone(), limits, gate })
+        Ok(Self { http, base_url, credential, key: key.clone(), limits, gate })
     }
 
     pub(crate) fn key_fingerprint(&self) -> KeyFingerprint {
@@ -177,7 +174,8 @@ impl Transport {
 
     /// The same, with what came beside the body.
     pub(crate) async fn answer(&self, call: &Call) -> Result<Received, Error> {
-        self.send_keeping_received(call).await.map_err(|failure| failure.error)
+        let received = self.send_keeping_received(call).await.map_err(|failure| failure.error)?;
+        Ok(Received { body: received.body.whole(), ..received })
     }
 
     /// Tells whoever watches.
@@ -186,7 +184,7 @@ impl Transport {
     }
 
     /// The same; a failure keeps what was read. For calls that answer a key, which must not be
-    /// lost because the answer broke off behind it.
+    /// lost because the answer broke off behind it. A key that was caught is not in the body.
     pub(crate) async fn send_keeping_received(&self, call: &Call) -> Result<Received, Failure> {
         let operation = &call.operation;
         let url = match self.url(call) {
@@ -283,11 +281,13 @@ impl Transport {
         let early = |error| Failure { error, received: Body::default() };
         let method = Method::from_bytes(call.operation.method.as_bytes())
             .map_err(|_| early(Error::configuration("not an HTTP method")))?;
+        // Kept until the head of the answer is there.
+        let authorization = self.credential.value().map_err(early)?;
         let mut request = self
             .http
             .request(method, url)
-            // EXPOSE: the Authorization header, built once and marked sensitive.
-            .header(AUTHORIZATION, self.authorization.clone())
+            // EXPOSE: the Authorization header, marked sensitive.
+            .header(AUTHORIZATION, authorization.clone())
             .header(ACCEPT_ENCODING, "identity");
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
@@ -300,6 +300,7 @@ impl Transport {
             request = request.timeout(left.min(self.limits.timeout));
         }
         let answer = request.send().await.map_err(|e| early(broken(&e)))?;
+        drop(authorization);
 
         let status = answer.status();
         let request_id = request_id(answer.headers(), &self.key);
@@ -353,7 +354,7 @@ impl Transport {
             self.limits.max_answer_bytes
         };
         let too_large = || Error::new(ErrorKind::TooLarge, format!("more than {most} bytes"));
-        let mut body = Body::default();
+        let mut body = Body::caught_by(self.credential.catch());
         let told = answer.content_length();
         if may_hold_key {
             body.reserve_exact(most);
@@ -366,7 +367,7 @@ impl Transport {
         loop {
             match answer.chunk().await {
                 Ok(None) => return Ok(body),
-                Ok(Some(chunk)) if body.len() + chunk.len() <= most => append(&mut body, &chunk),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => body.append(&chunk),
                 Ok(Some(chunk)) => {
                     // What is in the room that is left may have the key in it.
                     let room = most - body.len();
@@ -434,23 +435,6 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// `Bearer` and the key, in one allocation that is wiped when the last header that shares it goes.
-fn bearer(key: &AdminKey) -> Result<HeaderValue, Error> {
-    const SCHEME: &str = "Bearer ";
-
-    // EXPOSE: the Authorization header of the Admin API client.
-    #[allow(clippy::disallowed_methods, reason = "the marked door")]
-    let secret = key.as_api_key().expose_secret();
-    let mut text = Zeroizing::new(Vec::with_capacity(SCHEME.len() + secret.len()));
-    text.extend_from_slice(SCHEME.as_bytes());
-    text.extend_from_slice(secret.as_bytes());
-    // An `ApiKey` consists of what a header can carry, so this cannot fail.
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))
-        .map_err(|_| Error::configuration("the key cannot be put in a header"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// What the gate learns from a failure.
 fn outcome(error: &Error) -> Outcome {
     match error.kind() {
@@ -485,17 +469,6 @@ fn is_ambiguous(error: &Error) -> bool {
 fn is_packed(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Adds to a body. Where it has to move, what it leaves behind is wiped.
-fn append(body: &mut Body, chunk: &[u8]) {
-    let needed = body.len() + chunk.len();
-    if needed > body.capacity() {
-        let mut larger = Body::new(Vec::with_capacity(needed.max(body.capacity() * 2)));
-        larger.extend_from_slice(body);
-        *body = larger;
-    }
-    body.extend_from_slice(chunk);
 }
 
 /// A failure without an answer. Its own text is ours: reqwest's would name the URL.
