@@ -49,6 +49,11 @@ impl Masked {
         Self(masked)
     }
 
+    /// One that is masked already.
+    pub(crate) fn of_masked(masked: Vec<u8>) -> Self {
+        Self(masked)
+    }
+
     /// The same key once more, as masked.
     pub(crate) fn again(&self) -> Self {
         Self(self.0.clone())
