@@ -13,12 +13,22 @@ use crate::http_call::Problem;
 /// `Display` is one line: what happened, then the fix. It holds nothing of a key or a secret, and of
 /// what OpenAI said only words that look like neither.
 #[derive(Clone, Debug)]
-pub struct ClientSecretError {
+pub struct ClientSecretError(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     kind: ClientSecretErrorKind,
     text: String,
-    denied: Option<Denied>,
-    refusal: Option<Refusal>,
-    is_clear: bool,
+    reason: Reason,
+}
+
+/// What there is beside the text.
+#[derive(Clone, Debug)]
+enum Reason {
+    /// OpenAI's, and whether it was understood.
+    Denied(Denied, bool),
+    Refused(Refusal),
+    Told,
 }
 
 /// What kind of [`ClientSecretError`] it is.
@@ -52,19 +62,25 @@ impl ClientSecretError {
     /// What kind of error it is.
     #[must_use]
     pub fn kind(&self) -> ClientSecretErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// OpenAI's reason, where it is the key's or the account's affair.
     #[must_use]
     pub fn denied(&self) -> Option<&Denied> {
-        self.denied.as_ref()
+        match &self.0.reason {
+            Reason::Denied(denied, _) => Some(denied),
+            _ => None,
+        }
     }
 
     /// The policy's refusal, if it was that.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
-        self.refusal.as_ref()
+        match &self.0.reason {
+            Reason::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
     }
 
     /// Whether it is worth trying later.
@@ -72,12 +88,15 @@ impl ClientSecretError {
     pub fn is_retryable(&self) -> bool {
         use ClientSecretErrorKind::{Throttled, TimedOut, Unreachable};
 
-        matches!(self.kind, Throttled | TimedOut | Unreachable)
+        matches!(self.0.kind, Throttled | TimedOut | Unreachable)
     }
 
     fn new(kind: ClientSecretErrorKind, what: impl fmt::Display, fix: &str) -> Self {
-        let text = format!("no client secret: {what}; {fix}");
-        Self { kind, text, denied: None, refusal: None, is_clear: false }
+        Self::because(kind, format_args!("{what}; {fix}"), Reason::Told)
+    }
+
+    fn because(kind: ClientSecretErrorKind, text: impl fmt::Display, reason: Reason) -> Self {
+        Self(Box::new(Inner { kind, text: format!("no client secret: {text}"), reason }))
     }
 
     pub(super) fn address(what: &str) -> Self {
@@ -144,9 +163,8 @@ impl ClientSecretError {
     /// OpenAI refuses it for the key's or the account's sake. It is clear where OpenAI was
     /// understood.
     pub(super) fn denied_by(denied: Denied, is_clear: bool) -> Self {
-        let text = format!("no client secret: {denied}");
-        let kind = ClientSecretErrorKind::Denied;
-        Self { kind, text, denied: Some(denied), refusal: None, is_clear }
+        let text = denied.to_string();
+        Self::because(ClientSecretErrorKind::Denied, text, Reason::Denied(denied, is_clear))
     }
 
     /// OpenAI, or what stands before it, refuses it for another reason.
@@ -164,37 +182,25 @@ impl ClientSecretError {
 
     /// Whether OpenAI does not accept the key.
     pub(super) fn is_of_key(&self) -> bool {
-        let is_key = |it: &Denied| it.status() == 401 && it.reason() == DeniedReason::Key;
-        self.denied.as_ref().is_some_and(is_key)
+        self.denied().is_some_and(|it| it.status() == 401 && it.reason() == DeniedReason::Key)
     }
 
     /// Whether what OpenAI said was understood.
     pub(super) fn is_clear(&self) -> bool {
-        self.is_clear
+        matches!(self.0.reason, Reason::Denied(_, true))
     }
 }
 
 impl From<AuthorizeError> for ClientSecretError {
     fn from(error: AuthorizeError) -> Self {
-        Self {
-            kind: ClientSecretErrorKind::Refused,
-            text: format!("no client secret: {error}"),
-            denied: None,
-            refusal: error.refusal().cloned(),
-            is_clear: false,
-        }
+        let reason = error.refusal().cloned().map_or(Reason::Told, Reason::Refused);
+        Self::because(ClientSecretErrorKind::Refused, error, reason)
     }
 }
 
 impl From<KeyUnavailable> for ClientSecretError {
     fn from(why: KeyUnavailable) -> Self {
-        Self {
-            kind: ClientSecretErrorKind::Unavailable,
-            text: format!("no client secret: {why}"),
-            denied: None,
-            refusal: None,
-            is_clear: false,
-        }
+        Self::because(ClientSecretErrorKind::Unavailable, why, Reason::Told)
     }
 }
 
@@ -202,6 +208,6 @@ impl std::error::Error for ClientSecretError {}
 
 impl fmt::Display for ClientSecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0.text)
     }
 }
