@@ -1,28 +1,26 @@
-//! A search of the process's own memory for a key. A file that test binaries of several crates take
-//! in by its path, so that no crate is made for it.
+//! A search of memory for a key: of this process's own, of another's, and of a core dump. A file
+//! that test binaries of several crates take in by its path, so that no crate is made for it.
 //!
 //! A freed block keeps what it held until it is used again, so a copy that somebody forgot to wipe
 //! is found here. Whoever searches never holds the key in one piece but where it says so.
 
 #![allow(dead_code, reason = "not every binary that takes this file in needs all of it")]
 
-use std::fs::{self, File};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt as _;
-use std::sync::Mutex;
 
 use keyward_testkit::keys::KeyRng;
-use zeroize::Zeroizing;
+
+pub(crate) use self::forms::Copies;
+use self::forms::Forms;
+pub(crate) use self::image::Image;
+
+mod forms;
+mod image;
 
 pub(crate) const MASK: u8 = 0xa5;
 
-/// The smallest that any machine has.
-const PAGE: u64 = 4096;
-
 /// What stands before the random part, which is no secret.
 const PREFIX: &str = "sk-svcacct-";
-
-static SEARCHING: Mutex<()> = Mutex::new(());
 
 /// A key that is kept masked, so that the search does not find what it searches for.
 pub(crate) struct Masked(Vec<u8>);
@@ -95,6 +93,28 @@ impl Masked {
     pub(crate) fn copies(&self) -> usize {
         copies_of(self.needle())
     }
+
+    /// What of it stands in this process's memory, in whatever form.
+    pub(crate) fn traces(&self) -> Copies {
+        self.traces_in(&Image::Own)
+    }
+
+    /// The same in another image.
+    pub(crate) fn traces_in(&self, image: &Image) -> Copies {
+        let mut forms = Forms::of(self);
+        image.walk(forms.longest(), |chunk| {
+            forms.look(chunk.at, chunk.bytes);
+            ControlFlow::Continue(())
+        });
+        forms.count()
+    }
+
+    /// The same in bytes at hand.
+    pub(crate) fn traces_in_bytes(&self, bytes: &[u8]) -> Copies {
+        let mut forms = Forms::of(self);
+        forms.look(0, bytes);
+        forms.count()
+    }
 }
 
 /// How often what is masked here stands in writable memory.
@@ -106,52 +126,11 @@ pub(crate) fn copies_of(needle: &[u8]) -> usize {
 fn search(needle: &[u8], enough: usize) -> usize {
     let overlap = needle.len() - 1;
     let mut copies = 0;
-    walk(overlap, |chunk, own| {
-        copies += count(&chunk[..chunk.len().min(own + overlap)], needle);
+    Image::Own.walk(overlap, |chunk| {
+        copies += count(&chunk.bytes[..chunk.bytes.len().min(chunk.own + overlap)], needle);
         if copies >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     copies
-}
-
-/// Shows the writable memory of this process, in chunks that overlap by `overlap` bytes; the
-/// second argument is where the overlap begins. What was read is wiped.
-pub(crate) fn walk(overlap: usize, mut look: impl FnMut(&[u8], usize) -> ControlFlow<()>) {
-    // A search copies what it finds: one at a time, and each wipes its copy.
-    let _alone = SEARCHING.lock();
-    let memory = File::open("/proc/self/mem").unwrap();
-    let mut chunk = Zeroizing::new(vec![0; 1 << 20]);
-    let itself = chunk.as_ptr().addr() as u64..(chunk.as_ptr().addr() + chunk.len()) as u64;
-    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
-        let mut fields = line.split(' ');
-        let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-        if !rights.starts_with("rw") {
-            continue;
-        }
-        let (start, end) = range.split_once('-').unwrap();
-        let mut at = u64::from_str_radix(start, 16).unwrap();
-        let end = u64::from_str_radix(end, 16).unwrap();
-        while at < end {
-            // The chunk holds what was read just before.
-            if itself.contains(&at) {
-                at = itself.end;
-                continue;
-            }
-            let end = if at < itself.start { end.min(itself.start) } else { end };
-            let want = chunk.len().min((end - at) as usize);
-            let Ok(got) = memory.read_at(&mut chunk[..want], at) else {
-                // Another thread gave it back, or nobody reads it; what stands behind it may be of
-                // others, whose pages the kernel tells of together.
-                at = (at / PAGE + 1) * PAGE;
-                continue;
-            };
-            let is_last = at + got as u64 >= end;
-            let own = if is_last { got } else { got.saturating_sub(overlap).max(1) };
-            if look(&chunk[..got], own).is_break() {
-                return;
-            }
-            at += own as u64;
-        }
-    }
 }
 
 fn count(haystack: &[u8], masked: &[u8]) -> usize {

@@ -41,6 +41,12 @@ const CODES: [u32; 128] = {
     codes
 };
 
+/// The code of a visible character, and how many bits it takes.
+pub(super) fn code_of(character: u8) -> (u32, u32) {
+    let code = CODES[usize::from(character & 0x7f)];
+    (code >> 8, code & 0xff)
+}
+
 /// How many bits this visible character takes.
 pub(super) fn bits_of(character: u8) -> usize {
     LENGTHS.get(usize::from(character)).copied().unwrap_or(0).into()
@@ -62,9 +68,8 @@ pub(super) fn encode_to(text: &[u8], octets: usize) -> Zeroizing<Box<[u8]>> {
     let mut rest = &mut out[..];
     let (mut pending, mut held) = (0_u64, 0);
     for character in text {
-        let code = CODES[usize::from(*character & 0x7f)];
-        let length = code & 0xff;
-        pending = pending << length | u64::from(code >> 8);
+        let (code, length) = code_of(*character);
+        pending = pending << length | u64::from(code);
         held += length;
         if held >= 32 {
             held -= 32;

@@ -14,9 +14,7 @@ use keyward::{
 pub(crate) use self::search::Masked;
 use crate::fixture::{load, ready};
 
-#[cfg(feature = "wire")]
 mod copies;
-#[cfg(feature = "wire")]
 mod fingerprint;
 mod freed;
 #[cfg(feature = "wire")]

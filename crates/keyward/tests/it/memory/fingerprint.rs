@@ -5,7 +5,7 @@ use std::hint::black_box;
 use keyward::ApiKey;
 
 use super::Masked;
-use super::copies::Copies;
+use super::search::Copies;
 
 /// Deep on the stack, so that what the search itself puts there does not cover it.
 #[inline(never)]

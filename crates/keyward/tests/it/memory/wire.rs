@@ -16,8 +16,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::copies::Copies;
-use super::search::MASK;
+use super::search::{Copies, MASK};
 use super::{Masked, write};
 use crate::wire::server::{self, Server};
 use crate::wire::{Http, injector};
@@ -85,7 +84,7 @@ fn a_key_that_is_put_in_late_is_in_memory_once_and_then_no_more() {
             let counts: Vec<usize> = told.split(' ').map(|n| n.parse().unwrap()).collect();
             let copies: Vec<_> = counts
                 .chunks_exact(3)
-                .map(|it| Copies { whole: it[0], pieces: it[1], coded: it[2] })
+                .map(|it| Copies { whole: it[0], pieces: it[1], coded: it[2], ..Copies::default() })
                 .collect();
             let shown = copies.iter().map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
             let shown: String = shown.map(|it| format!("{it:<14}")).collect();
