@@ -1,13 +1,9 @@
 //! Keys that a server has just made, taken out of its answer before the HTTP stack reads it.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keyward_core::{ApiKey, KeyFingerprint, KeyKind, MAX_KEY_LEN};
-use rustls::crypto::cipher::{InboundOpaqueMessage, InboundPlainMessage, MessageDecrypter};
-use rustls::{ContentType, Error};
-use zeroize::Zeroizing;
 
 use super::placeholder::MARK;
 use super::table::Table;
@@ -95,32 +91,14 @@ impl Caught {
     }
 }
 
-/// Decrypts a record, and takes the new keys out of it. The plaintext with the keys is only in a
-/// buffer that is wiped; rustls's own gets what stands for them.
-pub(super) fn decrypt<'a>(
-    inner: &mut dyn MessageDecrypter,
-    mut message: InboundOpaqueMessage<'a>,
-    seq: u64,
-    table: &Arc<Table>,
-) -> Result<InboundPlainMessage<'a>, Error> {
-    let mut copy = Zeroizing::new(message.payload.to_vec());
-    let opaque = InboundOpaqueMessage::new(message.typ, message.version, &mut copy);
-    let plain = inner.decrypt(opaque, seq)?;
-    let bytes = plain.payload;
-    message.typ = plain.typ;
-    message.version = plain.version;
-    message.payload.truncate(bytes.len());
-    let mut done = 0;
-    if plain.typ == ContentType::ApplicationData {
-        for at in minted(bytes) {
-            let Some(placeholder) = table.caught.take(&bytes[at.clone()], table) else { continue };
-            message.payload[done..at.start].copy_from_slice(&bytes[done..at.start]);
-            message.payload[at.clone()].copy_from_slice(&placeholder);
-            done = at.end;
+/// Takes the new keys out of a record that was just decrypted, and leaves what stands for them.
+pub(super) fn take_from(record: &mut [u8], table: &Table) {
+    let places: Vec<_> = minted(record).collect();
+    for at in places {
+        if let Some(placeholder) = table.caught.take(&record[at.clone()], table) {
+            record[at].copy_from_slice(&placeholder);
         }
     }
-    message.payload[done..].copy_from_slice(&bytes[done..]);
-    Ok(message.into_plain_message())
 }
 
 /// Where the new keys stand: whole strings that are the `value` of something, and look like keys.

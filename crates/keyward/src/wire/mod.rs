@@ -57,14 +57,17 @@
 //!
 //! # How it works
 //!
-//! - A **placeholder** is a random text as long as the key, and as long as the key in the coded form
-//!   that HTTP/2 gives to headers, so that no length changes. Of the key it tells these two lengths,
-//!   which show on the wire too. It ends with `-keyward`, so that whoever meets one knows what it is.
+//! - A **placeholder** is a random text as long as the key, and to the bit as long as the key in the
+//!   coded form that HTTP/2 gives to headers, so that no length changes. Of the key it tells these two
+//!   lengths, which show on the wire too, the second in whole octets. It ends with `-keyward`, so that whoever meets one knows what it is.
 //! - The configuration's **cipher suites** are rustls's own, each with a look at what it is handed to
 //!   encrypt. They read along, by the framing of HTTP/1.1 or HTTP/2, and so know at each byte whether
 //!   it is of a request's head or of a body. Where the value of `Authorization` is `Bearer` and a
 //!   known placeholder, the cipher is handed the key in its place. Nothing else is changed, and no
 //!   byte is kept.
+//! - **Answers** are looked through as they are decrypted. Where a server repeats a key that can be put
+//!   in, as in the words of a 401, the client reads the placeholder, and `tracing` tells a warning,
+//!   target `keyward::wire`, once a connection.
 //! - The server's name is looked at by the policy when its **certificate** is verified. If it is not a
 //!   host of the policy, the handshake fails.
 //!
@@ -137,8 +140,11 @@
 //! - **Secrets of the session.** Who has them can read the key out of recorded traffic: do not set
 //!   `key_log`. Handing them to the kernel (kTLS, `dangerous_extract_secrets`) would go past the
 //!   suites, and is refused.
-//! - **The server has the key**, and can send it back. What it answers is read as with any client,
-//!   and is not searched for a key that was sent.
+//! - **The server has the key**, and one that wants to can send it back so that nobody finds it: in
+//!   base64, say, or in letters. Found are the key, and pieces of it of at least 24 characters, as far
+//!   as they stand in one record; of an access token the whole alone, because tokens begin alike; and
+//!   in header blocks of HTTP/2 the whole key in its coded form, within one frame. A key that was
+//!   forgotten is not looked for, and after a `KeyUpdate` of the server, coded ones are not.
 //! - **Memory is the process's.** The key itself is held by an `ApiKey`, which whoever reads this
 //!   process's memory can read. Late injection means that it is the only place.
 //! - A few hundred bytes for each [`Injector`] are never freed, because rustls wants cipher suites
@@ -147,6 +153,7 @@
 pub use self::error::{WireError, WireErrorKind};
 pub use self::injector::Injector;
 
+mod answer;
 mod error;
 mod gate;
 mod http1;

@@ -5,7 +5,7 @@ use super::huffman;
 use super::{WireError, WireErrorKind};
 
 /// Shorter keys leave too little room for chance.
-const MIN_LEN: usize = 20;
+pub(super) const MIN_LEN: usize = 20;
 
 /// Where there is room, a placeholder ends with this, so that whoever finds one in a log or in
 /// the words of a 401 knows what it is.
@@ -15,13 +15,15 @@ pub(super) const MARK: &[u8] = b"-keyward";
 /// average more than those of keys and less than those of any key's, so every length can be met.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A text with as many characters as the key, and as many octets where HTTP/2 codes them. Its
-/// first character is none of `taken`, if chance can help it.
+/// A text with as many characters as the key, and as many bits where HTTP/2 codes them, so that it
+/// can stand for the key wherever in a coded text that is. Its first character is none of `taken`,
+/// if chance can help it.
 ///
-/// Of the key it tells these two lengths, which also who watches the connection can tell.
+/// Of the key it tells these two lengths, which also who watches the connection can tell, but for
+/// the bits of the last octet.
 pub(super) fn generate(
     length: usize,
-    octets: usize,
+    wanted: usize,
     taken: &dyn Fn(u8) -> bool,
     random: &dyn Fn(&mut [u8]) -> Result<(), WireError>,
 ) -> Result<Vec<u8>, WireError> {
@@ -32,7 +34,7 @@ pub(super) fn generate(
     let mut chance = Chance { random, buffer: [0; 64], left: 0 };
     let marks: &[&[u8]] = if length >= 2 * MIN_LEN { &[MARK, b""] } else { &[b""] };
     for mark in marks {
-        if let Some(text) = attempt(length, octets, mark, taken, &mut chance)? {
+        if let Some(text) = attempt(length, wanted, mark, taken, &mut chance)? {
             return Ok(text);
         }
     }
@@ -41,7 +43,7 @@ pub(super) fn generate(
 
 fn attempt(
     length: usize,
-    octets: usize,
+    wanted: usize,
     mark: &[u8],
     taken: &dyn Fn(u8) -> bool,
     chance: &mut Chance<'_>,
@@ -60,12 +62,11 @@ fn attempt(
     text.extend_from_slice(mark);
 
     // Another letter here and there, until it is as long as wanted.
-    let wanted = (octets * 8).saturating_sub(7)..=octets * 8;
     let mut bits = huffman::bits(&text);
     // For a key of the shortest codes alone a letter in 6 fits, at each place: so often that one is
     // missed less than once in 10^13 times.
     for _ in 0..256 * length {
-        if wanted.contains(&bits) {
+        if bits == wanted {
             return Ok(Some(text));
         }
         let at = chance.below(free)?;
@@ -74,7 +75,7 @@ fn attempt(
             continue;
         }
         let (old, new) = (huffman::bits_of(text[at]), huffman::bits_of(letter));
-        if (bits < *wanted.start()) == (new > old) && new != old {
+        if (bits < wanted) == (new > old) && new != old {
             text[at] = letter;
             bits = bits - old + new;
         }
@@ -125,19 +126,19 @@ mod tests {
         /// All letters of keys, and those of access tokens.
         #[test]
         fn is_as_long_as_the_key_in_both_forms(key in "[A-Za-z0-9._/=-]{20,2000}") {
-            let octets = huffman::encode(key.as_bytes()).len();
-            let text = generate(key.len(), octets, &|_| false, &random).unwrap();
+            let bits = huffman::bits(key.as_bytes());
+            let text = generate(key.len(), bits, &|_| false, &random).unwrap();
             prop_assert_eq!(text.len(), key.len());
-            prop_assert_eq!(huffman::encode(&text).len(), octets);
+            prop_assert_eq!(huffman::bits(&text), bits);
             prop_assert_eq!(text.ends_with(MARK), key.len() >= 2 * MIN_LEN);
         }
 
         #[test]
         fn is_had_for_the_shortest_and_the_longest_codes(length in 48_usize..400, wide: bool) {
             let key = if wide { "W" } else { "a" }.repeat(length);
-            let octets = huffman::encode(key.as_bytes()).len();
-            let text = generate(length, octets, &|_| false, &random).unwrap();
-            prop_assert_eq!(huffman::encode(&text).len(), octets);
+            let bits = huffman::bits(key.as_bytes());
+            let text = generate(length, bits, &|_| false, &random).unwrap();
+            prop_assert_eq!(huffman::bits(&text), bits);
         }
     }
 
@@ -146,15 +147,15 @@ mod tests {
         let mut begins = HashSet::new();
         for _ in 0..32 {
             let taken = |first: u8| begins.contains(&first);
-            let text = generate(164, 130, &taken, &random).unwrap();
+            let text = generate(164, 1_036, &taken, &random).unwrap();
             assert!(begins.insert(text[0]));
         }
     }
 
     #[test]
     fn is_not_had_for_what_leaves_no_room_for_chance() {
-        for (length, octets) in [(0, 0), (19, 15), (40, 500), (40, 1)] {
-            let error = generate(length, octets, &|_| false, &random).unwrap_err();
+        for (length, bits) in [(0, 0), (19, 120), (40, 4_000), (40, 8)] {
+            let error = generate(length, bits, &|_| false, &random).unwrap_err();
             assert_eq!(error.kind(), WireErrorKind::NoPlaceholder);
         }
     }

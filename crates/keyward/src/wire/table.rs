@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use keyward_core::{ApiKey, KeyFingerprint};
+use keyward_core::{ApiKey, KeyFingerprint, KeyKind};
 use rustls::crypto::SecureRandom;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -78,6 +78,15 @@ impl Entry {
             }
             Form::Plain => KeyBytes::Plain(text),
         }
+    }
+
+    pub(super) fn kind(&self) -> KeyKind {
+        self.key.kind()
+    }
+
+    /// How many bits the coded form of the key has, as that of its placeholder has.
+    pub(super) fn bits(&self) -> usize {
+        huffman::bits(&self.plain[SCHEME.len()..])
     }
 
     fn touch(&self, now: Duration) {
@@ -221,7 +230,7 @@ impl Table {
         let random = |bytes: &mut [u8]| {
             self.random.fill(bytes).map_err(|_| WireError::new(WireErrorKind::NoRandom))
         };
-        placeholder::generate(text.len(), huffman::bits(text).div_ceil(8), taken, &random)
+        placeholder::generate(text.len(), huffman::bits(text), taken, &random)
     }
 
     /// The one entry whose value, from `offset` on, goes on with these bytes; none if there are
@@ -246,6 +255,11 @@ impl Table {
             .filter(|entry| whole.is_none_or(|whole| entry.value(form).len() == whole));
         let first = matching.next()?;
         matching.next().is_none().then(|| Arc::clone(first))
+    }
+
+    /// All that there are now.
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries().plain.clone()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

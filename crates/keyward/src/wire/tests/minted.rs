@@ -7,7 +7,7 @@ use super::*;
 use crate::wire::WireErrorKind;
 
 /// What the HTTP stack reads of an answer that comes in these records.
-fn read(wire: &Wire, answer: &[u8], records: &[usize]) -> Vec<u8> {
+pub(super) fn read(wire: &Wire, answer: &[u8], records: &[usize]) -> Vec<u8> {
     let mut decrypter = wire.aead.decrypter(AeadKey::from([0; 32]), Iv::from([0; 12]));
     let mut got = Vec::new();
     for record in pieces(answer, &mut records.iter().cycle()) {

@@ -20,6 +20,7 @@ use super::request::Requests;
 use super::suite::Aead;
 use super::table::{Form, LINGER, Table};
 
+mod answers;
 mod http1;
 mod http2;
 mod minted;
