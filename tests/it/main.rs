@@ -16,8 +16,10 @@ mod examples;
 mod fixture;
 mod live_examples;
 mod live_stores;
+#[cfg(all(feature = "leaks", target_os = "linux"))]
+mod memory_table;
 mod rotate;
-#[cfg(feature = "clouds")]
+#[cfg(any(feature = "clouds", feature = "leaks"))]
 #[path = "../servers/find.rs"]
 mod servers;
 mod specification;

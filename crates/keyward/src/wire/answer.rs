@@ -135,19 +135,20 @@ fn runs(record: &[u8]) -> Vec<Range<usize>> {
     runs
 }
 
+/// The first bytes as one number.
 fn word(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Whether no byte is less than `-`, as spaces, quotes, commas and ends of lines are.
+/// Whether no byte is less than `+`, as spaces, quotes and ends of lines are.
 fn may_be_of_key(word: u64) -> bool {
     const EACH: u64 = u64::MAX / 0xff;
-    word.wrapping_sub(EACH * u64::from(b'-')) & !word & (EACH << 7) == 0
+    word.wrapping_sub(EACH * u64::from(b'+')) & !word & (EACH << 7) == 0
 }
 
-/// Letters, digits, and what else stands in tokens.
+/// Letters, digits, and what else stands in bearer tokens (RFC 6750, section 2.1).
 fn is_of_key(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/' | b'=' | b'_')
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }
 
 /// A key that is looked for.
@@ -169,21 +170,29 @@ impl<'a> Key<'a> {
 
     /// How often it was there.
     fn mask_in(&self, record: &mut [u8], runs: &[Range<usize>]) -> usize {
-        let mut runs = runs.iter().filter(|run| run.len() >= self.least).peekable();
-        if runs.peek().is_none() {
-            return 0;
+        let mut words = None;
+        let mut places = 0;
+        for run in runs {
+            let run = &mut record[run.clone()];
+            // Most of them are ids, in small letters and digits.
+            if run.len() < self.text.as_ref().len() && !self.is_piece(run) {
+                continue;
+            }
+            let is_long = run.len() > 256;
+            let words =
+                is_long.then(|| &*words.get_or_insert_with(|| Words::of(self.text.as_ref())));
+            places += self.mask_in_run(run, words);
         }
-        let words = Words::of(self.text.as_ref());
-        runs.map(|run| self.mask_in_run(&mut record[run.clone()], &words)).sum()
+        places
     }
 
-    fn mask_in_run(&self, run: &mut [u8], words: &Words) -> usize {
+    fn mask_in_run(&self, run: &mut [u8], words: Option<&Words>) -> usize {
         // A piece has a word at a multiple of this.
         let step = LEAST.min(self.least) - WORD + 1;
         let mut places = 0;
         let mut at = 0;
         while let Some(bytes) = run.get(at..at + WORD) {
-            if words.may_have(word(bytes))
+            if words.is_none_or(|words| words.may_have(word(bytes)))
                 && let Some((place, from)) = self.longest(run, at)
             {
                 let end = from + place.len();
@@ -200,8 +209,8 @@ impl<'a> Key<'a> {
     /// The longest piece of the key around this word, and where in the key it is from.
     fn longest(&self, run: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
         let key = self.text.as_ref();
-        let begins = (0..=key.len() - WORD)
-            .filter(|from| key[*from..*from + WORD].iter().zip(&run[at..]).all(|(a, b)| a == b));
+        let wanted = word(&run[at..]);
+        let begins = (0..=key.len() - WORD).filter(|from| word(&key[*from..]) == wanted);
         let piece = |from: usize| {
             let before = run[..at].iter().rev().zip(key[..from].iter().rev());
             let before = before.take_while(|(a, b)| a == b).count();
@@ -210,14 +219,16 @@ impl<'a> Key<'a> {
         };
         let (place, from) = begins.map(piece).max_by_key(|(place, _)| place.len())?;
         let found = &key[from..from + place.len()];
-        let is_piece = found.len() >= self.least && is_drawn(found);
-        (is_piece || found.len() == key.len()).then_some((place, from))
+        (found.len() == key.len() || self.is_piece(found)).then_some((place, from))
     }
-}
 
-/// Whether a piece looks drawn by chance, and is no name that stands in a key.
-fn is_drawn(piece: &[u8]) -> bool {
-    piece.iter().any(u8::is_ascii_lowercase) && piece.iter().any(u8::is_ascii_uppercase)
+    /// Whether this can be a piece that counts: one that looks drawn by chance, and is no name that
+    /// stands in a key.
+    fn is_piece(&self, text: &[u8]) -> bool {
+        text.len() >= self.least
+            && text.iter().any(u8::is_ascii_lowercase)
+            && text.iter().any(u8::is_ascii_uppercase)
+    }
 }
 
 /// Which words a key has, by a hash of each; made for one record, and wiped.

@@ -26,8 +26,6 @@ mod redact;
 mod search;
 #[cfg(feature = "sealed")]
 mod store;
-#[cfg(all(feature = "http", feature = "wire"))]
-mod wire;
 #[cfg(feature = "workload-identity")]
 mod workload_identity;
 

@@ -98,6 +98,34 @@ async fn an_answer_that_is_cut_off_tells_nothing() {
     }
 }
 
+/// The server got the key; the client reads what stands for it.
+#[tokio::test]
+async fn a_key_that_is_sent_back_is_read_as_its_placeholder() {
+    for (name, cryptography) in cryptographies() {
+        for http in Http::BOTH {
+            let server = Server::start().await;
+            let policy = KeyPolicy::production();
+            let injector = Injector::project(cryptography.clone(), policy).unwrap();
+            let client = client(&server, &injector, http);
+            let secret = secret();
+            let value = injector.header_value(&project_key(secret.clone())).unwrap();
+            let placeholder = value.to_str().unwrap();
+            // Twice, so that the header comes out of HTTP/2's table too.
+            for path in ["/echo", "/echo", "/echo-ok", "/echo-pieces"] {
+                let call = client.post(server.url("api.openai.com", path));
+                let answer = call.header(AUTHORIZATION, &value).send().await.unwrap();
+                let echo = answer.headers().get("x-echo").cloned();
+                assert!(echo.is_none_or(|echo| echo == placeholder), "{name}, {http:?}, {path}");
+                let text = answer.text().await.unwrap();
+                assert_no_leak!(secret, [(path, text.clone())]);
+                assert!(text.contains(placeholder), "{name}, {http:?}, {path}: {text}");
+            }
+            let sent = server.seen().into_iter().map(|seen| seen.authorization.unwrap());
+            assert!(sent.eq(std::iter::repeat_n(format!("Bearer {secret}"), 4)));
+        }
+    }
+}
+
 /// An own value that no injector made is sent as it is: it is not the injector's to judge.
 #[tokio::test]
 async fn a_header_of_others_goes_as_it_is() {

@@ -1,4 +1,7 @@
-//! A TLS server on loopback that takes down what it gets, and misbehaves by the path.
+//! A TLS server on loopback that takes down what it gets, and misbehaves by the path. A file that the
+//! tests of `tests/it/memory_table` take in by its path.
+
+#![allow(dead_code, reason = "not every binary that takes this file in needs all of it")]
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,8 +56,8 @@ impl Server {
         tokio::spawn(server.clone().accept(listener, TlsAcceptor::from(Arc::new(config))));
         server
     }
+
     /// One in another process.
-    #[cfg(all(feature = "http", target_os = "linux"))]
     pub(crate) fn at(address: SocketAddr, certificate: CertificateDer<'static>) -> Self {
         Self { address, certificate, seen: Arc::default() }
     }
@@ -129,6 +132,20 @@ impl Server {
                 .status(StatusCode::TEMPORARY_REDIRECT)
                 .header("location", self.url("evil.example", "/landed"))
                 .body(text(String::new())),
+            "/v1/models" => answer.body(text(r#"{"object":"list","data":[]}"#.to_owned())),
+            "/redirect-key" => answer
+                .status(StatusCode::FOUND)
+                .header(
+                    "location",
+                    self.url("evil.example", &format!("/?key={echo}")).replace(' ', "+"),
+                )
+                .body(text(String::new())),
+            "/echo-ok" => {
+                answer.header("x-echo", &echo).body(text(format!("{{\"you\":\"{echo}\"}}")))
+            }
+            "/echo-pieces" => answer.status(StatusCode::FORBIDDEN).body(pieces(&echo, 60, false)),
+            "/echo-letters" => answer.status(StatusCode::FORBIDDEN).body(pieces(&echo, 10, false)),
+            "/echo-cut" => answer.status(StatusCode::UNAUTHORIZED).body(pieces(&echo, 90, true)),
             "/echo" => answer
                 .status(StatusCode::UNAUTHORIZED)
                 .header("x-echo", &echo)
@@ -141,17 +158,19 @@ impl Server {
                 let key: String = key.collect();
                 answer.body(text(format!(r#"{{"id":"key_1","value":"{key}","created_at":1}}"#)))
             }
-            "/cut" => {
-                let pieces = [
-                    Ok(Frame::data(Bytes::from_static(b"{\"begun\":"))),
-                    Err(std::io::Error::other("cut off")),
-                ];
-                answer.body(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces))))
-            }
+            "/cut" => answer.body(pieces("{\"begun\":", 90, true)),
             _ => answer.body(text("{}".to_owned())),
         }
         .unwrap()
     }
+}
+
+/// A body in pieces of this size, each by itself, which may end in the middle.
+fn pieces(text: &str, size: usize, is_cut: bool) -> BoxBody<Bytes, std::io::Error> {
+    let pieces = text.as_bytes().chunks(size).map(|it| Ok(Frame::data(Bytes::copy_from_slice(it))));
+    let end = is_cut.then(|| Err(std::io::Error::other("cut off")));
+    let pieces: Vec<_> = pieces.chain(end).collect();
+    BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces)))
 }
 
 pub(crate) fn configuration(
