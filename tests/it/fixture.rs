@@ -73,6 +73,17 @@ pub(crate) fn admin_key(text: String) -> AdminKey {
 /// Runs something on a runtime of this thread, and tells every log line that this thread wrote, of
 /// every crate.
 pub(crate) fn with_trace<T>(run: impl Future<Output = T>) -> (T, String) {
+    let (result, logs) = traced(|| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().expect("a runtime").block_on(run)
+    });
+    // The positive control: the capture sees what the HTTP stack says.
+    assert!(logs.contains("TRACE") && logs.contains("hyper"), "nothing was captured");
+    (result, logs)
+}
+
+/// Runs something, and tells every log line that this thread wrote.
+pub(crate) fn traced<T>(run: impl FnOnce() -> T) -> (T, String) {
     thread_local! {
         static LOGS: CapturedLogs = CapturedLogs::new();
     }
@@ -87,12 +98,7 @@ pub(crate) fn with_trace<T>(run: impl Future<Output = T>) -> (T, String) {
     });
 
     let before = LOGS.with(CapturedLogs::contents).len();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let result = runtime.block_on(run);
-    drop(runtime);
+    let result = run();
     let logs = LOGS.with(CapturedLogs::contents).split_off(before);
-    // The positive control: the capture sees what the HTTP stack says.
-    assert!(logs.contains("TRACE") && logs.contains("hyper"), "nothing was captured");
     (result, logs)
 }

@@ -1,52 +1,67 @@
 //! A server that answers what a test tells it, and remembers the heads of what it was sent.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// It listens on loopback, and ends with the process.
-pub(super) struct Hostile {
+pub(crate) struct Hostile {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Hostile {
     /// What is answered is made of the head of the request. After it, the connection is closed.
-    pub(super) fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        Self::over(
+            |stream| stream,
+            answer,
+            |stream| {
+                let _ = stream.shutdown(Shutdown::Both);
+            },
+        )
+    }
+
+    /// The same over what is made of a connection, and ended in its own way.
+    pub(crate) fn over<S: Read + Write>(
+        make: impl Fn(TcpStream) -> S + Send + 'static,
+        answer: impl Fn(&str) -> Vec<u8> + Send + 'static,
+        end: impl Fn(&mut S) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&heads);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.expect("a connection");
+                let mut stream = make(stream.expect("a connection"));
                 let head = head(&mut stream);
                 seen.lock().expect("a list").push(head.clone());
                 // Whoever is gone by now has had enough.
                 let _ = stream.write_all(&answer(&head));
-                let _ = stream.shutdown(Shutdown::Both);
+                end(&mut stream);
             }
         });
         Self { address, heads }
     }
 
     /// One that answers each with a status, headers and a body.
-    pub(super) fn with(status: u16, headers: &str, body: &str) -> Self {
+    pub(crate) fn with(status: u16, headers: &str, body: &str) -> Self {
         let answer = answer(status, headers, body);
         Self::start(move |_| answer.clone())
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("a list").clone()
     }
 }
 
 /// An answer with these headers, each with the line's end behind it.
-pub(super) fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let len = body.len();
     // Said, so that no client sends another request on what is about to be closed.
     let said = format!("connection: close\r\ncontent-length: {len}\r\n{headers}");
@@ -54,7 +69,7 @@ pub(super) fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
 }
 
 /// The head of a request; its body is read too, so that closing does not reset.
-fn head(stream: &mut TcpStream) -> String {
+fn head(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

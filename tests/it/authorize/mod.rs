@@ -21,7 +21,7 @@ use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 mod denied;
-mod hostile;
+pub(crate) mod hostile;
 mod hostile_server;
 mod redirects;
 mod rotation;
@@ -178,7 +178,7 @@ impl Client {
 }
 
 /// What the middleware found, out of the error that reqwest-middleware makes of it.
-fn because(error: &reqwest_middleware::Error) -> Option<AuthorizeError> {
+pub(crate) fn because(error: &reqwest_middleware::Error) -> Option<AuthorizeError> {
     match error {
         reqwest_middleware::Error::Middleware(error) => error.downcast_ref().cloned(),
         reqwest_middleware::Error::Reqwest(_) => None,
@@ -186,7 +186,7 @@ fn because(error: &reqwest_middleware::Error) -> Option<AuthorizeError> {
 }
 
 /// The value of a header, in the head of a request as it was sent.
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let lines = head.lines().filter_map(|line| line.split_once(": "));
     lines.into_iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
