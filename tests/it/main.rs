@@ -14,6 +14,8 @@ mod authorize;
 mod client_secret;
 mod examples;
 mod fixture;
+#[cfg(all(feature = "leaks", target_os = "linux"))]
+mod leak_matrix;
 mod live_examples;
 mod live_stores;
 #[cfg(all(feature = "leaks", target_os = "linux"))]
