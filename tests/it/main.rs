@@ -9,6 +9,7 @@ mod admin_mint;
 mod admin_operations;
 mod admin_pages;
 mod admin_raw;
+#[cfg(feature = "leaks")]
 mod admin_wire;
 mod authorize;
 mod client_secret;
