@@ -111,6 +111,12 @@ impl KeyFinder {
         if run.is_none() && self.registered.is_empty() {
             return None;
         }
+        self.first(text, run)
+    }
+
+    /// Apart, so that a text without a key does not pay for what this needs.
+    #[cold]
+    fn first(&self, text: &[u8], run: Option<(usize, usize)>) -> Option<FoundKey> {
         self.next(text, &mut Search { run, ..Search::default() })
     }
 

@@ -22,6 +22,10 @@ impl Signs {
         Self(found | (tail & ESCAPE))
     }
 
+    pub(super) fn has_any(self) -> bool {
+        self.0 != 0
+    }
+
     pub(super) fn has_plain(self) -> bool {
         self.0 & PLAIN != 0
     }
@@ -44,7 +48,9 @@ impl Signs {
 /// beginnings in UTF-16, one for escapes.
 const BASE64: u16 = (1 << ANCHORS.len()) - 1;
 const PLAIN: u16 = 0b1111 << ANCHORS.len();
-const ESCAPE: u16 = 1 << 14;
+const PERCENT: u16 = 1 << 13;
+const BACKSLASH: u16 = 1 << 14;
+const ESCAPE: u16 = PERCENT | BACKSLASH;
 const WIDE: u16 = 1 << 15;
 
 /// Which sign can have a byte in its first, second and third place.
@@ -57,7 +63,8 @@ static STARTS: [[u16; 256]; 3] = {
             starts[place][ANCHORS[n].letters[place] as usize] |= 1 << n;
             n += 1;
         }
-        let words: [&[u8]; 4] = [MARKER, b"ek_", b"sess-", b"sk-"];
+        // Of `sess-` the end, which words do not have.
+        let words: [&[u8]; 4] = [MARKER, b"ek_", b"ss-", b"sk-"];
         let mut n = 0;
         while n < words.len() {
             starts[place][words[n][place] as usize] |= 1 << (ANCHORS.len() + n);
@@ -73,8 +80,8 @@ static STARTS: [[u16; 256]; 3] = {
         }
         place += 1;
     }
-    starts[0][b'%' as usize] |= ESCAPE;
-    starts[0][b'\\' as usize] |= ESCAPE;
+    starts[0][b'%' as usize] |= PERCENT;
+    starts[0][b'\\' as usize] |= BACKSLASH;
     let wide = [b"s\0k", b"e\0k", b"s\0e", b"T\x003"];
     let mut n = 0;
     while n < wide.len() {
@@ -85,6 +92,60 @@ static STARTS: [[u16; 256]; 3] = {
     }
     starts
 };
+
+/// The same by the halves of a byte, of four bits each, as a processor looks up sixteen or more at
+/// once. Signs share eight bits, and a half knows nothing of the other, so more has all three.
+#[cfg(feature = "simd")]
+pub(super) static PLACES: [Halves; 3] =
+    [Halves::of(&STARTS[0], &BITS), Halves::of(&STARTS[1], &BITS), Halves::of(&STARTS[2], &BITS)];
+
+/// Which of the eight bits each sign has. Those are together of which the halves look alike, so
+/// that hexadecimal digits and words in small letters have all three of hardly any.
+#[cfg(feature = "simd")]
+const BITS: [u8; 16] = [5, 7, 7, 5, 7, 6, 5, 7, 6, 0, 1, 6, 0, 2, 3, 4];
+
+/// What the lower and the upper half of a byte say of it, for each block of sixteen bytes again.
+#[cfg(feature = "simd")]
+pub(super) struct Halves {
+    pub(super) low: [u8; 64],
+    pub(super) high: [u8; 64],
+}
+
+#[cfg(feature = "simd")]
+impl Halves {
+    /// What can be part of a key in any form: one bit for each set of lower halves.
+    pub(super) const TOKENS: Self = {
+        let mut tokens = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            if super::gate::is_token(byte as u8) {
+                tokens[byte] = 1 << (byte >> 4);
+            }
+            byte += 1;
+        }
+        Self::of(&tokens, &[0, 0, 1, 2, 3, 4, 3, 5, 0, 0, 0, 0, 0, 0, 0, 0])
+    };
+
+    const fn of(classes: &[u16; 256], bits: &[u8; 16]) -> Self {
+        let (mut low, mut high) = ([0; 64], [0; 64]);
+        let mut at = 0;
+        while at < 256 * 16 {
+            let (byte, class) = (at / 16, at % 16);
+            if classes[byte] >> class & 1 != 0 {
+                low[byte & 0x0F] |= 1 << bits[class];
+                high[byte >> 4] |= 1 << bits[class];
+            }
+            at += 1;
+        }
+        let mut at = 16;
+        while at < 64 {
+            low[at] = low[at - 16];
+            high[at] = high[at - 16];
+            at += 1;
+        }
+        Self { low, high }
+    }
+}
 
 /// The letters that base64 has for what keys begin with or have inside, at the three places where
 /// a text can begin in its groups. Text of keys becomes letters and digits alone in base64, in
