@@ -92,8 +92,14 @@ impl KeyStream {
     pub fn push(&mut self, text: &[u8], mut each: impl FnMut(Piece<'_>)) {
         let mut text = text;
         // No key goes over the end of a line, so whole lines need not be copied.
-        if self.is_line_start
-            && self.held_back().is_empty()
+        if !self.is_at_line()
+            && let Some(end) = memchr::memchr(b'\n', text)
+        {
+            let (line, rest) = text.split_at(end + 1);
+            self.take(line, &mut each);
+            text = rest;
+        }
+        if self.is_at_line()
             && let Some(end) = memchr::memrchr(b'\n', text)
         {
             let (lines, rest) = text.split_at(end + 1);
@@ -103,14 +109,24 @@ impl KeyStream {
             self.tell_all(lines, &mut each);
             text = rest;
         }
+        self.take(text, &mut each);
+    }
+
+    /// Takes what is not whole lines, in which keys may go on.
+    fn take(&mut self, text: &[u8], each: &mut impl FnMut(Piece<'_>)) {
         for part in text.chunks(PART) {
             // All that it ever needs, because a buffer that moves leaves what it held behind.
             let before = self.buffer.len();
             self.buffer.reserve_exact(words::MOST + Self::MAX_HELD + PART - before);
             self.buffer.extend_from_slice(part);
             let hold = self.hold(before);
-            self.drain(hold, &mut each);
+            self.drain(hold, each);
         }
+    }
+
+    /// Whether what has come ended with a line, all of which has gone out.
+    fn is_at_line(&self) -> bool {
+        self.is_line_start && self.held_back().is_empty()
     }
 
     /// Gives on everything that is held back: nothing more comes. The stream can begin anew.
