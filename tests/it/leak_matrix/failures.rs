@@ -19,8 +19,8 @@ use super::child;
 use super::minting::{Created, echo, mint, outcome, server, swapped};
 use super::network::refused;
 use super::place::{
-    VARIABLE, client, debug, exposed, keyward, loader, masked, nobody, plain, policy, project_key,
-    run, secrecy, string, told,
+    NOBODY, VARIABLE, client, debug, exposed, file, keyward, loader, masked, plain, policy,
+    project_key, run, secrecy, string, told,
 };
 use super::row::{Probe, Row, around, here};
 
@@ -265,7 +265,7 @@ fn places() -> Vec<Row> {
             here(|| run(unreachable(&exposed()))),
             here(|| {
                 run(async {
-                    let url = format!("{}/?key={}", nobody(), string());
+                    let url = format!("{}/?key={}", NOBODY, string());
                     refused(client().await.get(url).send().await)
                 })
             }),
@@ -317,7 +317,7 @@ fn places() -> Vec<Row> {
             here(|| failed(&exposed())),
             here(|| {
                 let loader = CommandLoader::new("sh").args(["-c", "cat >&2 \"$0\"; exit 3"]);
-                let file = file(string().into_bytes());
+                let file = file(string());
                 told(&run(loader.arg(file.path()).load()).expect_err("it fails"))
             }),
         )
@@ -426,12 +426,6 @@ fn report(error: &(dyn Error + 'static)) {
     eprintln!("{}", told(error));
 }
 
-fn file(content: Vec<u8>) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), content).expect("a file");
-    file
-}
-
 /// What is told of a file that holds this.
 fn in_file(content: Vec<u8>) -> String {
     let file = file(content);
@@ -446,7 +440,7 @@ fn numbers(key: &str) -> String {
 }
 
 async fn unreachable(key: &str) -> String {
-    let url = format!("{}/?key={key}", nobody());
+    let url = format!("{}/?key={key}", NOBODY);
     told(&plain().get(url).send().await.expect_err("nobody listens"))
 }
 
@@ -463,8 +457,7 @@ fn no_url(key: &str) -> String {
 /// What is made of a program that failed, as people do it.
 fn failed(key: &str) -> String {
     let mut command = Command::new("sh");
-    let output =
-        command.args(["-c", "cat >&2 \"$0\"; exit 3"]).arg(file(key.into()).path()).output();
+    let output = command.args(["-c", "cat >&2 \"$0\"; exit 3"]).arg(file(key).path()).output();
     let output = output.expect("a program");
     format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))
 }

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::net::TcpListener;
 
 use keyward::authorize::{AuthorizeMiddleware, Authorizer};
 use keyward::{
@@ -14,6 +13,7 @@ use keyward_testkit::{CANARY, Canary, leak};
 use reqwest_middleware::ClientWithMiddleware;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 /// Where every service looks for it.
 pub(super) const VARIABLE: &str = "OPENAI_API_KEY";
@@ -140,10 +140,14 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     builder.enable_all().build().expect("a runtime").block_on(future)
 }
 
-/// An address of this machine at which nobody listens.
-pub(super) fn nobody() -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
+/// An address of this machine at which nobody listens, and which no other test gets.
+pub(super) const NOBODY: &str = "http://127.0.0.1:1";
+
+/// A file that its owner alone can read, until it is dropped.
+pub(super) fn file(content: impl AsRef<[u8]>) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), content).expect("a file");
+    file
 }
 
 /// The variables of a process, as they are printed for a bug report.

@@ -3,14 +3,14 @@
 #![allow(clippy::print_stdout, reason = "what comes out of a child")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use keyward::{CommandLoader, EnvLoader, FileLoader, KeyLoader as _};
 use secrecy::SecretString;
 
 use super::child;
-use super::place::{VARIABLE, debug, exposed, run, string};
+use super::place::{VARIABLE, debug, exposed, file, run, string};
 use super::row::{Row, around, here};
 
 const FILE: &str = "a file, by `OPENAI_API_KEY_FILE`";
@@ -28,7 +28,10 @@ fn environments() -> Vec<Row> {
             around(|command| environ(with_key(command)), || hold(variable())),
             around(|command| environ(with_key(command)), || hold(SecretString::from(variable()))),
             around(
-                |command| environ(with_file(command)),
+                |command| {
+                    let file = file(string());
+                    environ(with_file(command, file.path()))
+                },
                 || {
                     hold(run(EnvLoader::new(VARIABLE).load()).expect("a key"));
                 },
@@ -39,7 +42,10 @@ fn environments() -> Vec<Row> {
             "`/proc/PID/environ` after the variable was removed",
             here(|| unset(with_key(Command::new("sh")))),
             here(|| unset(with_key(Command::new("sh")))),
-            here(|| unset(with_file(Command::new("sh")))),
+            here(|| {
+                let file = file(string());
+                unset(with_file(Command::new("sh"), file.path()))
+            }),
         )
         .by(FILE),
         Row::new(
@@ -78,21 +84,23 @@ fn children() -> Vec<Row> {
             "`Debug` of a `Command` with the key in a variable",
             here(|| debug(Command::new("convert").env(VARIABLE, string()))),
             here(|| debug(Command::new("convert").env(VARIABLE, exposed()))),
-            here(|| debug(&with_file(Command::new("convert")))),
+            here(|| debug(&with_file(Command::new("convert"), file(string()).path()))),
         )
         .by("the child gets the path of a file"),
         Row::new(
             "`Debug` of a `Command` with the key for an argument",
             here(|| debug(Command::new("curl").args(["--oauth2-bearer", &string()]))),
             here(|| debug(Command::new("curl").args(["--oauth2-bearer", &exposed()]))),
-            here(|| debug(Command::new("load").arg("--from").arg(reference()))),
+            here(|| {
+                debug(Command::new("load").arg("--from").arg(reference(file(string()).path())))
+            }),
         )
         .by("the child gets a reference"),
         Row::new(
             "`/proc/PID/cmdline`",
             here(|| command_line(&string())),
             here(|| command_line(&exposed())),
-            here(|| command_line(&reference())),
+            here(|| command_line(&reference(file(string()).path()))),
         )
         .by("the child gets a reference"),
         Row::new(
@@ -100,16 +108,20 @@ fn children() -> Vec<Row> {
             here(|| debug(&printed())),
             here(|| debug(&printed())),
             here(|| {
-                let loader = CommandLoader::new("cat").arg(file());
+                let file = file(string());
+                let loader = CommandLoader::new("cat").arg(file.path());
                 debug(&(run(loader.load()).expect("a key"), loader))
             }),
         )
         .by("`CommandLoader`"),
         Row::new(
             "`Debug` of a file's content that was read",
-            here(|| debug(&std::fs::read(file()).expect("a file"))),
-            here(|| debug(&std::fs::read(file()).map(|bytes| (bytes.len(), bytes)))),
-            here(|| debug(&run(FileLoader::new(file()).load()))),
+            here(|| debug(&std::fs::read(file(string()).path()).expect("a file"))),
+            here(|| debug(&std::fs::read(file(exposed()).path()).expect("a file"))),
+            here(|| {
+                let file = file(string());
+                debug(&run(FileLoader::new(file.path()).load()).expect("a key"))
+            }),
         )
         .by("`FileLoader`"),
     ]
@@ -125,26 +137,13 @@ fn with_key(mut command: Command) -> Command {
     command
 }
 
-fn with_file(mut command: Command) -> Command {
-    command.env_remove(VARIABLE).env(format!("{VARIABLE}_FILE"), file());
+fn with_file(mut command: Command, file: &Path) -> Command {
+    command.env_remove(VARIABLE).env(format!("{VARIABLE}_FILE"), file);
     command
 }
 
-/// A file with the key that its owner alone can read. It stays for as long as the test runs.
-fn file() -> PathBuf {
-    use std::sync::OnceLock;
-
-    static FILE: OnceLock<tempfile::NamedTempFile> = OnceLock::new();
-    let file = FILE.get_or_init(|| {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), string()).expect("a file");
-        file
-    });
-    file.path().to_owned()
-}
-
-fn reference() -> String {
-    format!("file:{}", file().display())
+fn reference(file: &Path) -> String {
+    format!("file:{}", file.display())
 }
 
 const HELD: &str = "the key is held";
@@ -189,5 +188,5 @@ fn command_line(argument: &str) -> String {
 }
 
 fn printed() -> std::process::Output {
-    Command::new("cat").arg(file()).output().expect("a program")
+    Command::new("cat").arg(file(string()).path()).output().expect("a program")
 }

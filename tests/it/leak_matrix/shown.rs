@@ -21,8 +21,8 @@ use tower_layer::Layer as _;
 
 use super::minting::{Created, created, echo, mint, server};
 use super::place::{
-    Config, ConfigError, NOW, VARIABLE, admin_key, bearer, client, debug, exposed, keyward, live,
-    loader, middleware, plain, policy, project_key, run, secrecy, string, variables,
+    Config, ConfigError, NOW, VARIABLE, admin_key, admin_text, bearer, client, debug, exposed,
+    keyward, live, loader, middleware, plain, policy, project_key, run, secrecy, string, variables,
 };
 use super::row::{Row, here, lacks};
 use super::tls;
@@ -247,7 +247,12 @@ fn requests() -> Vec<Row> {
             here(|| {
                 run(async {
                     let layer = AuthorizeLayer::new(live().await, Authorizer::new(policy()));
-                    debug(&(layer.layer(plain()), layer))
+                    debug(&(
+                        layer.layer(plain()),
+                        layer,
+                        Authorizer::new(policy()),
+                        tls::injector(),
+                    ))
                 })
             }),
         )
@@ -266,6 +271,16 @@ fn requests() -> Vec<Row> {
             here(|| run(async { debug(&client().await) })),
         )
         .clean_because("async-openai has it in a `SecretString`"),
+        Row::new(
+            "`Debug` of a client of the Admin API",
+            here(|| debug(&Own((plain(), admin_text().to_owned())))),
+            here(|| debug(&Own((plain(), SecretString::from(admin_text()))))),
+            here(|| {
+                let builder = Client::builder(admin_key());
+                debug(&(builder.clone(), builder.build().expect("a client")))
+            }),
+        )
+        .by("`keyward-admin`"),
         Row::new(
             "`Debug` of async-openai's headers",
             here(|| debug(&OpenAIConfig::new().with_api_key(string()).headers())),
