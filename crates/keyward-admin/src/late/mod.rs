@@ -95,6 +95,7 @@ pub(crate) struct Catch {
 }
 
 /// What a text in an answer is.
+#[cfg_attr(not(feature = "wire"), allow(dead_code, reason = "nothing is caught without it"))]
 pub(crate) enum Caught {
     /// It stands for this key.
     Key(ApiKey),

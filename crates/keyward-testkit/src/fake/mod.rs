@@ -73,8 +73,8 @@ use usage::Use;
 /// # What it does as OpenAI does
 ///
 /// - An admin key is good for `/organization/…` alone, other keys for `/models`, `/responses` and
-///   `/realtime/client_secrets` alone. An unknown key is a 401 that echoes a part of it; a missing scope is a 403 that names
-///   the scope.
+///   `/realtime/…` alone. An unknown key is a 401 that echoes a part of it; a missing scope is a
+///   403 that names the scope.
 /// - Keys expire by the clock, and their `last_used_at` follows their use. New keys, deleted keys
 ///   and changed scopes take effect when the authentication cache
 ///   ([`auth_cache`](FakeOpenAiBuilder::auth_cache)) has run out.
