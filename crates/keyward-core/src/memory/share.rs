@@ -22,3 +22,21 @@ impl Drop for Share {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::{AtomicUsize, Ordering, Share};
+
+    #[test]
+    fn there_are_so_many_and_they_come_back() {
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        let mut held: Vec<_> = (0..3).map_while(|_| Share::of(&TAKEN, 2)).collect();
+        assert_eq!(held.len(), 2);
+        held.pop();
+        assert!(Share::of(&TAKEN, 2).is_some());
+        drop(held);
+        assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
+    }
+}

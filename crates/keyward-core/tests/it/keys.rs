@@ -1,6 +1,6 @@
 //! What an `ApiKey` shows, shares and compares, and what it never shows.
 
-use keyward_core::{ApiKey, KeyKind, SecretText};
+use keyward_core::{ApiKey, KeyKind, Protection, SecretText};
 use keyward_testkit::keys::{self, KeyRng};
 use keyward_testkit::leak::error_surfaces;
 use keyward_testkit::{CANARY, Canary, assert_no_leak};
@@ -56,6 +56,33 @@ fn no_parse_error_has_a_part_of_the_text() {
 }
 
 #[test]
+fn a_key_tells_what_protects_it() {
+    let key = ApiKey::parse(keys::project_key(&mut KeyRng::seeded(1))).expect("a key");
+    // Locked, unless `RLIMIT_MEMLOCK` is used up; never secret, unless it is asked for.
+    let expected = if cfg!(all(feature = "locked", target_os = "linux")) {
+        Protection::Undumped..=Protection::Locked
+    } else if cfg!(all(feature = "locked", unix)) {
+        Protection::Wiped..=Protection::Locked
+    } else {
+        Protection::Wiped..=Protection::Wiped
+    };
+    assert!(expected.contains(&key.protection()), "{}", key.protection());
+    assert_eq!(key.clone().protection(), key.protection());
+}
+
+#[test]
+fn a_key_is_whole_wherever_it_stands() {
+    for len in [16, 4095, 4096, 4097, keyward_core::MAX_KEY_LEN] {
+        let text = KeyRng::seeded(1).alphanumeric(len);
+        let key = ApiKey::issued(text.clone()).expect("a key");
+        // EXPOSE: the test compares it with what it made.
+        #[allow(clippy::disallowed_methods, reason = "a synthetic key in a test")]
+        let held = key.expose_secret();
+        assert!(held == text, "{len}");
+    }
+}
+
+#[test]
 fn a_clone_shares_the_allocation() {
     let key = ApiKey::parse(keys::project_key(&mut KeyRng::seeded(1))).expect("a key");
     let clone = key.clone();
@@ -64,6 +91,8 @@ fn a_clone_shares_the_allocation() {
     assert!(same);
 }
 
+/// Into memory of its own it is copied once.
+#[cfg(not(feature = "locked"))]
 #[test]
 fn a_key_that_needs_no_trimming_is_moved_and_not_copied() {
     let text = keys::project_key(&mut KeyRng::seeded(1)).into_boxed_str().into_string();

@@ -96,7 +96,7 @@ fn a_key_is_locked_and_in_no_dump_and_no_forked_child() {
         assert!(flags_of_it.iter().any(|it| it == flag), "{flag} is missing in {flags_of_it:?}");
     }
     // The control: what is anywhere else has none of them.
-    let other = vec![0_u8; 164];
+    let other = Box::new([0_u8; 164]);
     let flags_of_other = flags(other.as_ptr().addr());
     assert!(!flags_of_other.iter().any(|it| ["lo", "dd", "dc"].contains(&it.as_str())));
     assert_eq!(masked.copies(), 1);
