@@ -16,7 +16,7 @@ use crate::fixture::{load, ready};
 
 mod copies;
 mod fingerprint;
-mod freed;
+pub(crate) mod freed;
 #[cfg(feature = "wire")]
 mod hardening;
 #[cfg(feature = "memfd-secret")]
@@ -26,6 +26,8 @@ mod redact;
 mod search;
 #[cfg(feature = "sealed")]
 mod store;
+#[path = "../../../../tests/memory/freed.rs"]
+pub(crate) mod watch;
 #[cfg(feature = "workload-identity")]
 mod workload_identity;
 
