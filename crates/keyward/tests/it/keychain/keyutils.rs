@@ -7,7 +7,8 @@ use keyward_testkit::keys::KeyRng;
 
 use super::{PATIENCE, Server, assert_passes, child, is_child, load, load_everywhere, tool};
 use crate::fixture::{assert_fails, assert_loads, secret};
-use crate::memory::Masked;
+use crate::memory::freed::copies_left;
+use crate::memory::{Masked, watch};
 
 /// Runs the test in a session of its own; whether this is that session.
 pub(super) fn is_in_session(test: &str) -> bool {
@@ -120,4 +121,23 @@ fn nothing_is_left_in_memory() {
         assert!(!key.is_in_memory(), "left behind");
     }
     tool("keyctl", &["invalidate", &number], []);
+}
+
+#[test]
+fn no_block_that_a_load_frees_holds_a_copy() {
+    let test = concat!(module_path!(), "::no_block_that_a_load_frees_holds_a_copy");
+    if !is_in_session(test) {
+        return;
+    }
+    watch::begin();
+    let (key, service) = (Masked::new(), service());
+    let number = write(&service, key.bytes());
+    let copies = copies_left("KeychainLoader, the kernel's keyring", &key, || {
+        for (_, loaded) in load_everywhere(&loader(&service)) {
+            loaded.unwrap();
+        }
+    });
+    tool("keyctl", &["invalidate", &number], []);
+    assert_eq!(copies, 0);
+    watch::end();
 }

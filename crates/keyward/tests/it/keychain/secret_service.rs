@@ -9,7 +9,8 @@ use keyward_testkit::keys::{self, KeyRng};
 
 use super::{PATIENCE, Server, assert_passes, child, is_child, load, load_everywhere, tool};
 use crate::fixture::{NOW, assert_fails, assert_loads, secret};
-use crate::memory::Masked;
+use crate::memory::freed::copies_left;
+use crate::memory::{Masked, watch};
 
 const SOURCE: &str = "keychain:billing/openai";
 
@@ -221,6 +222,24 @@ fn nothing_is_left_in_memory() {
     write(key.bytes().chain([b'"']), &[]);
     assert_eq!(load(&loader()).unwrap_err().kind(), LoadErrorKind::Invalid);
     assert!(!key.is_in_memory(), "left behind by a refusal");
+}
+
+#[test]
+fn no_block_that_a_load_frees_holds_a_copy() {
+    let test = concat!(module_path!(), "::no_block_that_a_load_frees_holds_a_copy");
+    if !is_in("unlocked", test) {
+        return;
+    }
+    watch::begin();
+    let key = Masked::new();
+    write(key.bytes(), &[]);
+    let copies = copies_left("KeychainLoader, the Secret Service", &key, || {
+        for (_, loaded) in load_everywhere(&loader()) {
+            loaded.unwrap();
+        }
+    });
+    assert_eq!(copies, 0);
+    watch::end();
 }
 
 #[test]

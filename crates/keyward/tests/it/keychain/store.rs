@@ -19,7 +19,8 @@ use keyward_testkit::keys::KeyRng;
 
 use super::{PATIENCE, child, keyutils, load, secret_service, tool};
 use crate::fixture::{NOW, assert_fails, assert_loads, secret};
-use crate::memory::Masked;
+use crate::memory::freed::copies_left;
+use crate::memory::{Masked, watch};
 
 type Store = DocumentStore<KeychainPlace>;
 
@@ -380,4 +381,43 @@ fn nothing_is_left_in_memory() {
     drop(load(&store).unwrap());
     assert!(!masked.is_in_memory(), "left behind by a read");
     forget(Keychain::Keyutils, &service);
+}
+
+/// Takes a key through a store, which reads and writes it several times.
+fn no_block_that_a_store_frees_holds_a_copy(keychain: Keychain) {
+    watch::begin();
+    let (place, service) = place(keychain);
+    let masked = Masked::new();
+    let store = DocumentStore::new(place);
+    let name = format!("KeychainPlace, {keychain:?}, written and loaded");
+    let copies = copies_left(&name, &masked, || {
+        let key = ApiKey::issued(masked.to_bytes()).unwrap();
+        let version = run(store.stage(&key, &KeyNote::new(), NOW)).unwrap();
+        run(store.promote(&version, NOW)).unwrap();
+        drop(key);
+        drop(load(&store).unwrap());
+    });
+    forget(keychain, &service);
+    assert_eq!(copies, 0);
+    watch::end();
+}
+
+#[test]
+fn no_block_that_a_store_in_the_secret_service_frees_holds_a_copy() {
+    let test =
+        concat!(module_path!(), "::no_block_that_a_store_in_the_secret_service_frees_holds_a_copy");
+    if secret_service::is_in("unlocked", test) {
+        no_block_that_a_store_frees_holds_a_copy(Keychain::SecretService);
+    }
+}
+
+#[test]
+fn no_block_that_a_store_in_the_kernels_keyring_frees_holds_a_copy() {
+    let test = concat!(
+        module_path!(),
+        "::no_block_that_a_store_in_the_kernels_keyring_frees_holds_a_copy"
+    );
+    if keyutils::is_in_session(test) {
+        no_block_that_a_store_frees_holds_a_copy(Keychain::Keyutils);
+    }
 }

@@ -1,7 +1,7 @@
 //! What an exchange leaves of the subject token in memory. The server is in this process too, and
 //! wipes what it reads.
 //!
-//! The access token is not searched for: the HTTP stack's buffer that it arrives in is not wiped.
+//! Of the access token the HTTP stack's buffer that it arrives in keeps a copy, which is not wiped.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,7 +10,8 @@ use std::time::Duration;
 use keyward::{FileLoader, KeyLoader as _, WorkloadIdentity};
 use zeroize::Zeroizing;
 
-use super::Masked;
+use super::freed::copies_left;
+use super::{Masked, watch};
 use crate::workload_identity::server::read;
 
 /// Answers each exchange with a token; a status of 400 has it in its words.
@@ -57,4 +58,33 @@ fn an_exchange_leaves_nothing_of_the_subject_token() {
         assert!(subject.is_in_memory(), "the search is blind");
         drop(held);
     }
+}
+
+/// Of the access token there is one, in the buffer that hyper reads into.
+#[test]
+fn no_block_that_an_exchange_frees_holds_the_subject_token() {
+    let test = concat!(module_path!(), "::no_block_that_an_exchange_frees_holds_the_subject_token");
+    if !watch::is_alone(test, |_| ()) {
+        return;
+    }
+    watch::begin();
+    let token = Masked::with_prefix("");
+    let url = server(200, token.again());
+    let subject = Masked::with_prefix("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    super::write(&subject, &path, b"\n");
+    let exchange = || {
+        let identity = WorkloadIdentity::new("idp_1", "svc_acct_2", FileLoader::new(&path))
+            .endpoint(&*url)
+            .allow_loopback()
+            .within(Duration::from_secs(60));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        drop(runtime.block_on(identity.load()).unwrap());
+    };
+    let copies = copies_left("WorkloadIdentity, the subject token", &subject, exchange);
+    assert_eq!(copies, 0);
+    let copies = copies_left("WorkloadIdentity, the access token", &token, exchange);
+    assert!(copies <= 1, "{copies} is more than the documentation of `WorkloadIdentity` tells");
+    watch::end();
 }
