@@ -10,12 +10,29 @@ use keyward_testkit::keys::KeyRng;
 use self::search::Masked;
 use crate::seal::Turning;
 
+#[cfg(all(
+    feature = "aws-ssm",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
+mod freed;
 #[path = "../../../../tests/memory/search.rs"]
 mod search;
+#[cfg(all(
+    feature = "aws-ssm",
+    feature = "azure",
+    feature = "google",
+    feature = "pkcs11",
+    feature = "vault"
+))]
+#[path = "../../../../tests/memory/freed.rs"]
+mod watch;
 
-/// How often it stands in writable memory in base64, which is how some clouds send it.
+/// A piece of it in base64, which is how some clouds send it, masked.
 #[cfg(any(feature = "azure", feature = "google"))]
-fn copies_in_base64(masked: &Masked) -> usize {
+fn needle_in_base64(masked: &Masked) -> Vec<u8> {
     use base64ct::{Base64, Encoding as _};
     use zeroize::Zeroizing;
 
@@ -23,8 +40,7 @@ fn copies_in_base64(masked: &Masked) -> usize {
     let piece = Zeroizing::new(masked.bytes().skip(42).take(30).collect::<Vec<_>>());
     let mut encoded = Zeroizing::new(vec![0; 40]);
     assert_eq!(Base64::encode(&piece, &mut encoded).unwrap().len(), 40);
-    encoded.iter_mut().for_each(|b| *b ^= search::MASK);
-    search::copies_of(&encoded)
+    encoded.iter().map(|byte| byte ^ search::MASK).collect()
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
@@ -141,7 +157,7 @@ mod fakes {
 
     use keyward::LoadedKey;
 
-    use super::{Masked, current_thread, random_seed};
+    use super::{Masked, current_thread, needle_in_base64, random_seed, search};
     use crate::fixture::stores::on_threads;
 
     /// How many copies there are.
@@ -174,7 +190,10 @@ mod fakes {
         drop(loaded);
         let kept = masked.copies();
         drop(runtime);
-        let left = Left { clear: masked.copies(), in_base64: super::copies_in_base64(&masked) };
+        let left = Left {
+            clear: masked.copies(),
+            in_base64: search::copies_of(&needle_in_base64(&masked)),
+        };
         println!("{serves}: {held} while it is held, {kept} after, without the runtime {left:?}");
         // It ends when its input does.
         drop(child.stdin.take());

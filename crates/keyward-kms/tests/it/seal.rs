@@ -49,7 +49,7 @@ impl Decrypt for Failing {
     }
 }
 
-fn context() -> SealContext {
+pub(crate) fn context() -> SealContext {
     SealContext::new("billing/openai", "proj_abc")
 }
 

@@ -23,10 +23,15 @@ use crate::fixture::{assert_fails, assert_loads, key, logged, secret, server};
 
 /// Runs a test of this binary with SoftHSM's tokens.
 fn with_softhsm(test: &str) {
+    with_softhsm_and(test, &[]);
+}
+
+/// The same, and puts something more into its environment. Whether SoftHSM is there.
+pub(crate) fn with_softhsm_and(test: &str, more: &[(&str, &str)]) -> bool {
     let (Some(module), Some(pin), Some(conf)) =
         (server("KEYWARD_SOFTHSM_MODULE"), server("KEYWARD_SOFTHSM_PIN"), server("SOFTHSM2_CONF"))
     else {
-        return;
+        return false;
     };
     // SoftHSM's tokens are files, and a process that makes a key there is in the way of others.
     static ALONE: Mutex<()> = Mutex::new(());
@@ -35,6 +40,7 @@ fn with_softhsm(test: &str) {
         .args(["--exact", test, "--ignored", "--nocapture"])
         .env("SOFTHSM2_CONF", conf)
         .env(TOLD, format!("{module} {pin}"))
+        .envs(more.iter().copied())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
@@ -42,16 +48,17 @@ fn with_softhsm(test: &str) {
     println!("{said}");
     assert!(output.status.success(), "{said}");
     assert!(said.contains("1 passed"), "{said}");
+    true
 }
 
 /// The module, and the PIN of its token `keyward`.
-struct SoftHsm {
+pub(crate) struct SoftHsm {
     module: String,
     pin: String,
 }
 
 impl SoftHsm {
-    fn told() -> Self {
+    pub(crate) fn told() -> Self {
         #[allow(clippy::disallowed_methods, reason = "what the parent told this process")]
         let told = std::env::var_os(TOLD).expect("this is run by another test");
         let told = told.into_string().unwrap();
@@ -59,7 +66,7 @@ impl SoftHsm {
         Self { module: module.to_owned(), pin: pin.to_owned() }
     }
 
-    fn token(&self) -> Token {
+    pub(crate) fn token(&self) -> Token {
         Token::new(&self.module, "keyward", Pin::from(self.pin.clone()))
     }
 
@@ -83,7 +90,7 @@ impl SoftHsm {
         label
     }
 
-    fn make_key_called(&self, label: &str, may_decrypt: bool) {
+    pub(crate) fn make_key_called(&self, label: &str, may_decrypt: bool) {
         let template = [
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::Token(true),
