@@ -70,6 +70,7 @@ macro_rules! boxed {
             ) -> Pin<Box<dyn Future<Output = Result<LoadedKey, LoadError>> + Send + '_>>;
             fn source_any(&self) -> KeySource;
             fn variables_any(&self) -> Vec<OsString>;
+            fn lag_any(&self) -> Duration;
             fn signature_any(
                 &self,
             ) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>>;
@@ -94,6 +95,10 @@ macro_rules! boxed {
                 self.variables()
             }
 
+            fn lag_any(&self) -> Duration {
+                self.lag()
+            }
+
             fn signature_any(
                 &self,
             ) -> Pin<Box<dyn Future<Output = Option<SourceSignature>> + Send + '_>> {
@@ -109,6 +114,10 @@ macro_rules! boxed {
         }
 
         impl KeyStore for DynKeyStore {
+            fn lag(&self) -> Duration {
+                self.0.lag_any()
+            }
+
             $(async fn $name(
                 &self,
                 $($arg: $(&$borrowed)? $($owned)?),*

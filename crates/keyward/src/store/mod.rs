@@ -185,6 +185,16 @@ pub trait KeyStore: KeyLoader {
         async { Ok(self.snapshot().await?.previous) }
     }
 
+    /// How long after a change a reader, on whatever machine, may still be shown what the store held
+    /// before it: above all, the key that was current until a promotion. None, unless the place is
+    /// documented to answer so late.
+    ///
+    /// Whoever replaces keys keeps the old one valid for that long at the least, and does not take a
+    /// look that shows it for somebody else's doing.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Takes the lease until `now` and `ttl`.
     ///
     /// It can be taken when nobody holds it, when it has run out, and by its own holder, who
@@ -308,6 +318,10 @@ macro_rules! forward_store {
                 Output = Result<Option<$crate::store::StoredKey>, $crate::store::StoreError>,
             > + Send {
                 $crate::store::KeyStore::previous($inner)
+            }
+
+            fn lag(&$self) -> std::time::Duration {
+                $crate::store::KeyStore::lag($inner)
             }
 
             fn lease(

@@ -1,5 +1,5 @@
 //! The contract of [`KeyStore`], as a suite that every store can be held to. The checks live in
-//! `keys`, `leases` and `races`.
+//! `keys`, `leases` and `races`; a store's lag is waited for in `settled`.
 //!
 //! A store of your own, in its tests:
 //!
@@ -38,11 +38,13 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use keyward_core::{ApiKey, Timestamp};
 
+use self::settled::Settled;
 use super::{KeyStore, StoreError, StoreErrorKind};
 
 mod keys;
 mod leases;
 mod races;
+mod settled;
 
 /// A kind of store under test: how to make an empty one, and a second one at the same place.
 pub trait Subject: Send + Sync {
@@ -63,8 +65,11 @@ pub trait Subject: Send + Sync {
 
 /// Holds a store to the contract, on tokio's runtime, and tells of each check what came of it.
 ///
-/// The races are such only on a runtime of several threads.
+/// The races are such only on a runtime of several threads. A store that tells of a
+/// [lag](KeyStore::lag) is waited for as long after each change, of which there are some hundred: give
+/// it a short one, and the runtime its timers.
 pub async fn check<S: Subject>(subject: &S) -> Report {
+    let subject = &Settled(subject);
     let mut report = Report { checks: Vec::new() };
     macro_rules! run {
         ($($module:ident::$check:ident)*) => {$(

@@ -9,6 +9,7 @@ mod broken;
 mod disk;
 mod document;
 mod file;
+mod late;
 mod model;
 mod process;
 mod sealed;
@@ -65,6 +66,10 @@ pub(crate) fn report(subject: &impl Subject) -> Report {
 }
 
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(future)
 }
