@@ -1,5 +1,5 @@
 //! [`SecretManagerStore`]: a store of version aliases. The calls that read and move them live in
-//! `aliases`, the lease and the journal in `state`.
+//! `aliases`, what is read by them in `look`, the lease and the journal in `state`.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,13 +11,15 @@ use keyward::store::{
 use keyward::{ApiKey, KeyLoader, KeySource, LoadError, LoadErrorKind, LoadedKey, Timestamp};
 
 use self::aliases::{Aliases, Found};
+use self::look::{Holding, is_ours, number};
 use self::state::State;
 use self::tries::Tries;
 use super::client::Google;
-use super::secret::{LATEST, SecretName, access};
-use crate::{Error, ErrorKind, deadline, stored};
+use super::secret::SecretName;
+use crate::{Error, deadline, stored};
 
 mod aliases;
+mod look;
 mod state;
 mod tries;
 
@@ -70,10 +72,11 @@ mod tries;
 /// Of Google's reads only that of a version by its number is consistent, once the version was added.
 /// Which version an alias is on, which is `latest`, and what a secret's aliases and annotations are
 /// comes to every reader within minutes as a rule, and may take a few hours, as Google's page
-/// "Resource consistency" says. For that long
+/// ["Resource consistency"](https://cloud.google.com/secret-manager/docs/reference/consistency) says.
+/// The store tells ten minutes as its [lag](KeyStore::lag), or [another](Self::with_lag). For that long
 ///
-/// - a load may give the key that was replaced: keep it valid for longer than that, and when OpenAI
-///   rejects a key load again some minutes later;
+/// - a load may give the key that was replaced: keep it valid for longer than that, as keyward-rotate
+///   does, and when OpenAI rejects a key load again some minutes later;
 /// - a snapshot may show what was there before. A change that is decided by it fails, because it is
 ///   written with an entity tag that is old. To discard what is not there is a write for this too;
 /// - a store that was empty may look so after its first key was promoted, and a chain then goes on.
@@ -101,6 +104,7 @@ pub struct SecretManagerStore {
     secret: SecretName,
     state: DocumentStore<State>,
     deadline: Duration,
+    lag: Duration,
 }
 
 impl SecretManagerStore {
@@ -114,6 +118,7 @@ impl SecretManagerStore {
             secret,
             state: DocumentStore::new(state),
             deadline: deadline::OF_STORES,
+            lag: LAG,
         }
     }
 
@@ -122,6 +127,15 @@ impl SecretManagerStore {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets how long a change may take to come to every reader, which is the store's
+    /// [lag](KeyStore::lag); ten minutes unless set. Google names no bound. The longer it is, the
+    /// longer a key that was replaced is kept valid for readers who are told of it late.
+    #[must_use]
+    pub fn with_lag(mut self, lag: Duration) -> Self {
+        self.lag = lag;
         self
     }
 
@@ -144,104 +158,7 @@ impl SecretManagerStore {
         aliases::find(&self.google, &self.secret).await.map_err(|error| self.told(error))
     }
 
-    async fn key_at(&self, version: i64) -> Result<StoredKey, StoreError> {
-        let read = access(&self.google, &self.secret, &version.to_string()).await;
-        self.key_of(read)
-    }
-
-    fn key_of(&self, read: Result<aliases::Read, Error>) -> Result<StoredKey, StoreError> {
-        let (text, version) = read.map_err(|error| match error.kind() {
-            // The alias is on it, so it was there.
-            ErrorKind::NotFound => self.told(destroyed()),
-            _ => self.told(error),
-        })?;
-        stored::read(&text, &version, &self.source())?
-            .ok_or_else(|| stored::without_a_key(&self.source()))
-    }
-
-    /// What the secret holds. `None` if there is no secret.
-    async fn look(&self) -> Result<Option<Holding>, StoreError> {
-        let mut tries = Tries::new();
-        loop {
-            let Some(found) = self.found().await? else { return Ok(None) };
-            let etag = found.etag().to_owned();
-            let holding = self.hold(found).await;
-            let may_have_changed = match &holding {
-                // The alias may have been set since, and the latest version added after that.
-                Ok(holding) => holding.current.is_none(),
-                // Who discards a key meanwhile destroys its version.
-                Err(error) => {
-                    matches!(error.kind(), StoreErrorKind::Refused | StoreErrorKind::NotFound)
-                }
-            };
-            if !may_have_changed {
-                return holding.map(Some);
-            }
-            let now = self.found().await?;
-            if now.is_some_and(|now| now.etag() == etag) {
-                return holding.map(Some);
-            }
-            tries.lost(&etag, self.source()).await?;
-        }
-    }
-
-    async fn hold(&self, found: Found) -> Result<Holding, StoreError> {
-        let Aliases { current, pending, previous } = found.aliases;
-        // Versions never change, so it does not matter that they are read one after the other.
-        let (current, adopted) = match current {
-            Some(version) => (Some(self.key_at(version).await?), None),
-            None => {
-                let latest = self.latest().await?;
-                if latest.is_none() && found.was_promoted() {
-                    return Err(aliases::bereft(self.source()));
-                }
-                let version = latest.as_ref().and_then(|key| number(&key.version));
-                (latest, version)
-            }
-        };
-        let pending = match pending {
-            Some(version) => Some(self.key_at(version).await?),
-            None => None,
-        };
-        let previous = match previous {
-            Some(version) => self.previous_at(version).await?,
-            None => None,
-        };
-        Ok(Holding { found, adopted, current, pending, previous })
-    }
-
-    /// What a hand has put right or taken away since is in nobody's way.
-    async fn previous_at(&self, version: i64) -> Result<Option<StoredKey>, StoreError> {
-        let read = access(&self.google, &self.secret, &version.to_string()).await;
-        let is_gone =
-            |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Withdrawn);
-        if read.as_ref().is_err_and(is_gone) {
-            return Ok(None);
-        }
-        match self.key_of(read) {
-            Err(error) if error.kind() == StoreErrorKind::Damaged => Ok(None),
-            key => key.map(Some),
-        }
-    }
-
-    /// The key of the latest version, if another tool has put it there.
-    async fn latest(&self) -> Result<Option<StoredKey>, StoreError> {
-        match access(&self.google, &self.secret, LATEST).await {
-            Err(error) if error.is_not_found() => Ok(None),
-            // As the docs tell to destroy what was discarded. What is disabled may be enabled.
-            Err(error)
-                if error.kind() == ErrorKind::Withdrawn
-                    && aliases::latest_is_destroyed(&self.google, &self.secret)
-                        .await
-                        .unwrap_or(false) =>
-            {
-                Ok(None)
-            }
-            read => Ok(Some(self.key_of(read)?).filter(|key| !is_ours(key))),
-        }
-    }
-
-    /// The same, in a secret that is there, and with an alias on what is current.
+    /// What the secret holds, which is made if there is none, with an alias on what is current.
     async fn look_or_create(&self) -> Result<Holding, StoreError> {
         let mut tries = Tries::new();
         loop {
@@ -415,59 +332,6 @@ impl SecretManagerStore {
             let _ = aliases::destroy(&self.google, &self.secret, version).await;
         }
     }
-
-    async fn load_now(&self) -> Result<Option<StoredKey>, StoreError> {
-        // One call, and no right but to access versions, where an alias is there.
-        match access(&self.google, &self.secret, aliases::CURRENT).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => {}
-            read => return self.key_of(read).map(Some),
-        }
-        let latest = match access(&self.google, &self.secret, LATEST).await {
-            Err(error) if error.is_not_found() => return Ok(None),
-            read => self.key_of(read)?,
-        };
-        if !is_ours(&latest) {
-            return Ok(Some(latest));
-        }
-        // The latest one is of a store, which gives what was there before its alias first. So it is
-        // staged only, or there is an alias by now that was not seen, or there was one.
-        match self.found().await {
-            Ok(Some(found)) => {
-                if let Some(version) = found.aliases.current {
-                    return self.key_at(version).await.map(Some);
-                }
-                if found.was_promoted() {
-                    return Err(aliases::bereft(self.source()));
-                }
-            }
-            Ok(None) => {}
-            Err(error) if error.kind() == StoreErrorKind::Refused => {
-                return Err(aliases::untold(self.source()));
-            }
-            Err(error) => return Err(error),
-        }
-        if self.had_another(&latest.version).await? {
-            Err(aliases::untold(self.source()))
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// Whether another tool had put a key there before this version was added: then the store gave
-    /// it an alias, and who does not see one was given the secret as it was before. Versions are
-    /// read by their numbers, which is consistent.
-    async fn had_another(&self, version: &Version) -> Result<bool, StoreError> {
-        let before = number(version).unwrap_or_default();
-        for version in (1..before).rev().take(LOOKS_BACK) {
-            match self.key_at(version).await {
-                Ok(key) if is_ours(&key) => {}
-                Ok(_) => return Ok(true),
-                Err(error) if error.kind() == StoreErrorKind::Refused => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
 }
 
 impl KeyLoader for SecretManagerStore {
@@ -522,6 +386,10 @@ impl KeyStore for SecretManagerStore {
         .await
     }
 
+    fn lag(&self) -> Duration {
+        self.lag
+    }
+
     async fn lease(
         &self,
         holder: &str,
@@ -568,32 +436,5 @@ impl KeyStore for SecretManagerStore {
     }
 }
 
-/// Whether the store has added it, and no other tool.
-fn is_ours(key: &StoredKey) -> bool {
-    key.staged_at.is_some()
-}
-
-fn number(version: &Version) -> Option<i64> {
-    version.as_str().parse().ok()
-}
-
-fn destroyed() -> Error {
-    Error::new(
-        ErrorKind::Withdrawn,
-        "the version that an alias is on is not there",
-        "move the alias to one that is",
-    )
-}
-
-/// How many versions before the latest one are looked at for a key of another tool.
-const LOOKS_BACK: usize = 8;
-
-/// What the secret holds, at one moment.
-struct Holding {
-    found: Found,
-    /// The current version, where no alias is on it yet.
-    adopted: Option<i64>,
-    current: Option<StoredKey>,
-    pending: Option<StoredKey>,
-    previous: Option<StoredKey>,
-}
+/// Google's "within minutes".
+const LAG: Duration = Duration::from_secs(600);

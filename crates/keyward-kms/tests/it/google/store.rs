@@ -1,8 +1,12 @@
 //! The store of version aliases, against the fake.
 
+use std::time::Duration;
+
+use keyward::reference::References;
 use keyward::store::conformance::{Subject, check};
 use keyward::store::{KeyNote, KeyStore as _, StoreErrorKind};
 use keyward::{KeyLoader as _, LoadErrorKind};
+use keyward_kms::Schemes;
 use keyward_kms::google::SecretManagerStore;
 use keyward_testkit::{CANARY, assert_no_leak, leak};
 
@@ -13,8 +17,9 @@ use crate::fixture::stores::{NOW, on_threads, place, race, run};
 use crate::fixture::{assert_fails, assert_loads, key, logged, secret, unique};
 
 impl Fake {
+    /// The fake is as late as a test tells it to be, and no later.
     fn store(&self, secret: &str) -> SecretManagerStore {
-        SecretManagerStore::new(&self.google(), secret)
+        SecretManagerStore::new(&self.google(), secret).with_lag(Duration::ZERO)
     }
 }
 
@@ -30,7 +35,7 @@ impl Subject for Fake {
     }
 
     async fn unreachable(&self) -> Option<SecretManagerStore> {
-        Some(SecretManagerStore::new(&nowhere(), "p/openai"))
+        Some(SecretManagerStore::new(&nowhere(), "p/openai").with_lag(Duration::ZERO))
     }
 }
 
@@ -40,6 +45,17 @@ fn the_store_keeps_the_contract() {
     println!("{report}");
     assert!(report.is_held(), "{report}");
     assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+/// Whoever replaces keys is told, also by a store that a reference leads to.
+#[test]
+fn the_store_tells_its_lag() {
+    let google = nowhere();
+    let store = SecretManagerStore::new(&google, "p/openai");
+    assert_eq!(store.lag(), Duration::from_secs(600));
+    let references = Schemes::new().with_google(&google).register(References::new());
+    assert_eq!(references.store("gcp-sm:p/openai").unwrap().lag(), store.lag());
+    assert_eq!(store.with_lag(Duration::from_secs(7)).lag(), Duration::from_secs(7));
 }
 
 #[test]
@@ -88,7 +104,7 @@ fn other_programs_find_the_key_where_they_look_for_it() {
         assert_eq!(version.as_str(), "2");
         assert_loads(store.load().await, &first, "gcp-sm:p/openai");
         store.promote(&version, NOW).await.unwrap();
-        store.lease("replica", std::time::Duration::from_secs(60), NOW).await.unwrap();
+        store.lease("replica", Duration::from_secs(60), NOW).await.unwrap();
 
         let text = fake.text("p/openai", "current").unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -116,7 +132,7 @@ fn a_secret_without_a_version_is_an_empty_store() {
     on_threads(async {
         let fake = Fake::start().await;
         let made = fake.store("p/openai");
-        made.lease("replica", std::time::Duration::from_secs(60), NOW).await.unwrap();
+        made.lease("replica", Duration::from_secs(60), NOW).await.unwrap();
         assert!(fake.states("p/openai").is_empty());
         let store = fake.store("p/openai");
         let version = store.stage(&key(&text), &KeyNote::new(), NOW).await.unwrap();
@@ -433,7 +449,7 @@ fn what_google_answers_is_told_by_kind() {
             let store = SecretManagerStore::new(&connect(&server.url(), "token"), "p/openai");
             let staged = store.stage(&key(canary), &KeyNote::new(), NOW).await.map(drop);
             let keys = [store.snapshot().await.map(drop), staged];
-            (keys, store.lease("replica", std::time::Duration::from_secs(60), NOW).await.map(drop))
+            (keys, store.lease("replica", Duration::from_secs(60), NOW).await.map(drop))
         });
         for error in keys.into_iter().chain([lease]) {
             let error = error.unwrap_err();
