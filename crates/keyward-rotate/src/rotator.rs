@@ -351,6 +351,7 @@ impl Rotator {
             can_expire: true,
             is_due: false,
             running: Duration::ZERO,
+            lag: place.store.lag(),
             #[cfg(test)]
             mutant: None,
         };
@@ -374,7 +375,7 @@ impl Rotator {
         }
         steps.extend(old.into_iter().map(|key| PlannedStep::Retire {
             key,
-            grace: slot.grace(),
+            grace: view.grace(),
             silence: slot.silence(),
             stragglers: slot.stragglers(),
         }));

@@ -113,6 +113,10 @@ where
             })
         });
         self.is_stale = true;
+        if discarded.is_ok() {
+            self.hand.discarded.push(version);
+            return Ok(());
+        }
         if !is_conflict {
             return discarded;
         }
@@ -134,6 +138,7 @@ where
         self.is_stale = true;
         promoted?;
         self.hand.stored_at = Some(self.outside.time.running());
+        self.hand.is_promoted = true;
         Ok(())
     }
 
@@ -161,6 +166,7 @@ where
         self.note(&tag, entry).await?;
         self.hand.began = Some(tag);
         self.hand.is_fresh = true;
+        self.hand.is_promoted = false;
         self.hand.attempts += 1;
         self.hand.proof = None;
         self.hand.is_verified = false;
@@ -178,6 +184,7 @@ where
         self.minted = None;
         self.hand.has_key = false;
         self.hand.stored_at = None;
+        self.hand.is_promoted = false;
         self.hand.is_fresh = false;
         self.hand.proof = None;
         self.hand.is_verified = false;
@@ -378,7 +385,7 @@ where
         };
         self.must_be_ours(&listed)?;
         let now = self.outside.time.running();
-        let latest = self.outside.time.wall().saturating_add(self.outside.slot.grace());
+        let latest = self.outside.time.wall().saturating_add(self.view().grace());
         #[cfg(test)]
         let ignores_use = self.outside.mutant == Some(crate::machine::Mutant::IgnoreUse);
         #[cfg(not(test))]

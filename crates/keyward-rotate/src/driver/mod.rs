@@ -195,6 +195,11 @@ where
         if self.ledger.open.as_ref().is_some_and(|open| open.step.is_promoted()) {
             (self.outside.promoted)();
         }
+        let is_stored = self.ledger.open.as_ref().is_some_and(|open| open.step >= Step::Staged);
+        if is_stored && !self.outside.store.lag().is_zero() {
+            // By whoever had it before, and perhaps just now.
+            self.hand.stored_at = Some(self.outside.time.running());
+        }
         for _ in 0..MOST_STEPS {
             let was_stale = self.is_stale;
             if was_stale {
@@ -232,6 +237,7 @@ where
             is_due: due_at(self.outside.slot, &self.ledger, self.snapshot.current.as_ref())
                 .is_none_or(|at| self.outside.time.wall() >= at),
             running: self.outside.time.running(),
+            lag: self.outside.store.lag(),
             #[cfg(test)]
             mutant: self.outside.mutant,
         }
@@ -242,6 +248,11 @@ where
             let snapshot = self.outside.store.snapshot().await;
             snapshot.map_err(|error| RotateError::of_store(&error))
         })?;
+        let Snapshot { pending, previous, .. } = &mut self.snapshot;
+        for place in [pending, previous] {
+            // It may be shown for a while yet.
+            place.take_if(|stored| self.hand.discarded.contains(&stored.version));
+        }
         self.is_stale = false;
         if let Some(current) = &self.snapshot.current {
             self.outside.organization.take_over(&current.key)?;

@@ -43,8 +43,27 @@ pub(crate) struct View<'a> {
     pub(crate) is_due: bool,
     /// How long this process has been going.
     pub(crate) running: Duration,
+    /// How long after a promotion a reader may still get the key before it.
+    pub(crate) lag: Duration,
     #[cfg(test)]
     pub(crate) mutant: Option<Mutant>,
+}
+
+impl View<'_> {
+    /// How long an old key lives at the most. The slot's grace begins when every reader gets the new
+    /// one.
+    pub(crate) fn grace(&self) -> Duration {
+        self.slot.grace().saturating_add(self.settling())
+    }
+
+    /// How long it takes until every reader gets the key that was promoted.
+    fn settling(&self) -> Duration {
+        #[cfg(test)]
+        if self.mutant == Some(Mutant::RetireWithinLag) {
+            return Duration::ZERO;
+        }
+        self.lag
+    }
 }
 
 /// What this process knows and a later one would not.
@@ -75,8 +94,12 @@ pub(crate) struct Hand {
     /// Whether a rotation came to its end, as the goal wants it.
     pub(crate) is_finished: bool,
     /// When this process last staged or promoted the open attempt's key, as long as it had been
-    /// going: for a moment, a store may show what it held before.
+    /// going, or found that another may just have: for a while, a store may show what it held before.
     pub(crate) stored_at: Option<Duration>,
+    /// Whether that was a promotion, which need not be asked for again.
+    pub(crate) is_promoted: bool,
+    /// What this process discarded from the store.
+    pub(crate) discarded: Vec<Version>,
     /// With what the call ends when what was begun is cleaned up.
     pub(crate) failed: Option<RotateError>,
 }
@@ -177,12 +200,14 @@ pub(crate) enum Mutant {
     RestartExpiry,
     RetireAny,
     RetireStaged,
+    RetireWithinLag,
     SkipIntent,
+    TrustLateLooks,
     TrustOldLooks,
 }
 
-/// How long after a write a store may show what it held before it. None of keyward's is documented
-/// to, and Secrets Manager is documented to be consistent in the end.
+/// How long after a write a store is taken to show what it held before, beyond the lag that it tells:
+/// Secrets Manager is documented to be consistent in the end, and not when.
 const LAG: Duration = Duration::from_secs(15);
 
 /// How many attempts to make a key one call begins.
@@ -202,15 +227,12 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     if is_of(current.as_ref(), &open.tag) {
         return end(view, open);
     }
-    let lag = view.hand.stored_at.map(|at| view.running.saturating_sub(at));
-    let lagging = lag.filter(|lag| *lag < LAG).map(|waited| {
-        let (why, pause) = (Wait::Recovery, SHORTEST);
-        Next::Wait { why, pause, waited }
-    });
-    #[cfg(test)]
-    let lagging = lagging.filter(|_| view.mutant != Some(Mutant::TrustOldLooks));
+    let lagging = lagging(view);
     if open.step >= Step::Promoted {
         return lagging.unwrap_or_else(|| superseded(view, open));
+    }
+    if let Some(wait) = lagging.clone().filter(|_| view.hand.is_promoted) {
+        return wait;
     }
     if view.goal == Goal::Now && !is_mine {
         // Its promotion may have begun, so it is ended: then what it replaces can be deleted.
@@ -246,6 +268,20 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     } else {
         Next::Mint
     }
+}
+
+/// Waits, as long as the store may show what it held before this process last wrote to it.
+fn lagging(view: &View<'_>) -> Option<Next> {
+    let waited = view.running.saturating_sub(view.hand.stored_at?);
+    let lag = view.lag.saturating_add(LAG);
+    #[cfg(test)]
+    let lag = match view.mutant {
+        Some(Mutant::TrustLateLooks) => LAG,
+        Some(Mutant::TrustOldLooks) => Duration::ZERO,
+        _ => lag,
+    };
+    let pause = (waited / 8).clamp(SHORTEST, Duration::from_secs(15));
+    (waited < lag).then_some(Next::Wait { why: Wait::Recovery, pause, waited })
 }
 
 /// Another key stands in the place of the one that was promoted. If that is an old one of the same
@@ -427,7 +463,7 @@ fn end(view: &View<'_>, open: &Attempt) -> Next {
         let is_urgent = view.ledger.is_urgent;
         #[cfg(test)]
         let is_urgent = is_urgent && view.mutant != Some(Mutant::ForgetNow);
-        let at_once = open.now || view.slot.grace().is_zero() || is_urgent;
+        let at_once = open.now || view.grace().is_zero() || is_urgent;
         if at_once {
             return Next::Retire { old: old.clone(), straggling: false };
         }
@@ -446,7 +482,7 @@ fn end(view: &View<'_>, open: &Attempt) -> Next {
 
 /// One old key is watched until nobody uses it.
 fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
-    let (grace, silence) = (view.slot.grace(), view.slot.silence());
+    let (grace, silence) = (view.grace(), view.slot.silence());
     let is_held = view.slot.stragglers() == Stragglers::Hold;
     let watch = view.hand.watches.get(&old.key).copied();
     let Some((watch, looked_at)) = watch.and_then(|watch| Some((watch, watch.looked_at?))) else {
@@ -468,9 +504,11 @@ fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
     if !open.draining.contains(&old.key) {
         return Next::Note(Entry::Draining { key: old.key.clone() });
     }
-    // One that was in use has been used: if that is not told, its silence is not either.
+    // One that was in use has been used: if that is not told, its silence is not either. As long as
+    // a reader may still get it, its silence says nothing.
     let is_told = watch.last_used_at.is_some();
-    if is_told && looked_at.saturating_sub(watch.quiet_since) >= silence {
+    let quiet_since = watch.quiet_since.max(watch.since.saturating_add(view.settling()));
+    if is_told && looked_at >= quiet_since.saturating_add(silence) {
         return Next::Retire { old: old.clone(), straggling: false };
     }
     let watched = view.running.saturating_sub(watch.since);

@@ -1,6 +1,6 @@
 //! The positive control: machines that are broken in one way are caught.
 
-use super::scenario::{Run, SCENARIOS, run};
+use super::scenario::{LATE_FOR_ALL, LATE_FOR_READERS, Run, SCENARIOS, run};
 use super::world::Fault;
 use crate::machine::Mutant;
 
@@ -45,6 +45,23 @@ fn a_machine_that_trusts_every_look_is_caught() {
         run(scenario, &plan).is_ok_and(|report| report.keys > whole)
     };
     assert!((1..100).any(is_worse));
+}
+
+/// The old key dies while the store still gives it to readers.
+#[test]
+fn a_machine_that_retires_within_the_lag_is_caught() {
+    let mutant = Some(Mutant::RetireWithinLag);
+    let caught = run(&LATE_FOR_READERS, &Run { mutant, ..Run::default() }).map(drop);
+    assert!(caught.as_ref().is_err_and(|what| what.starts_with("I1")), "{caught:?}");
+}
+
+/// It takes what is late for lost, and gives one key up after the other.
+#[test]
+fn a_machine_that_does_not_wait_out_the_lag_is_caught() {
+    let whole = run(&LATE_FOR_ALL, &Run::default()).expect(LATE_FOR_ALL.name);
+    let mutant = Some(Mutant::TrustLateLooks);
+    let report = run(&LATE_FOR_ALL, &Run { mutant, ..Run::default() }).expect(LATE_FOR_ALL.name);
+    assert!(report.keys > whole.keys, "{} keys, and {}", report.keys, whole.keys);
 }
 
 #[test]

@@ -362,6 +362,9 @@ impl KeyStore for Store {
                 let kind = StoreErrorKind::Unreachable;
                 Err(StoreError::new(kind, self.source(), "it does not answer", "wait"))
             }
+            _ if self.0.world.lock().is_late_for_all => {
+                Ok(self.0.world.lock().look(&self.0.world.store))
+            }
             _ => self.0.world.store.snapshot().await,
         };
         if let Ok(shown) = &shown {
@@ -369,6 +372,10 @@ impl KeyStore for Store {
         }
         self.0.after(fate, What::Look).await;
         shown
+    }
+
+    fn lag(&self) -> Duration {
+        self.0.world.lock().lag
     }
 
     async fn lease(

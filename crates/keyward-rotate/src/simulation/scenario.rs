@@ -47,6 +47,9 @@ pub(super) struct Scenario {
     pub(super) halves: bool,
     /// How often the service looks whether there is another key.
     pub(super) reload: Duration,
+    /// How late the store shows each change to readers, as it tells; and whether to rotators too.
+    pub(super) lag: Duration,
+    pub(super) is_late_for_all: bool,
     /// How long the silence is: longer than the grace if the old key is always used.
     pub(super) silence: Duration,
 }
@@ -64,10 +67,19 @@ pub(super) const PLAIN: Scenario = Scenario {
     later: Goal::Rotate,
     halves: false,
     reload: RELOAD,
+    lag: Duration::ZERO,
+    is_late_for_all: false,
     silence: Duration::from_secs(20),
 };
 
-pub(super) const SCENARIOS: [Scenario; 20] = [
+/// For longer than the grace.
+pub(super) const LATE_FOR_READERS: Scenario =
+    Scenario { name: "a store late for readers", lag: Duration::from_secs(200), ..PLAIN };
+
+pub(super) const LATE_FOR_ALL: Scenario =
+    Scenario { name: "a store late for all", is_late_for_all: true, ..LATE_FOR_READERS };
+
+pub(super) const SCENARIOS: [Scenario; 22] = [
     PLAIN,
     Scenario { name: "a first key", start: Start::Empty, ..PLAIN },
     Scenario { name: "a key made by hand", start: Start::Foreign, ..PLAIN },
@@ -76,6 +88,8 @@ pub(super) const SCENARIOS: [Scenario; 20] = [
     Scenario { name: "a leak that others end", goal: Goal::Now, ..PLAIN },
     Scenario { name: "a leak in the middle", later: Goal::Now, ..PLAIN },
     Scenario { name: "a leak over half a promotion", later: Goal::Now, halves: true, ..PLAIN },
+    LATE_FOR_READERS,
+    LATE_FOR_ALL,
     Scenario { name: "a slow service", reload: Duration::from_secs(60), ..PLAIN },
     Scenario { name: "held", stragglers: Stragglers::Hold, ..PLAIN },
     Scenario { name: "deletion is refused", refuses_deletion: true, ..PLAIN },
@@ -227,6 +241,8 @@ pub(super) fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
         let mut state = world.lock();
         state.reload = scenario.reload;
         state.halves = scenario.halves;
+        state.lag = scenario.lag;
+        state.is_late_for_all = scenario.is_late_for_all;
         state.may_put_off = scenario.stragglers == Stragglers::Hold;
     }
     if let Some(key) = current {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use keyward::store::{KeyStore as _, MemoryStore, Version};
+use keyward::store::{KeyStore as _, MemoryStore, Snapshot, StoredKey, Version};
 use keyward::{ApiKey, Timestamp};
 
 use super::organization::Books;
@@ -85,7 +85,12 @@ pub(super) struct State {
     /// Who does not answer, until when, and whether it says to wait.
     pub(super) outage: Option<(Asked, Duration, bool)>,
     /// What the last look at the store showed.
-    pub(super) shown: Option<keyward::store::Snapshot>,
+    pub(super) shown: Option<Snapshot>,
+    /// How late the store shows each change to readers, whether to rotators too, and what it held
+    /// since when.
+    pub(super) lag: Duration,
+    pub(super) is_late_for_all: bool,
+    pub(super) held: Vec<(Duration, Snapshot)>,
     /// Which process took the lease last.
     pub(super) last_taker: Option<usize>,
     /// What was minted and will appear later: after how many operations, and how.
@@ -141,6 +146,9 @@ impl World {
                 violation: None,
                 outage: None,
                 shown: None,
+                lag: Duration::ZERO,
+                is_late_for_all: false,
+                held: Vec::new(),
                 last_taker: None,
                 late: Vec::new(),
                 random: 0,
@@ -245,14 +253,32 @@ impl State {
         }
     }
 
+    /// What a reader is shown of the store, which may be late.
+    pub(super) fn look(&mut self, store: &MemoryStore) -> Snapshot {
+        let holds = now_or_never(store.snapshot()).expect("a memory");
+        let since = |snapshot: &Snapshot| {
+            let keys = [&snapshot.current, &snapshot.pending, &snapshot.previous];
+            keys.map(|stored| stored.as_ref().map(|stored: &StoredKey| stored.version.clone()))
+        };
+        if self.held.last().is_none_or(|(_, held)| since(held) != since(&holds)) {
+            self.held.push((self.now, holds.clone()));
+        }
+        let mut held = self.held.iter();
+        let shown = held.rfind(|(since, _)| *since + self.lag <= self.now).or(self.held.first());
+        let shown = shown.map(|(_, held)| held.clone()).unwrap_or_default();
+        // Leases are compared with what is.
+        shown.lease(holds.lease)
+    }
+
     /// The service uses its key, and looks for another when it is time to: I1.
     pub(super) fn serve(&mut self, store: &MemoryStore) {
         let current = now_or_never(store.current()).expect("a memory").map(|stored| stored.key);
-        let Some(current) = current else { return };
         let now = self.now;
-        if !self.books.accepts(&current, now) {
+        if current.is_some_and(|current| !self.books.accepts(&current, now)) {
             self.violate("I1: the store's current key is not accepted");
         }
+        let current = self.look(store).current.map(|stored| stored.key);
+        let Some(current) = current else { return };
         let (held, looked_at) = self.service.get_or_insert((current.clone(), now));
         if now >= *looked_at + self.reload {
             (*held, *looked_at) = (current.clone(), now);
