@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use google_cloud_auth::credentials::Credentials;
-use google_cloud_gax::client_builder;
+use google_cloud_gax::client_builder::{self, ClientBuilder};
 use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use google_cloud_gax::retry_policy::{Aip194Strict, LimitedAttemptCount, RetryPolicyExt as _};
 use google_cloud_kms_v1::client::KeyManagementService;
@@ -127,17 +127,7 @@ impl Google {
     pub(super) async fn secret_manager(&self) -> Result<SecretManagerService, Error> {
         let service = &self.0.secret_manager;
         let make = async || {
-            let builder = SecretManagerService::builder()
-                .with_retry_policy(retries())
-                .with_backoff_policy(backoff());
-            let builder = match checked(service.endpoint.as_deref())? {
-                Some(endpoint) => builder.with_endpoint(endpoint),
-                None => builder,
-            };
-            let builder = match &self.0.credentials {
-                Some(credentials) => builder.with_credentials(credentials.clone()),
-                None => builder,
-            };
+            let builder = self.set_up(SecretManagerService::builder(), service)?;
             quietly(builder.build()).await.map_err(|error| of_builder(&error))
         };
         service.client().get_or_try_init(make).await.cloned()
@@ -146,20 +136,26 @@ impl Google {
     pub(super) async fn kms(&self) -> Result<KeyManagementService, Error> {
         let service = &self.0.kms;
         let make = async || {
-            let builder = KeyManagementService::builder()
-                .with_retry_policy(retries())
-                .with_backoff_policy(backoff());
-            let builder = match checked(service.endpoint.as_deref())? {
-                Some(endpoint) => builder.with_endpoint(endpoint),
-                None => builder,
-            };
-            let builder = match &self.0.credentials {
-                Some(credentials) => builder.with_credentials(credentials.clone()),
-                None => builder,
-            };
+            let builder = self.set_up(KeyManagementService::builder(), service)?;
             quietly(builder.build()).await.map_err(|error| of_builder(&error))
         };
         service.client().get_or_try_init(make).await.cloned()
+    }
+
+    fn set_up<F, C>(
+        &self,
+        builder: ClientBuilder<F, Credentials>,
+        service: &Service<C>,
+    ) -> Result<ClientBuilder<F, Credentials>, Error> {
+        let builder = builder.with_retry_policy(retries()).with_backoff_policy(backoff());
+        let builder = match checked(service.endpoint.as_deref())? {
+            Some(endpoint) => builder.with_endpoint(endpoint),
+            None => builder,
+        };
+        Ok(match &self.0.credentials {
+            Some(credentials) => builder.with_credentials(credentials.clone()),
+            None => builder,
+        })
     }
 }
 
