@@ -4,8 +4,8 @@ use aws_sdk_kms::primitives::Blob;
 
 use super::client::Aws;
 use super::error::{incomplete, of_sdk};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Decrypt, Encrypt, Error, Plaintext, SealContext};
 
 /// A symmetric key of AWS KMS. The context is sent as the encryption context.

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::client::Aws;
 use super::error::{incomplete, of_sdk};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Error, ErrorKind, deadline, field};
 
 /// Loads a key from a `SecureString` parameter of AWS Systems Manager.

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::client::Aws;
 use super::error::{incomplete, of_sdk};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Error, deadline, field};
 
 /// Loads a key from a secret of AWS Secrets Manager.

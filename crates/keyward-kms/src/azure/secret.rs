@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use super::client::Azure;
 use super::error::{incomplete, of_sdk};
 use crate::json::{self, Found};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Error, ErrorKind, deadline, field};
 
 /// Loads a key from a secret of Azure Key Vault: its newest version, unless set.

@@ -9,8 +9,8 @@ use super::checksum;
 use super::client::Google;
 use super::error::Call;
 use super::secret::is_plain;
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
 
 /// A symmetric key of Cloud KMS (purpose `ENCRYPT_DECRYPT`). The context is sent as additional

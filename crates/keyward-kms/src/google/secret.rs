@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::checksum;
 use super::client::Google;
 use super::error::{Call, incomplete};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Error, ErrorKind, deadline, field};
 
 /// Loads a key from a secret of Secret Manager: its latest version, unless set.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::Failure;
 use super::token::{Token, is_logged_in};
-use crate::place::Name;
+use crate::reference::Name;
 use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
 
 /// An AES key on a [`Token`], by its label. It seals by AES-GCM, with the context as additional

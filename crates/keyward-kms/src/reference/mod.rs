@@ -5,6 +5,7 @@ use keyward::reference::{Reference, ReferenceError, References, Scheme};
 use keyward::store::DynKeyStore;
 use keyward::{DynKeyLoader, find};
 
+pub(crate) use self::name::Name;
 use self::sealed::Sealed;
 #[cfg(feature = "aws")]
 use crate::aws::Aws;
@@ -23,6 +24,7 @@ mod aws;
 mod azure;
 #[cfg(feature = "google")]
 mod google;
+mod name;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod sealed;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward::{ApiKey, FileLoader, KeyLoader, KeySource, LoadError};
 
-use crate::place::Name;
+use crate::reference::Name;
 use crate::{Error, ErrorKind};
 
 /// How Vault is told who asks: a token, or a login that yields one.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::auth::VaultAuth;
 use super::error::{incomplete, of_answer, of_http};
 use super::session::Sessions;
-use crate::place::Name;
+use crate::reference::Name;
 use crate::{Error, ErrorKind};
 
 /// A connection to Vault or OpenBao, with its login. Clones share it.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::client::{Call, Vault};
 use super::error::incomplete;
 use crate::json::{self, Found, object};
-use crate::place::Name;
+use crate::reference::Name;
 use crate::{Decrypt, Encrypt, Error, ErrorKind, Plaintext, SealContext};
 
 /// A key of Vault's transit engine, of a kind that binds additional data (`aes256-gcm96`,

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::client::{Call, Vault};
 use super::error::incomplete;
 use crate::json::{self, Found};
-use crate::place::Name;
+use crate::reference::Name;
 use crate::{Error, ErrorKind, deadline, field};
 
 /// Loads a key from a field of a KV v2 secret.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::client::{Call, Vault};
-use crate::place::Name;
+use crate::reference::Name;
 use crate::{Error, ErrorKind, deadline};
 
 /// A secret of KV v2 as the [`Place`] of a [`DocumentStore`](keyward::store::DocumentStore).

@@ -8,8 +8,8 @@ use super::version::NOTHING;
 use super::{ANCHOR, CURRENT, PENDING, PREVIOUS};
 use crate::aws::client::Aws;
 use crate::aws::error::{incomplete, of_sdk};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::{Error, ErrorKind};
 
 /// Which version each label is on.

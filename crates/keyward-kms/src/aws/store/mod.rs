@@ -17,8 +17,8 @@ use self::state::State;
 use self::version::Content;
 use super::client::Aws;
 use super::error::{incomplete, of_sdk};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 use crate::stored;
 use crate::{Error, ErrorKind, deadline};
 

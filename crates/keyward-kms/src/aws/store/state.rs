@@ -11,8 +11,8 @@ use super::version::NOTHING;
 use crate::Error;
 use crate::aws::client::Aws;
 use crate::aws::error::{incomplete, of_sdk};
-use crate::place::Name;
 use crate::quiet::quietly;
+use crate::reference::Name;
 
 #[derive(Clone, Debug)]
 pub(super) struct State {
