@@ -156,8 +156,11 @@ fn connect(
     args: &Args,
 ) -> impl Fn(AdminKey) -> Result<Client, keyward_admin::Error> + Send + Sync + 'static {
     let (url, patience) = (args.base_url.clone(), Duration::from_secs(args.patience.max(1)));
+    // A client obeys a server that throttles until the deadline, which must end before the lease.
+    let deadline = patience.clamp(Duration::from_secs(10), Duration::from_secs(120));
     move |key| {
-        Client::builder(key).base_url(url.clone()).allow_loopback().max_wait(patience).build()
+        let client = Client::builder(key).base_url(url.clone()).allow_loopback();
+        client.max_wait(patience).deadline(deadline).build()
     }
 }
 

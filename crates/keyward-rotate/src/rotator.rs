@@ -457,6 +457,10 @@ impl RotatorBuilder {
     /// For how long a lease is taken, and held on before each step: five minutes unless set, and
     /// one at the least. Machines' clocks must agree better than that. A rotator that dies keeps
     /// others out for as long.
+    ///
+    /// While keys are listed it is held on too; any other call should take less than half of it. A
+    /// client whose server throttles waits until its
+    /// [`deadline`](keyward_admin::ClientBuilder::deadline), which is five minutes as well unless set.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease.max(Duration::from_secs(60));
         self
