@@ -189,7 +189,7 @@ fn print(kind: Kind, table: &Table) -> BTreeMap<Outcome, usize> {
 
 /// Every how many points one is to be taken, if that was said.
 #[allow(clippy::disallowed_methods, reason = "a variable for the tests themselves")]
-fn asked() -> Option<usize> {
+pub(super) fn asked() -> Option<usize> {
     let every = std::env::var_os("KEYWARD_KILL_EVERY")?;
     let every = every.to_str().and_then(|every| every.parse().ok()).filter(|every| *every > 0);
     Some(every.expect("KEYWARD_KILL_EVERY is a number from 1"))
