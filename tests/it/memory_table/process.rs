@@ -78,7 +78,8 @@ impl Keys {
         self.new.masked().iter().map(digits).collect()
     }
 
-    fn both_in(&self, image: &Image) -> Copies {
+    /// What there is of either.
+    pub(super) fn both_in(&self, image: &Image) -> Copies {
         let [old, new] = [&self.old, &self.new].map(|key| key.traces_in(image));
         Copies {
             whole: old.whole + new.whole,
