@@ -444,12 +444,12 @@ fn built() -> &'static HashMap<String, PathBuf> {
     static BUILT: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     BUILT.get_or_init(|| {
         // What was built for the tests is there for the examples too.
-        let features: &[&str] = if cfg!(feature = "clouds") {
-            &["--workspace", "--all-features"]
-        } else if cfg!(feature = "sealed") {
-            &["--workspace", "--features", "keyward-examples/sealed"]
-        } else {
-            &[]
+        let features: &[&str] = match (cfg!(feature = "sealed"), cfg!(feature = "frameworks")) {
+            _ if cfg!(feature = "clouds") => &["--workspace", "--all-features"],
+            (true, true) => &["--features", "keyward-examples/sealed,keyward-examples/frameworks"],
+            (true, false) => &["--features", "keyward-examples/sealed"],
+            (false, true) => &["--features", "keyward-examples/frameworks"],
+            (false, false) => &[],
         };
         let cargo = Command::new(env!("CARGO"))
             .args(["build", "--examples", "--message-format=json", "--quiet"])

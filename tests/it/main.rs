@@ -15,6 +15,8 @@ mod authorize;
 mod client_secret;
 mod examples;
 mod fixture;
+#[cfg(feature = "frameworks")]
+mod frameworks;
 #[cfg(all(feature = "leaks", target_os = "linux"))]
 mod leak_matrix;
 mod live_examples;
