@@ -16,9 +16,10 @@ use genai::adapter::AdapterKind;
 use genai::resolver::{self, AuthData, Endpoint};
 use http::Uri;
 use keyward::authorize::{AuthorizeMiddleware, Authorizer};
+use keyward::redact::{self, RedactingMakeWriter};
 use keyward::reference::References;
 use keyward::wire::Injector;
-use keyward::{KeyPolicy, LiveKey, redact};
+use keyward::{KeyPolicy, LiveKey};
 use rig_core::providers::openai::wire::Auth;
 use rig_core::providers::openai::{OpenAI, OpenAIConfig};
 use rig_reqwest::ReqwestMiddlewareClient;
@@ -42,7 +43,8 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 async fn main() -> Outcome<()> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
+        // They log the answers they do not understand.
+        .with_writer(RedactingMakeWriter::new(std::io::stderr))
         .init();
     let args = Args::parse();
     let policy = policy(&args.base_url.parse()?)?;

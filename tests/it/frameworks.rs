@@ -4,14 +4,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-use keyward_testkit::{FakeOpenAi, assert_no_leak};
+use keyward_testkit::{EchoPlace, FakeOpenAi, Fault, FaultAction, assert_no_leak};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::examples::{example, private, text};
-use crate::fixture::admin_key;
 
 /// Takes TLS off before a server of this machine. Tells its base URL; writes down its certificate.
 async fn behind_tls(base_url: &str, certificate: &Path) -> String {
@@ -78,13 +77,11 @@ async fn rig_and_genai_hold_no_key_and_ask_all_the_same() {
     assert!(said.starts_with("rig\t2 models\ngenai\terror\t"), "{said}");
     assert_eq!(org.requests().len(), before + 1, "genai's request was not made");
 
-    let admin = keyward_admin::Client::builder(admin_key(org.admin_key()))
-        .base_url(org.base_url())
-        .allow_loopback()
-        .build()
-        .expect("a client");
-    let id = org.key_id(&key).expect("an id");
-    admin.project(project.as_str()).api_key(id.as_str()).delete().await.expect("deleted");
-    let (said, _) = run(&base_url);
+    // A server that answers with what it was sent.
+    let echo = FaultAction::EchoAuthorization { place: EchoPlace::Body };
+    org.fault(Fault::on("GET", "/models").always().then(echo));
+    let (said, log) = run(&base_url);
     assert!(said.starts_with("rig\terror\t") && said.contains("\ngenai\terror\t"), "{said}");
+    let mask = "[openai service-account key ";
+    assert!(said.matches(mask).count() == 2 && log.contains(mask), "the key was there: {said}");
 }
