@@ -199,7 +199,7 @@ mod wide {
                 let mut classes = u8x64::splat(self.0, !0);
                 for (place, halves) in PLACES.iter().enumerate() {
                     if let Some(block) = window[place..].first_chunk() {
-                        classes = classes & self.classes(block, halves);
+                        classes &= self.classes(block, halves);
                     }
                 }
                 let found = !classes.simd_eq(0).to_bitmask();
