@@ -9,14 +9,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keyward_admin::{ApiKey, Client};
 
-use self::copies::Copies;
-use self::search::{MASK, Masked};
+use self::search::{Copies, MASK, Masked};
 use super::front::{Front, Http};
 use super::new;
 use crate::fixture::{Organization, admin_key};
 
-#[path = "../../../crates/keyward/tests/it/memory/copies.rs"]
-mod copies;
 #[path = "../../memory/search.rs"]
 mod search;
 
@@ -55,7 +52,7 @@ fn the_admin_key_and_a_new_key_are_in_memory_once_and_then_no_more() {
             let counts: Vec<usize> = told.split(' ').map(|n| n.parse().unwrap()).collect();
             let copies: Vec<_> = counts
                 .chunks_exact(3)
-                .map(|it| Copies { whole: it[0], pieces: it[1], coded: it[2] })
+                .map(|it| Copies { whole: it[0], pieces: it[1], coded: it[2], ..Copies::default() })
                 .collect();
             let shown = copies.iter().map(|it| format!("{} {} {}", it.whole, it.pieces, it.coded));
             let shown: String = shown.map(|it| format!("{it:<14}")).collect();

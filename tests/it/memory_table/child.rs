@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keyward::wire::Injector;
-use keyward::{ApiKey, KeyPolicy};
+use keyward::{ApiKey, KeyPolicy, Protection, hardening};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
@@ -30,6 +30,9 @@ pub(super) fn run() {
             std::future::pending::<()>().await;
         });
     }
+    if job == "protection" {
+        return tell(ApiKey::prefer_secret_memory().as_str());
+    }
     let place = variable("KEYWARD_TEST_PLACE").unwrap();
     let (address, hex) = place.split_once(' ').unwrap();
     let octet = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
@@ -38,6 +41,9 @@ pub(super) fn run() {
     let keys = PathBuf::from(variable("KEYWARD_TEST_KEYS").unwrap());
     let parts: Vec<_> = job.split('/').collect();
     let (contender, http) = (Contender::parse(parts[0]), Http::parse(parts[1]));
+    if contender == Contender::LateSecret {
+        assert_eq!(ApiKey::prefer_secret_memory(), Protection::Secret);
+    }
     match Plan::parse(parts[2]) {
         Plan::Flight => flight(contender, http, &server, &keys),
         Plan::Hostile => hostile::child(&runtime, contender, http, &server, &keys),
@@ -148,9 +154,7 @@ async fn trouble_with(
     keys: &Path,
 ) {
     if matches!(trouble, Trouble::LaterBacktrace | Trouble::LaterPanic) {
-        // Before there is a key, so that what is looked up once is looked up now.
-        make_backtrace();
-        make_panic();
+        hardening::warm_up();
     }
     let client = Client::new(contender, http, server, &keys.join("key")).await;
     ask(&client, AT_ONCE).await;

@@ -21,6 +21,8 @@ pub(super) enum Contender {
     AsyncOpenai,
     Header,
     Late,
+    /// The same with the key in `memfd_secret`.
+    LateSecret,
     Minted,
     MintedCaught,
     Secrecy,
@@ -29,12 +31,13 @@ pub(super) enum Contender {
 
 impl Contender {
     /// In the order of the table.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Text,
         Self::Secrecy,
         Self::AsyncOpenai,
         Self::Header,
         Self::Late,
+        Self::LateSecret,
         Self::Minted,
         Self::MintedCaught,
     ];
@@ -44,11 +47,17 @@ impl Contender {
             Self::AsyncOpenai => "async-openai",
             Self::Header => "keyward `AuthorizeMiddleware`",
             Self::Late => "**keyward `wire`**",
+            Self::LateSecret => "**keyward `wire`, `memfd_secret`**",
             Self::Minted => "a minted key, `String`",
             Self::MintedCaught => "**a minted key, keyward `wire`**",
             Self::Secrecy => "`SecretString`, reqwest",
             Self::Text => "`String`, reqwest",
         }
+    }
+
+    /// How many copies of a key that it holds can be read.
+    pub(super) fn readable(self) -> usize {
+        usize::from(self != Self::LateSecret)
     }
 
     pub(super) fn is_minted(self) -> bool {
@@ -129,7 +138,7 @@ impl Client {
                 let middleware = AuthorizeMiddleware::new(live.clone(), authorizer);
                 Holder::Header { client: middleware.client(plain()).unwrap(), live }
             }
-            Contender::Late => {
+            Contender::Late | Contender::LateSecret => {
                 let injector =
                     Injector::project(ring::default_provider(), KeyPolicy::production()).unwrap();
                 let config = injector.client_config(server.roots()).unwrap();

@@ -119,6 +119,11 @@ impl Running {
         server
     }
 
+    /// The best protection of memory that a key can have here.
+    pub(super) fn protection() -> String {
+        Self::spawn("protection", &[]).next()
+    }
+
     pub(super) fn start(job: &Job, server: &Self, keys: &Keys) -> Self {
         let mint = if job.plan == Plan::Mint { keys.for_mint() } else { String::new() };
         Self::start_with(job, server, keys, &mint)

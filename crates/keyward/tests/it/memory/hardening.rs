@@ -12,7 +12,7 @@ use keyward::{ApiKey, EnvLoader, KeyLoader as _, LoadErrorKind, LoaderChain, har
 use zeroize::Zeroizing;
 
 use super::Masked;
-use super::copies::Copies;
+use super::search::Copies;
 use crate::alone::{alone, skipped};
 use crate::fixture::load;
 
