@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use keyward::authorize::{Authorizer, DeniedReason};
+use keyward::authorize::{Authorizer, Denied, DeniedReason};
 use keyward::client_secret::{ClientSecretErrorKind, ClientSecrets};
 use keyward::{FileLoader, KeyKind, KeyPolicy, LiveKey, Timestamp};
 use keyward_testkit::{EchoPlace, FakeClock, FakeOpenAi, Fault, FaultAction, assert_no_leak, leak};
@@ -171,7 +171,7 @@ async fn a_key_that_was_replaced_is_not_asked_with_again() {
     // There is no other.
     rejected();
     let error = secrets.mint(&session()).await.unwrap_err();
-    assert_eq!(error.denied().map(|denied| denied.reason()), Some(DeniedReason::Key), "{error}");
+    assert_eq!(error.denied().map(Denied::reason), Some(DeniedReason::Key), "{error}");
     assert_eq!(scene.fake.count("POST", PATH), 2);
 
     let scene = Scene::start().await;

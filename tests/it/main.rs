@@ -1,5 +1,7 @@
 //! What the crates promise together, on the fake organization and as processes.
 
+#![allow(clippy::unwrap_used, reason = "tests: what they call has no other way to fail")]
+
 mod admin_audit_export;
 mod admin_drift;
 mod admin_errors;
@@ -9,7 +11,7 @@ mod admin_mint;
 mod admin_operations;
 mod admin_pages;
 mod admin_raw;
-#[cfg(feature = "leaks")]
+#[cfg(all(feature = "leaks", target_os = "linux"))]
 mod admin_wire;
 mod authorize;
 mod client_secret;
@@ -24,6 +26,9 @@ mod live_stores;
 #[cfg(all(feature = "leaks", target_os = "linux"))]
 mod memory_table;
 mod rotate;
+#[cfg(all(feature = "leaks", target_os = "linux"))]
+#[path = "../memory/search.rs"]
+mod search;
 #[cfg(any(feature = "clouds", feature = "leaks"))]
 #[path = "../servers/find.rs"]
 mod servers;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, Collected, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -152,7 +152,7 @@ impl Front {
         let answer = self.client.request(call).await.map_err(lost)?;
         let (parts, body) = answer.into_parts();
         // As much as there is of it.
-        let body = body.collect().await.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        let body = body.collect().await.map_or_else(|_| Bytes::new(), Collected::to_bytes);
         let mut answer =
             Response::builder().status(parts.status).header("content-length", body.len());
         for name in ["content-encoding", "content-type", "location", "retry-after"] {

@@ -2,6 +2,11 @@
 //! with late injection. The organization and the client are processes of their own: this test
 //! binary itself, running `child`.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "tests: the table that they are for, and what a child tells its parent"
+)]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -9,13 +14,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keyward_admin::{ApiKey, Client};
 
-use self::search::{Copies, MASK, Masked};
 use super::front::{Front, Http};
 use super::new;
 use crate::fixture::{Organization, admin_key};
-
-#[path = "../../memory/search.rs"]
-mod search;
+use crate::search::{Copies, MASK, Masked};
 
 const REQUESTS: usize = 200;
 const AT_ONCE: usize = 8;

@@ -11,8 +11,8 @@ use tracing_subscriber::filter::LevelFilter;
 use super::child::settle;
 use super::contender::{Client, Contender, HOST, Http};
 use super::process::{Job, Keys, Plan, Running, pause, variable};
-use super::search::{Copies, Image};
 use super::server::Server;
+use crate::search::{Copies, Image};
 
 /// What the server does, by the path.
 const WAYS: [&str; 8] = [

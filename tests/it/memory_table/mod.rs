@@ -7,7 +7,6 @@
 
 #![allow(
     clippy::print_stdout,
-    clippy::unwrap_used,
     reason = "tests: the table that they are for, and what is taken in by its path"
 )]
 
@@ -16,14 +15,12 @@ use std::fs;
 
 use self::contender::{Contender, Http};
 use self::process::{Job, Keys, Plan, Running, Trouble};
-use self::search::{Copies, Image};
+use crate::search::{Copies, Image};
 
 mod child;
 mod contender;
 mod hostile;
 mod process;
-#[path = "../../memory/search.rs"]
-mod search;
 #[path = "../../../crates/keyward/tests/it/wire/server.rs"]
 mod server;
 

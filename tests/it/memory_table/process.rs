@@ -8,8 +8,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::contender::{Contender, Http};
-use super::search::{Copies, Image, MASK, Masked};
 use super::server;
+use crate::search::{Copies, Image, MASK, Masked};
 use crate::servers::Server;
 
 /// What a process does.

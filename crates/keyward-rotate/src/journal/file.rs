@@ -167,7 +167,7 @@ fn check_directory(file: &Path) -> Result<(), RotateError> {
 }
 
 /// Whose a file may be.
-#[derive(Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 enum Owner {
     User,
     UserOrRoot,

@@ -63,28 +63,6 @@ fn prefer_secret(test: &str) -> bool {
     preferred == Protection::Secret
 }
 
-/// The same, asked in a process of its own: there is no way back.
-#[cfg(all(feature = "http", feature = "wire"))]
-pub(super) fn prefer_secret_in_a_child(test: &str) -> bool {
-    let asked = this("memory::protection::ask").env(ASK, "1").stdout(Stdio::piped()).output();
-    let has = String::from_utf8_lossy(&asked.unwrap().stdout).lines().any(|line| line == "secret");
-    if !has {
-        skipped(test, "no memfd_secret here; it takes CONFIG_SECRETMEM and Linux 5.14");
-    }
-    has
-}
-
-const ASK: &str = "KEYWARD_TEST_ASK";
-
-/// What the process of the function above does. By itself it is nothing.
-#[test]
-fn ask() {
-    #[allow(clippy::disallowed_methods, reason = "how the parent tells its child what to do")]
-    if std::env::var_os(ASK).is_some() {
-        println!("\n{}", ApiKey::prefer_secret_memory());
-    }
-}
-
 #[test]
 fn a_key_is_locked_and_in_no_dump_and_no_forked_child() {
     let masked = Masked::new();
