@@ -8,7 +8,7 @@ use keyward::reference::References;
 use keyward::store::{DynKeyStore, KeyStore as _};
 
 use super::gate::Kill;
-use super::kill::asked;
+use super::kill::one_in;
 use super::place::Kind;
 use super::world::{Ran, World};
 use crate::examples::private;
@@ -74,7 +74,7 @@ async fn the_admin_key_is_replaced_wherever_it_is_killed() {
     admin.assert_whole("a run that was not killed").await;
 
     let points = (1..=counted.requests.len()).flat_map(|n| [Kill::Before(n), Kill::After(n)]);
-    let (every, mut outcomes) = (asked().unwrap_or(3), [0, 0, 0]);
+    let (every, mut outcomes) = (one_in(3), [0, 0, 0]);
     for kill in points.step_by(every) {
         let killed = admin.run(&[], Some(kill)).await;
         let after = format!("{kill:?}, {:?}", killed.killed_at);

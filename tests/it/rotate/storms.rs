@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use super::kill::one_in;
 use super::place::Kind;
 use super::world::{Reader, World};
 use crate::fixture::Organization;
@@ -79,8 +80,8 @@ async fn at_each_step(storm: impl AsyncFn(&mut World, usize) -> String) {
     let mut first = World::settled(Kind::File, Organization::start().await).await;
     let counted = first.run(&[], None).await;
     assert_eq!(counted.code, Some(0), "{counted}");
-    let steps: VecDeque<_> = (1..=counted.requests.len()).collect();
-    assert!(steps.len() > 8, "{:?}", counted.requests);
+    let steps: VecDeque<_> = (1..=counted.requests.len()).step_by(one_in(1)).collect();
+    assert!(counted.requests.len() > 8, "{:?}", counted.requests);
     let steps = Arc::new(Mutex::new(steps));
     let workers = (0..AT_ONCE).map(|_| async {
         let mut world = World::settled(Kind::File, Organization::start().await).await;
