@@ -38,6 +38,16 @@ impl Body {
         self
     }
 
+    /// What it has, which is no longer wiped: of an answer that holds no key.
+    pub(crate) fn take_unwiped(&mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes)
+    }
+
+    /// Has room for so much, before there is anything in it.
+    pub(crate) fn reserve_exact(&mut self, most: usize) {
+        self.bytes.reserve_exact(most);
+    }
+
     /// Adds to it. Where it has to move, what it leaves behind is wiped.
     pub(crate) fn append(&mut self, chunk: &[u8]) {
         let needed = self.bytes.len() + chunk.len();
@@ -52,15 +62,15 @@ impl Body {
 }
 
 impl Deref for Body {
-    type Target = Vec<u8>;
+    type Target = [u8];
 
-    fn deref(&self) -> &Vec<u8> {
+    fn deref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 impl DerefMut for Body {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
+    fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 }

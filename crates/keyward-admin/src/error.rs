@@ -6,6 +6,7 @@ use std::time::Duration;
 use keyward_core::{ApiKey, Refusal};
 
 use crate::Scope;
+use crate::gate::WouldWaitTooLong;
 use crate::operations::{OPERATIONS, Operation};
 use crate::said::Said;
 
@@ -151,14 +152,14 @@ impl Error {
 
     /// A call that was not sent, because its turn would come too late, or because it is too late
     /// already: then nothing held it back, and no rate is to blame.
-    pub(crate) fn too_late(needed: Duration) -> Self {
-        if needed.is_zero() {
+    pub(crate) fn too_late(late: WouldWaitTooLong) -> Self {
+        if !late.is_held {
             let detail = "the deadline passed before it could be sent";
             return Self::new(ErrorKind::Timeout, detail).with_nothing_sent(true);
         }
         let detail = "its turn at the server's rate would come after the deadline";
         let mut error = Self::new(ErrorKind::Throttled, detail).with_nothing_sent(true);
-        error.0.retry_after = Some(needed);
+        error.0.retry_after = Some(late.needed);
         error
     }
 
@@ -477,6 +478,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Error, ErrorKind};
+    use crate::gate::WouldWaitTooLong;
     use crate::operations;
 
     const ALL: [ErrorKind; 22] = [
@@ -537,10 +539,13 @@ mod tests {
         }
     }
 
+    const LATE: WouldWaitTooLong = WouldWaitTooLong { needed: Duration::ZERO, is_held: false };
+
     #[test]
     fn a_deadline_that_has_passed_is_no_rate() {
-        assert_eq!(Error::too_late(Duration::ZERO).kind(), ErrorKind::Timeout);
-        assert_eq!(Error::too_late(Duration::from_millis(1)).kind(), ErrorKind::Throttled);
+        assert_eq!(Error::too_late(LATE).kind(), ErrorKind::Timeout);
+        let held = WouldWaitTooLong { is_held: true, ..LATE };
+        assert_eq!(Error::too_late(held).kind(), ErrorKind::Throttled);
     }
 
     #[test]
@@ -548,8 +553,8 @@ mod tests {
         for (error, nothing) in [
             (Error::configuration("x"), true),
             (Error::not_sent("x"), true),
-            (Error::too_late(Duration::from_secs(1)), true),
-            (Error::too_late(Duration::ZERO), true),
+            (Error::too_late(WouldWaitTooLong { is_held: true, ..LATE }), true),
+            (Error::too_late(LATE), true),
             (Error::new(ErrorKind::Connection, "refused").with_nothing_sent(true), true),
             (Error::new(ErrorKind::Connection, "refused"), false),
             (Error::new(ErrorKind::Transport, "x"), false),

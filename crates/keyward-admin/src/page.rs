@@ -294,7 +294,7 @@ impl<T: Listed> Pages<T> {
             &body
         } else {
             // It answers no key, and wiping what is no secret would take a tenth of all the time.
-            plain = std::mem::take(&mut *body);
+            plain = body.take_unwiped();
             &plain
         };
         let in_operation = |e: Error| e.in_operation(&self.call.operation);
@@ -445,8 +445,8 @@ fn read_item<T: Listed>(item: &[u8], marked: &RawValue) -> Result<T, Error> {
 fn mark(body: &[u8]) -> Body {
     let mut marked = Body::new(Vec::with_capacity(body.len()));
     for chunk in body.utf8_chunks() {
-        marked.extend_from_slice(chunk.valid().as_bytes());
-        marked.extend(chunk.invalid().iter().map(|_| b'?'));
+        marked.append(chunk.valid().as_bytes());
+        chunk.invalid().iter().for_each(|_| marked.append(b"?"));
     }
     marked
 }

@@ -260,7 +260,7 @@ impl Transport {
             .gate
             .enter(&call.operation, deadline)
             .await
-            .map_err(|e| Failure { error: Error::too_late(e.needed), received: Body::default() })?;
+            .map_err(|e| Failure { error: Error::too_late(e), received: Body::default() })?;
         let mut remaining_requests = None;
         let result = self.attempt(call, url, deadline, &mut remaining_requests).await;
         let outcome = match &result {
@@ -371,7 +371,7 @@ impl Transport {
                 Ok(Some(chunk)) => {
                     // What is in the room that is left may have the key in it.
                     let room = most - body.len();
-                    body.extend_from_slice(&chunk[..room]);
+                    body.append(&chunk[..room]);
                     return Err(Failure { error: too_large(), received: body });
                 }
                 Err(e) => {

@@ -42,6 +42,9 @@ struct Name {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WouldWaitTooLong {
     pub(crate) needed: Duration,
+    /// Whether the server's rate, or calls that have not ended, held it back; otherwise the deadline
+    /// had just passed.
+    pub(crate) is_held: bool,
 }
 
 struct Endpoint {
@@ -71,7 +74,7 @@ impl Gate {
         let too_long = |ahead| {
             let now = self.now();
             let needed = lock(&endpoint.controller).expected_wait(now, ahead);
-            WouldWaitTooLong { needed: seconds(needed) }
+            WouldWaitTooLong { needed: seconds(needed), is_held: true }
         };
         let in_time =
             |until: Moment| deadline.is_none_or(|deadline| self.start + seconds(until) <= deadline);
@@ -81,7 +84,8 @@ impl Gate {
             now + lock(&endpoint.controller).pause(now)
         };
         if !in_time(pause_ends) {
-            return Err(too_long(0));
+            let late = too_long(0);
+            return Err(WouldWaitTooLong { is_held: !late.needed.is_zero(), ..late });
         }
         let turn = async {
             let _first = endpoint.first.lock().await;

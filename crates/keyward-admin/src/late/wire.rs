@@ -44,7 +44,8 @@ impl ClientBuilder {
     /// mint, such as that of a [`RawCall`](crate::RawCall), is put back into the client's own copy of
     /// it, which is wiped. A key whose text comes in two TLS records or two HTTP/2 frames is read as
     /// without this. A key that was caught out of an answer of which the reading was given up (a
-    /// future that was dropped, a time-out) stays in memory, wiped with the client.
+    /// future that was dropped, a time-out) stays in memory, wiped with the client; after 64 of them
+    /// new keys are read as without this, and `tracing` warns.
     pub fn inject_late(mut self) -> Self {
         self.late = Some(Late { cryptography: None, roots: None });
         self
@@ -79,6 +80,10 @@ impl Late {
             let installed = CryptoProvider::get_default().cloned();
             installed.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
         });
+        // It has let the base URL in; which kinds it knows was for admitting the key, which is done.
+        let policy = policy.with_kinds([key.as_api_key().kind()]).map_err(|_| {
+            Error::configuration("no policy admits a key of this kind, so it cannot be put in late")
+        })?;
         let injector = Injector::admin_catching_minted(Arc::clone(&cryptography), policy);
         let injector = injector.map_err(|error| refused(&error))?;
         let tls = match self.roots {

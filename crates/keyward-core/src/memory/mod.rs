@@ -33,12 +33,15 @@ mod share;
 /// | `Locked` | no | no on Linux | no on Linux | by root and the same user |
 /// | `Secret` | no | no | yes | by nobody |
 ///
-/// Each is wiped when the last clone of the key is dropped.
+/// Each is wiped when the last clone of the key is dropped. Up to 1024 keys at once get a page; the
+/// rest is `Wiped`.
 ///
 /// # Security
 ///
 /// It is about the place where the key is kept. The text comes to it through the caller's own
-/// memory, which is wiped as soon as the key is there.
+/// memory, which is wiped as soon as the key is there. A child that is forked, and starts no other
+/// program, must neither use nor drop such a key: it is told from its parent by its process id, which
+/// in a new PID namespace can be the same.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Protection {

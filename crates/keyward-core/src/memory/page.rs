@@ -33,6 +33,8 @@ impl Page {
         // Before the text is in it.
         let is_undumped = keep_apart(&map);
         let protection = match (map.lock(), is_undumped) {
+            // Where it can be said of pages, it is promised of those that are locked.
+            (_, false) if cfg!(target_os = "linux") => return None,
             (Ok(()), _) => Protection::Locked,
             (Err(_), true) => Protection::Undumped,
             (Err(_), false) => return None,

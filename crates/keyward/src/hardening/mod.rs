@@ -52,7 +52,8 @@ pub(crate) mod environment_block;
 ///
 /// Call it before a key is loaded: it would make the copies that it is to prevent.
 pub fn warm_up() {
-    drop(black_box(Backtrace::force_capture()));
+    // Shown too, which looks up more.
+    drop(black_box(Backtrace::force_capture().to_string()));
     #[cfg(panic = "unwind")]
     {
         // Unlike `panic!` it calls no hook.
@@ -89,6 +90,7 @@ pub struct Forbidden {
 /// Root is stopped by none of it.
 #[must_use = "it tells what took effect"]
 pub fn forbid_dumps() -> Forbidden {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "nothing can be forbidden there"))]
     let mut forbidden = Forbidden::default();
     #[cfg(unix)]
     {

@@ -116,10 +116,9 @@ impl EnvLoader {
         child.env_remove(self.file_name.as_os_str());
     }
 
-    fn key(&self, text: Vec<u8>) -> Result<ApiKey, LoadError> {
+    fn key(&self, text: Vec<u8>, taken: Option<&mut Option<ApiKey>>) -> Result<ApiKey, LoadError> {
         let key = ApiKey::parse(text).map_err(|error| LoadError::invalid(self.source(), error))?;
-        let Some(taken) = &self.taken else { return Ok(key) };
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(taken) = taken else { return Ok(key) };
         self.environment.wipe(self.name.as_os_str()).map_err(|why| {
             LoadError::new(
                 LoadErrorKind::Insecure,
@@ -128,14 +127,29 @@ impl EnvLoader {
                 format!("set {} to the path of a file that holds it", self.file_name),
             )
         })?;
-        // One allocation, whichever of several loads at once was the first.
-        let key = taken.take().filter(|known| *known == key).unwrap_or(key);
         Ok(taken.insert(key).clone())
     }
 
-    /// What the variable held before it was wiped.
-    fn taken(&self) -> Option<ApiKey> {
-        self.taken.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The key of the variable, or that which stood in it before it was wiped; none if it holds
+    /// none, or another variable names a file.
+    fn own(&self, has_file: bool) -> Own {
+        // Nobody reads it while it is wiped.
+        let mut taken =
+            self.taken.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        let value = self.environment.secret(self.name.as_os_str());
+        let is_set = value.is_some();
+        let key = match value.filter(|value| !value.is_empty()) {
+            Some(_) if has_file => Some(Err(LoadError::new(
+                LoadErrorKind::Conflict,
+                self.source(),
+                format!("both {} and {} are set", self.name, self.file_name),
+                "unset one of them",
+            ))),
+            Some(mut value) => Some(self.key(std::mem::take(&mut *value), taken.as_deref_mut())),
+            None if has_file => None,
+            None => taken.as_deref().cloned().flatten().map(Ok),
+        };
+        Own { key, is_set }
     }
 
     async fn load_file(&self, path: Place) -> Result<LoadedKey, LoadError> {
@@ -163,38 +177,27 @@ impl EnvLoader {
     }
 }
 
+/// What the variable itself holds.
+struct Own {
+    key: Option<Result<ApiKey, LoadError>>,
+    is_set: bool,
+}
+
 impl KeyLoader for EnvLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
-        let Self { name, file_name, .. } = self;
-        let value = self.environment.secret(name.as_os_str());
+        let Self { file_name, .. } = self;
         let path = self.environment.path(file_name.as_os_str());
-        let is_set = value.is_some();
-        let value = value.filter(|value| !value.is_empty());
         let path = path.filter(|path| !path.as_os_str().is_empty());
-        let loaded = match (value, path) {
-            (Some(_), Some(_)) => Err(LoadError::new(
-                LoadErrorKind::Conflict,
-                self.source(),
-                format!("both {name} and {file_name} are set"),
-                "unset one of them",
-            )),
-            (Some(mut value), None) => {
-                self.key(std::mem::take(&mut *value)).map(|key| LoadedKey::new(key, self.source()))
-            }
+        let own = self.own(path.is_some());
+        let loaded = match (own.key, path) {
+            (Some(key), _) => key.map(|key| LoadedKey::new(key, self.source())),
             (None, Some(path)) => self.load_file(Place::new(path)).await,
-            (None, None) => {
-                let told = if is_set { "set but empty" } else { "not set" };
-                self.taken().map(|key| LoadedKey::new(key, self.source())).ok_or_else(|| {
-                    LoadError::new(
-                        LoadErrorKind::NotConfigured,
-                        self.source(),
-                        told,
-                        format!(
-                            "set it to the key, or {file_name} to the path of a file that holds it"
-                        ),
-                    )
-                })
-            }
+            (None, None) => Err(LoadError::new(
+                LoadErrorKind::NotConfigured,
+                self.source(),
+                if own.is_set { "set but empty" } else { "not set" },
+                format!("set it to the key, or {file_name} to the path of a file that holds it"),
+            )),
         }?;
         Ok(loaded.variables(self.variables()))
     }

@@ -163,8 +163,12 @@ impl<'a> Key<'a> {
     fn of(entry: &'a Entry) -> Self {
         let text = entry.key(Form::Plain);
         let len = text.as_ref().len();
-        // Tokens of one issuer begin alike.
-        let least = if entry.kind() == KeyKind::AccessToken { len } else { LEAST.min(len) };
+        // Tokens of one issuer begin alike, and keys of others may have names in them.
+        let is_drawn = matches!(
+            entry.kind(),
+            KeyKind::Admin | KeyKind::Project | KeyKind::ServiceAccount | KeyKind::LegacyUser
+        );
+        let least = if is_drawn { LEAST.min(len) } else { len };
         Self { text, placeholder: &entry.value(Form::Plain)[SCHEME.len()..], least }
     }
 

@@ -143,7 +143,11 @@
 //!   base64, say, or in letters. Found are the key, and pieces of it of at least 24 characters, as far
 //!   as they stand in one record; of an access token the whole alone, because tokens begin alike; and
 //!   in header blocks of HTTP/2 the whole key in its coded form, within one frame. A key that was
-//!   forgotten is not looked for, and after a `KeyUpdate` of the server, coded ones are not.
+//!   forgotten is not looked for, and after a `KeyUpdate` of the server, coded ones are not. Pieces are
+//!   looked for of OpenAI's own keys alone, and only those with small and capital letters: others can be
+//!   names. **Packed answers are not looked through** (gzip, brotli, zstd), nor are minted keys caught in
+//!   them: leave reqwest's features of these names off, or have the client not ask for them (`no_gzip`,
+//!   `no_brotli`, `no_zstd`, `no_deflate`).
 //! - **Memory is the process's.** The key itself is held by an `ApiKey`, which whoever reads this
 //!   process's memory can read. Late injection means that it is the only place.
 //! - A few hundred bytes for each [`Injector`] are never freed, because rustls wants cipher suites
