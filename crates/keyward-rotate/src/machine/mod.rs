@@ -236,10 +236,14 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     }
     if view.goal == Goal::Now && !is_mine {
         // Its promotion may have begun, so it is ended: then what it replaces can be deleted.
-        if open.step >= Step::Verified
-            && let Some(pending) = pending.as_ref().filter(|key| is_of(Some(key), &open.tag))
-        {
-            return Next::Promote(pending.version.clone());
+        if open.step >= Step::Verified {
+            if let Some(pending) = pending.as_ref().filter(|key| is_of(Some(key), &open.tag)) {
+                return Next::Promote(pending.version.clone());
+            }
+            // What is late is not lost: the key may be the one in use.
+            if let Some(wait) = lagging {
+                return wait;
+            }
         }
         return Next::Abandon { why: "a key that cannot have leaked is made instead", error: None };
     }

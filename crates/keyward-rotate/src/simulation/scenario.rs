@@ -79,7 +79,7 @@ pub(super) const LATE_FOR_READERS: Scenario =
 pub(super) const LATE_FOR_ALL: Scenario =
     Scenario { name: "a store late for all", is_late_for_all: true, ..LATE_FOR_READERS };
 
-pub(super) const SCENARIOS: [Scenario; 22] = [
+pub(super) const SCENARIOS: [Scenario; 23] = [
     PLAIN,
     Scenario { name: "a first key", start: Start::Empty, ..PLAIN },
     Scenario { name: "a key made by hand", start: Start::Foreign, ..PLAIN },
@@ -90,6 +90,7 @@ pub(super) const SCENARIOS: [Scenario; 22] = [
     Scenario { name: "a leak over half a promotion", later: Goal::Now, halves: true, ..PLAIN },
     LATE_FOR_READERS,
     LATE_FOR_ALL,
+    Scenario { name: "a leak with a store late for all", later: Goal::Now, ..LATE_FOR_ALL },
     Scenario { name: "a slow service", reload: Duration::from_secs(60), ..PLAIN },
     Scenario { name: "held", stragglers: Stragglers::Hold, ..PLAIN },
     Scenario { name: "deletion is refused", refuses_deletion: true, ..PLAIN },
