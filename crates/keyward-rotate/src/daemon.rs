@@ -97,7 +97,8 @@ impl Rotator {
             }
             Err(error) => {
                 let pause = pause_after(&error, state.failures, slot);
-                state.failures += 1;
+                // To wait for one's turn is no failure.
+                state.failures += u32::from(!error.is_lease_held());
                 state.pause = Some(Instant::now() + pause);
             }
         }
