@@ -146,12 +146,12 @@ fn pause_after(error: &RotateError, failures: u32, slot: &Slot) -> Duration {
     let pause = shortest.saturating_mul(1 << failures.min(6)).min(longest);
     // Who holds the lease may die: it is taken soon after it has run out.
     let pause = if error.is_lease_held() { shortest } else { pause };
-    let pause = pause.max(error.retry_after().unwrap_or_default());
-    match slot.stragglers() {
+    let pause = match slot.stragglers() {
         // A key that is held expires if nobody puts that off.
-        Stragglers::Hold => pause.min(slot.grace() / 4),
+        Stragglers::Hold => pause.min(slot.grace() / 4).max(shortest),
         _ => pause,
-    }
+    };
+    pause.max(error.retry_after().unwrap_or_default())
 }
 
 /// A due date, earlier by a random part of a twentieth of the time between two rotations.
@@ -194,7 +194,12 @@ mod tests {
         let pause = pause_after(&error(OrganizationUnavailable), 99, &held);
         assert_eq!(pause, held.grace() / 4);
         let asked = error(OrganizationUnavailable).after(Some(Duration::from_secs(7200)));
-        assert_eq!(pause_after(&asked, 0, &slot).as_secs(), 7200, "as it was asked for");
+        let at_once = held.clone().with_grace(Duration::ZERO);
+        for slot in [&slot, &held, &at_once] {
+            assert_eq!(pause_after(&asked, 0, slot).as_secs(), 7200, "as it was asked for");
+        }
+        let pause = pause_after(&error(OrganizationUnavailable), 0, &at_once);
+        assert_eq!(pause, AFTER_FAILURE.0, "nothing is held");
     }
 
     #[test]
