@@ -54,6 +54,11 @@ where
         if !Tag::is_of(name.as_deref(), self.outside.slot.name()) {
             return Ok(name.is_none());
         }
+        let current = self.snapshot.current.as_ref();
+        let is_of_current = current.is_some_and(|current| current.note.tag == name);
+        if is_of_current {
+            return Err(in_use(account));
+        }
         let is_its = |key: &&ListedKey| key.account.as_ref() == Some(account);
         if listing.keys.iter().filter(is_its).any(|key| self.is_in_use(key)) {
             return Err(in_use(account));
@@ -66,6 +71,9 @@ where
     /// the two apart: some keys look like others.
     fn is_in_use(&self, listed: &ListedKey) -> bool {
         let Some(current) = &self.snapshot.current else { return false };
+        if current.note.key_id.as_ref() == Some(&listed.id) {
+            return true;
+        }
         match (&current.note.tag, &listed.name) {
             (Some(tag), Some(name)) => tag == name,
             _ => is_listed(current, listed),
