@@ -359,7 +359,8 @@ where
             if orphan.key_id.is_none() {
                 // One may have been made since.
                 let keys = held.during(outside, outside.organization.list(false)).await??.keys;
-                if keys.iter().any(|key| key.account == orphan.account) {
+                let is_in = |key: &ListedKey| key.account == orphan.account;
+                if keys.iter().any(|key| is_in(key) && !key.has_expired(now)) {
                     orphan.fate = Fate::InUse;
                     continue;
                 }
