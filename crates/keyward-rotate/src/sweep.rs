@@ -353,9 +353,6 @@ where
         if is_own && is_others {
             orphan.fate = Fate::SlotInUse;
         } else if let Some(held) = &mut held {
-            if held.is_old(ttl, outside.time.running()) {
-                held.renew(outside).await?;
-            }
             if orphan.key_id.is_none() {
                 // One may have been made since.
                 let keys = held.during(outside, outside.organization.list(false)).await??.keys;
@@ -364,6 +361,10 @@ where
                     orphan.fate = Fate::InUse;
                     continue;
                 }
+            }
+            // Directly before something is destroyed, however long the listing took.
+            if held.is_old(ttl, outside.time.running()) {
+                held.renew(outside).await?;
             }
             orphan.fate = remove(outside.organization, orphan).await?;
         }
