@@ -350,7 +350,9 @@ where
         .is_some_and(|lease| lease.holder != outside.holder && !lease.is_over(now));
     for orphan in orphans.iter_mut().filter(|orphan| orphan.fate == Fate::Reported) {
         let is_own = orphan.tag.slot() == outside.slot.name();
-        if is_own && is_others {
+        // A lease that was not got is another's, whatever the store shows of it.
+        let is_barred = sweep.deletes && held.is_none();
+        if is_barred || (is_own && is_others) {
             orphan.fate = Fate::SlotInUse;
         } else if let Some(held) = &mut held {
             if orphan.key_id.is_none() {
