@@ -273,7 +273,11 @@ where
         };
         if minted.id.is_none() {
             // It is needed to retire it one day, and found by its name.
-            let listing = self.list(false).await.unwrap_or_default();
+            let listing = match self.list(false).await {
+                // It is found by its name, by whoever has the lease.
+                Err(error) if error.is_lease_held() => return Err(error),
+                listing => listing.unwrap_or_default(),
+            };
             let name = Some(open.tag.as_str());
             let listed = listing.keys.into_iter().find(|key| key.name.as_deref() == name);
             minted.id = listed.map(|key| key.id);
