@@ -212,6 +212,9 @@ impl ClientSecrets {
         // serde's error may quote what it could not write.
         let session = serde_json::to_value(session).ok().filter(serde_json::Value::is_object);
         let session = session.ok_or_else(|| ClientSecretError::session("is no object of JSON"))?;
+        if has_key(&session) {
+            return Err(ClientSecretError::session("has a key in it, which the browser would get"));
+        }
         let mut body = serde_json::Map::new();
         if let Some(life) = self.life {
             let seconds = Some(life.as_secs()).filter(|seconds| LIVES.contains(seconds));
@@ -220,11 +223,7 @@ impl ClientSecrets {
             body.insert("expires_after".to_owned(), after);
         }
         body.insert("session".to_owned(), session);
-        let body = serde_json::Value::Object(body).to_string();
-        if holds_key(&body) {
-            return Err(ClientSecretError::session("has a key in it, which the browser would get"));
-        }
-        Ok(body)
+        Ok(serde_json::Value::Object(body).to_string())
     }
 
     async fn attempt(
@@ -249,5 +248,20 @@ impl ClientSecrets {
         let answer = http_call::send(call).await;
         let answer = answer.map_err(|problem| ClientSecretError::problem(&problem))?;
         answer::secret(&answer, key.as_api_key())
+    }
+}
+
+/// Whether a text or a member's name holds a key. They are looked at before they are written: what is
+/// escaped there, as `\n`, would be a letter before the key.
+fn has_key(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+
+    match value {
+        Value::String(text) => holds_key(text),
+        Value::Array(values) => values.iter().any(has_key),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| holds_key(name) || has_key(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
