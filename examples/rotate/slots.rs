@@ -110,6 +110,10 @@ pub(crate) async fn open(args: &Args) -> Outcome<Selected> {
         .probe(HttpProbe::new(&args.base_url, policy)?);
     let mut names = Vec::new();
     for slot in slots {
+        if args.journal.is_some() && slot.name() == ADMIN {
+            let why = "so is the journal of the admin key called; rename it";
+            return Err(format!("slot `{ADMIN}`, with --journal: {why}").into());
+        }
         let store = store(&references, &slot)?;
         names.push(slot.name().to_owned());
         builder = match &args.journal {
