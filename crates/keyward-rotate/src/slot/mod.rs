@@ -184,6 +184,12 @@ impl Slot {
     /// How long the old key lives on at the most once the new one is in use: the expiry that the
     /// organization is told. Zero deletes it at once.
     ///
+    /// What a store that shows changes late tells of that ([`KeyStore::lag`]) comes on top. With such
+    /// a store and a grace of zero the old key is watched for as long as the lag, and still used
+    /// then, it is a straggler. Only after a leak is it deleted at once there too.
+    ///
+    /// [`KeyStore::lag`]: keyward::store::KeyStore::lag
+    ///
     /// It is at most what a key has left when it is replaced (`ttl` less `rotate_after`), because it
     /// dies then whatever was promised, and at most `rotate_after`, because the next rotation is due
     /// then. A rotator is not made of a slot where it is longer.
@@ -200,7 +206,7 @@ impl Slot {
     /// It is a minute at the least, because OpenAI does not document how soon or how exactly
     /// `last_used_at` follows a use; and half of the grace at the most, because a key is not silent
     /// when it was not watched for so long. A rotator is not made of a slot where it is another. Where
-    /// the grace is zero, nothing is watched, and it is not looked at.
+    /// the grace is zero, it is not checked, and nothing is watched unless the store has a lag.
     #[must_use]
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
