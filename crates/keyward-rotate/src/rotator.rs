@@ -86,7 +86,7 @@ impl Rotator {
     }
 
     /// A rotator that manages the organization with the admin key that is current in this store,
-    /// read anew for each request, so that an [`AdminRotator`](crate::AdminRotator) can replace it
+    /// read anew for each call, so that an [`AdminRotator`](crate::AdminRotator) can replace it
     /// at any moment.
     /// `connect` makes the client of a key; the name is as of [`builder`](Self::builder).
     ///
