@@ -160,6 +160,11 @@ impl Slot {
     /// How long a key lives: from a minute to a year, which is the API's bound
     /// ([reference](https://developers.openai.com/api/reference/resources/admin/subresources/organization/subresources/projects/subresources/service_accounts/subresources/api_keys/methods/create)).
     ///
+    /// Below three hours [`with_grace`](Self::with_grace) must be given too: at most a third of this,
+    /// which is what a key has left when it is replaced, unless `rotate_after` is set. Below one hour
+    /// so must [`with_silence`](Self::with_silence), at most half of the grace; and below six minutes
+    /// no silence of a minute fits, so a grace of zero is left.
+    ///
     /// # Errors
     ///
     /// [`RotateErrorKind::Configuration`] for another duration.
