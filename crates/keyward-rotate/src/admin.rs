@@ -304,7 +304,7 @@ impl AdminRotatorBuilder {
         let journal =
             self.journal.unwrap_or_else(|| DynJournal::new(StoreJournal::new(self.store.clone())));
         Ok(AdminRotator(Arc::new(Inner {
-            slot: slot.checked()?,
+            slot: slot.checked(self.store.lag())?,
             store: self.store,
             journal,
             access: Access::new(self.connect, self.clock.clone()),

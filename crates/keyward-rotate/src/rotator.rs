@@ -515,7 +515,7 @@ impl RotatorBuilder {
         let place = |(slot, store, journal): (Slot, DynKeyStore, Option<DynJournal>)| {
             let kept = || DynJournal::new(StoreJournal::new(store.clone()));
             Ok(Place {
-                slot: slot.checked()?,
+                slot: slot.checked(store.lag())?,
                 journal: journal.unwrap_or_else(kept),
                 store,
                 probe: probe.clone(),

@@ -197,7 +197,8 @@ impl Slot {
     ///
     /// It is at most what a key has left when it is replaced (`ttl` less `rotate_after`), because it
     /// dies then whatever was promised, and at most `rotate_after`, because the next rotation is due
-    /// then. A rotator is not made of a slot where it is longer.
+    /// then. A rotator is not made of a slot where it is longer, or where it and the lag are longer
+    /// than what a key has left.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -347,10 +348,18 @@ impl Slot {
         })
     }
 
-    /// What one setting alone does not tell: whether grace and silence fit the others.
-    pub(crate) fn checked(self) -> Result<Self, RotateError> {
+    /// What one setting alone does not tell: whether grace and silence fit the others, in a store
+    /// with this lag.
+    pub(crate) fn checked(self, lag: Duration) -> Result<Self, RotateError> {
         let Self { grace, silence, .. } = self;
         let left = self.ttl.saturating_sub(self.rotate_after());
+        // An old key that expires while readers are still given it takes the service down.
+        if !lag.is_zero() && grace.saturating_add(lag) > left {
+            return Err(self.misset(
+                "`grace` and the store's lag are longer than a replaced key lives",
+                "set `grace` and `rotate_after` so that both fit into `ttl` less `rotate_after`",
+            ));
+        }
         if grace > left.min(self.rotate_after()) {
             return Err(self.misset(
                 "`grace` is longer than a replaced key lives or than the next rotation is away",
@@ -401,7 +410,7 @@ mod tests {
         let slot = |grace, silence| {
             let slot = Slot::new("billing", "p", "s", Scopes::All).unwrap();
             let slot = slot.with_ttl(hours(30)).unwrap().with_grace(grace).with_silence(silence);
-            slot.checked().map(|slot| slot.grace())
+            slot.checked(Duration::ZERO).map(|slot| slot.grace())
         };
         for grace in [hours(10), minutes(2), Duration::ZERO] {
             assert_eq!(slot(grace, minutes(1)).unwrap(), grace);
@@ -417,10 +426,22 @@ mod tests {
             assert_eq!(error.kind(), RotateErrorKind::Configuration);
             assert!(error.to_string().contains(says), "{error}");
         }
+        // A store that is late takes its part of the ten hours.
+        let late = |grace, lag| {
+            let slot = Slot::new("billing", "p", "s", Scopes::All).unwrap();
+            slot.with_ttl(hours(30)).unwrap().with_grace(grace).checked(lag)
+        };
+        assert!(late(hours(9), hours(1)).is_ok() && late(Duration::ZERO, hours(10)).is_ok());
+        for (grace, lag) in [(hours(9), minutes(61)), (Duration::ZERO, hours(11))] {
+            let error = late(grace, lag).unwrap_err();
+            assert!(error.to_string().contains("the store's lag"), "{error}");
+        }
         // The next rotation is due before so long a drain is over.
         let soon = Slot::new("billing", "p", "s", Scopes::All).unwrap();
         let soon = soon.with_rotate_after(hours(2)).unwrap().with_grace(hours(3));
-        assert!(soon.checked().unwrap_err().to_string().contains("`grace` is longer"));
+        assert!(
+            soon.checked(Duration::ZERO).unwrap_err().to_string().contains("`grace` is longer")
+        );
     }
 
     #[test]
@@ -429,8 +450,11 @@ mod tests {
         let slot = Slot::new("billing", "p", "s", Scopes::All).unwrap();
         assert!(danger::ShortSilence::new(second, " ").is_err());
         let exception = danger::ShortSilence::new(second, "a test").unwrap();
-        let slot = slot.with_short_silence(exception).checked().unwrap();
+        let slot = slot.with_short_silence(exception).checked(Duration::ZERO).unwrap();
         assert_eq!(slot.silence(), second);
-        assert!(slot.with_silence(second).checked().is_err(), "it is said for each anew");
+        assert!(
+            slot.with_silence(second).checked(Duration::ZERO).is_err(),
+            "it is said for each anew"
+        );
     }
 }
