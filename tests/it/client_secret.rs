@@ -156,6 +156,10 @@ async fn what_openai_refuses_is_told() {
             assert_no_leak!(&key, leak::error_surfaces(&error));
         }
     }
+    let code = "rate_limit_exceeded".to_owned();
+    scene.fails(FaultAction::Throttle { retry_after: Some(7), code });
+    let error = secrets.mint(&session()).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
     // What the session is told to lack.
     let error = secrets.mint(&json!({"type": "song"})).await.unwrap_err();
     assert_eq!(error.kind(), Rejected);

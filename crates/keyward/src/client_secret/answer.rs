@@ -1,5 +1,7 @@
 //! What OpenAI answers: a secret, or why there is none.
 
+use std::time::Duration;
+
 use http::{StatusCode, header};
 use keyward_core::{ApiKey, KeyKind, Timestamp};
 
@@ -48,8 +50,11 @@ fn refused(answer: &Answer, sent: &ApiKey) -> ClientSecretError {
     let denied = StatusCode::from_u16(answer.status)
         .ok()
         .and_then(|status| Denied::read(status, said, sent));
-    match denied {
+    let error = match denied {
         Some(denied) => ClientSecretError::denied_by(denied, is_clear),
         None => ClientSecretError::refused(answer.status, words.as_deref()),
-    }
+    };
+    let wait = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = wait.and_then(|text| text.trim().parse::<f64>().ok());
+    error.after(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }

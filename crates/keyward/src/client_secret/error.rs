@@ -1,6 +1,7 @@
 //! [`ClientSecretError`]: why there is no client secret.
 
 use std::fmt;
+use std::time::Duration;
 
 use keyward_core::Refusal;
 
@@ -20,6 +21,7 @@ struct Inner {
     kind: ClientSecretErrorKind,
     text: String,
     reason: Reason,
+    retry_after: Option<Duration>,
 }
 
 /// What there is beside the text.
@@ -91,12 +93,24 @@ impl ClientSecretError {
         matches!(self.0.kind, Throttled | TimedOut | Unreachable)
     }
 
+    /// How long OpenAI asked to wait, if it did, in seconds.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     fn new(kind: ClientSecretErrorKind, what: impl fmt::Display, fix: &str) -> Self {
         Self::because(kind, format_args!("{what}; {fix}"), Reason::Told)
     }
 
     fn because(kind: ClientSecretErrorKind, text: impl fmt::Display, reason: Reason) -> Self {
-        Self(Box::new(Inner { kind, text: format!("no client secret: {text}"), reason }))
+        let text = format!("no client secret: {text}");
+        Self(Box::new(Inner { kind, text, reason, retry_after: None }))
+    }
+
+    pub(super) fn after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
     }
 
     pub(super) fn address(what: &str) -> Self {
