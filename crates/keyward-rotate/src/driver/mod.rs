@@ -196,8 +196,9 @@ where
             (self.outside.promoted)();
         }
         let is_stored = self.ledger.open.as_ref().is_some_and(|open| open.step >= Step::Staged);
-        if is_stored && !self.outside.store.lag().is_zero() {
-            // By whoever had it before, and perhaps just now.
+        if is_stored {
+            // By whoever had it before, and perhaps just now. Also a store that tells of no lag may
+            // be late.
             self.hand.stored_at = Some(self.outside.time.running());
         }
         for _ in 0..MOST_STEPS {
