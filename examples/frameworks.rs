@@ -84,6 +84,8 @@ fn genai_client(key: LiveKey, policy: KeyPolicy, base: &str) -> Outcome<genai::C
     let injector = Injector::project(Arc::clone(&cryptography), policy)?;
     let tls = injector.client_config_with(Arc::new(Verifier::new(cryptography)?));
     let client = reqwest::Client::builder().tls_backend_preconfigured(tls).https_only(true);
+    // genai turns on that answers are packed, in which a key that is sent back would not be found.
+    let client = client.no_gzip().no_brotli().no_zstd().no_deflate();
 
     let placeholder = move || -> Outcome<AuthData> {
         let current = key.current()?;
