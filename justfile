@@ -28,6 +28,7 @@ fuzz runs="10000000":
 # The finder and the redactor, for so many seconds each.
 fuzz-find seconds="600":
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run find -- -max_total_time={{ seconds }}
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run wire -- -max_total_time={{ seconds }}
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run redact -- -max_total_time={{ seconds }}
 
 # Everything that CI runs.
