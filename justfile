@@ -25,7 +25,7 @@ bench:
 fuzz runs="10000000":
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run admit -- -runs={{ runs }} -max_len=400
 
-# The finder and the redactor, for so many seconds each.
+# The finder, the redactor and late injection, for so many seconds each.
 fuzz-find seconds="600":
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run find -- -max_total_time={{ seconds }}
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run wire -- -max_total_time={{ seconds }}
