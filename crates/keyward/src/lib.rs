@@ -97,9 +97,9 @@
 //!
 //! # Memory
 //!
-//! A key stands in memory once, and is wiped when its last holder goes. The features `locked` and
-//! `memfd-secret` keep that memory out of swap, out of core dumps and from other processes, and
-//! [`ApiKey::protection`] tells what took effect. [`hardening`] is what a program does at its start
+//! A key stands in memory once, and is wiped when its last holder goes. The feature `locked`
+//! keeps that memory out of swap and out of core dumps, `ApiKey::prefer_secret_memory` (feature
+//! `memfd-secret`) also from other processes, and [`ApiKey::protection`] tells what took effect. [`hardening`] is what a program does at its start
 //! for the rest of its memory: forbid dumps, and get used to panics, the first of which would copy
 //! a key out of the processor's registers.
 //!

@@ -24,6 +24,7 @@
 //! let injector = Injector::project(aws_lc_rs::default_provider(), policy)?;
 //! let client = reqwest::Client::builder()
 //!     .tls_backend_preconfigured(injector.client_config(roots)?)
+//!     .no_gzip() // and so on for what else the program has reqwest unpack: see the limits
 //!     .build()?;
 //!
 //! // For each request:
