@@ -19,7 +19,7 @@
 //! ]);
 //! ```
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::keys::MARKER;
@@ -88,6 +88,7 @@ macro_rules! assert_no_leak {
 /// ```
 pub struct LeakDetector {
     secrets: Vec<Secret>,
+    places: Places,
 }
 
 impl LeakDetector {
@@ -120,7 +121,8 @@ impl LeakDetector {
     {
         let secrets: Vec<_> = secrets.into_iter().map(|text| Secret::new(text.as_ref())).collect();
         assert!(!secrets.is_empty(), "a leak detector needs a secret to look for");
-        Self { secrets }
+        let places = Places::of(&secrets);
+        Self { secrets, places }
     }
 
     /// Where the secrets are in `haystack`, by offset. Overlapping finds of one secret are
@@ -129,23 +131,21 @@ impl LeakDetector {
     pub fn find(&self, haystack: &[u8]) -> Vec<Leak> {
         let mut leaks: Vec<Leak> = Vec::new();
         decode::for_each_view(haystack, |view| {
-            for (index, secret) in self.secrets.iter().enumerate() {
-                for run in secret.runs(&view.bytes) {
-                    let start = view.starts[run.start];
-                    let end = view.ends[run.end - 1];
-                    // A decoder that changed nothing in the run saw what the raw view sees.
-                    if view.form != Form::Raw && end - start == run.end - run.start {
-                        continue;
-                    }
-                    leaks.push(Leak {
-                        form: view.form,
-                        secret: index,
-                        secret_bytes: run.end - run.start,
-                        whole: run.whole,
-                        offset: start,
-                        length: end - start,
-                    });
+            for run in self.runs(&view.bytes) {
+                let start = view.starts[run.start];
+                let end = view.ends[run.end - 1];
+                // A decoder that changed nothing in the run saw what the raw view sees.
+                if view.form != Form::Raw && end - start == run.end - run.start {
+                    continue;
                 }
+                leaks.push(Leak {
+                    form: view.form,
+                    secret: run.secret,
+                    secret_bytes: run.end - run.start,
+                    whole: run.whole,
+                    offset: start,
+                    length: end - start,
+                });
             }
         });
         // The most telling of those that share bytes stays: the one that shows most of the
@@ -307,14 +307,10 @@ impl fmt::Display for Form {
     }
 }
 
-/// One secret and the windows of its random part.
+/// One secret, and where its random part begins.
 struct Secret {
     text: Vec<u8>,
     body: usize,
-    windows: HashSet<[u8; LeakDetector::FRAGMENT]>,
-    /// Whether the secret or a window begins with a pair of bytes: most of a haystack is passed
-    /// over by this alone.
-    pairs: Vec<bool>,
 }
 
 impl Secret {
@@ -325,56 +321,92 @@ impl Secret {
             text.len(),
             LeakDetector::MIN_SECRET,
         );
-        let body = public_prefix(text);
-        let text = text.as_bytes().to_vec();
-        let windows: HashSet<_> = text[body..]
-            .windows(LeakDetector::FRAGMENT)
-            .map(|window| <[u8; LeakDetector::FRAGMENT]>::try_from(window).expect("as long"))
-            .collect();
-        let mut pairs = vec![false; 1 << 16];
-        pairs[pair(&text)] = true;
-        for window in &windows {
-            pairs[pair(window)] = true;
+        Self { body: public_prefix(text), text: text.as_bytes().to_vec() }
+    }
+}
+
+/// What begins how, of all secrets at once, so that many cost about as much as one.
+struct Places {
+    /// Whether something begins with four bytes of this hash: most of a haystack is passed over by
+    /// this alone.
+    sieve: Vec<bool>,
+    /// The secrets that begin with these bytes.
+    heads: HashMap<[u8; 4], Vec<usize>>,
+    /// The secrets in whose random part these bytes are.
+    windows: HashMap<[u8; LeakDetector::FRAGMENT], Vec<usize>>,
+}
+
+impl Places {
+    fn of(secrets: &[Secret]) -> Self {
+        let (mut heads, mut windows) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let mut sieve = vec![false; 1 << SIEVE_BITS];
+        for (index, secret) in secrets.iter().enumerate() {
+            let head = *secret.text.first_chunk().expect("a secret is longer");
+            sieve[hash(head)] = true;
+            heads.entry(head).or_default().push(index);
+            for window in secret.text[secret.body..].windows(LeakDetector::FRAGMENT) {
+                let window: [u8; LeakDetector::FRAGMENT] = window.try_into().expect("as long");
+                sieve[hash(*window.first_chunk().expect("it is longer"))] = true;
+                let owners = windows.entry(window).or_default();
+                if owners.last() != Some(&index) {
+                    owners.push(index);
+                }
+            }
         }
-        Self { text, body, windows, pairs }
+        Self { sieve, heads, windows }
     }
 
-    /// The stretches of `bytes` that show this secret, whole or in part.
+    /// The secrets that have this fragment.
+    fn owners(&self, bytes: &[u8]) -> &[usize] {
+        bytes.first_chunk().and_then(|window| self.windows.get(window)).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl LeakDetector {
+    /// The stretches of `bytes` that show a secret, whole or in part.
     fn runs(&self, bytes: &[u8]) -> Vec<Run> {
         let mut runs = Vec::new();
-        let mut after = 0;
-        for (at, start) in bytes.windows(2).enumerate() {
-            if at < after || !self.pairs[pair(start)] {
+        let mut after = vec![0; self.secrets.len()];
+        let mut push = |secret: usize, start, end, whole| {
+            if start >= after[secret] {
+                after[secret] = end;
+                runs.push(Run { secret, start, end, whole });
+            }
+        };
+        for (at, head) in bytes.windows(4).enumerate() {
+            let head = head.try_into().expect("four");
+            if !self.places.sieve[hash(head)] {
                 continue;
             }
-            if bytes[at..].starts_with(&self.text) {
-                after = at + self.text.len();
-                runs.push(Run { start: at, end: after, whole: true });
-            } else if let Some(end) = self.fragment(bytes, at) {
-                after = end;
-                runs.push(Run { start: at, end, whole: false });
+            for &secret in self.places.heads.get(&head).into_iter().flatten() {
+                let text = &self.secrets[secret].text;
+                if bytes[at..].starts_with(text) {
+                    push(secret, at, at + text.len(), true);
+                }
+            }
+            for &secret in self.places.owners(&bytes[at..]) {
+                push(secret, at, self.fragment_end(secret, bytes, at), false);
             }
         }
         runs
     }
 
-    /// The end of the fragment that begins at `at`, however long it goes on.
-    fn fragment(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        bytes[at..]
-            .windows(LeakDetector::FRAGMENT)
-            .take_while(|window| self.windows.contains(*window))
-            .count()
-            .checked_sub(1)
-            .map(|more| at + LeakDetector::FRAGMENT + more)
+    /// The end of the secret's fragment that begins at `at`, however long it goes on.
+    fn fragment_end(&self, secret: usize, bytes: &[u8], at: usize) -> usize {
+        let goes_on = |from: &usize| self.places.owners(&bytes[*from..]).contains(&secret);
+        (at..bytes.len()).take_while(goes_on).last().unwrap_or(at) + Self::FRAGMENT
     }
 }
 
-/// The first two bytes as one number.
-fn pair(bytes: &[u8]) -> usize {
-    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
+const SIEVE_BITS: u32 = 18;
+
+/// Four bytes as a place in the sieve.
+fn hash(bytes: [u8; 4]) -> usize {
+    (u32::from_le_bytes(bytes).wrapping_mul(0x9e37_79b1) >> (32 - SIEVE_BITS)) as usize
 }
 
 struct Run {
+    secret: usize,
     start: usize,
     end: usize,
     whole: bool,

@@ -175,7 +175,7 @@ fn a_leak_and_a_panic_never_repeat_the_secret() {
 #[should_panic(expected = "detector is blind: secret 0 planted as a fragment")]
 fn a_blind_detector_is_noticed() {
     let mut detector = LeakDetector::new(CANARY.text());
-    detector.secrets[0].windows.clear();
+    detector.places.windows.clear();
     detector.assert_sees();
 }
 
