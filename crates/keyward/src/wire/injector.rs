@@ -205,6 +205,26 @@ impl<K: NarrowedKey> Injector<K> {
         self.table.value(key)
     }
 
+    /// The placeholder of this key as text, for libraries that take a key as a `String` and make the
+    /// header themselves.
+    ///
+    /// Take it anew for each request. Nothing tells when the library has done with it, so it stands
+    /// for the key some ten to twenty seconds; a request that is sent later goes out with the
+    /// placeholder. [`header_value`](Self::header_value) has no such end.
+    ///
+    /// # Errors
+    ///
+    /// As of [`header_value`](Self::header_value).
+    ///
+    /// # Security
+    ///
+    /// It is no secret: without this injector it stands for nothing.
+    pub fn placeholder(&self, key: &K) -> Result<String, WireError> {
+        let value = self.header_value(key)?;
+        let text = value.to_str().expect("a placeholder is of characters of keys");
+        Ok(text.strip_prefix("Bearer ").expect("the scheme of all values").to_owned())
+    }
+
     fn builder(&self) -> ConfigBuilder<ClientConfig, WantsVerifier> {
         builder(&self.cryptography).expect("it was so when the injector was made")
     }

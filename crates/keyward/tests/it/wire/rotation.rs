@@ -69,3 +69,21 @@ async fn requests_keep_the_key_that_they_began_with() {
         assert_eq!(seen, expected, "{http:?}");
     }
 }
+
+/// A library that takes a key as a `String` makes the header itself.
+#[tokio::test]
+async fn a_placeholder_as_text_stands_for_the_key() {
+    for http in Http::BOTH {
+        let server = Server::start().await;
+        let injector = injector();
+        let client = client(&server, &injector, http);
+        let secret = secret();
+        let placeholder = injector.placeholder(&project_key(secret.clone())).unwrap();
+        assert_ne!(placeholder, secret);
+        assert_eq!(placeholder.len(), secret.len());
+        let sent = client.get(server.url("api.openai.com", "/text")).bearer_auth(placeholder);
+        sent.send().await.unwrap();
+        let authorization = server.seen()[0].authorization.clone();
+        assert_eq!(authorization, Some(format!("Bearer {secret}")), "{http:?}");
+    }
+}
