@@ -8,12 +8,11 @@
 
 #![allow(clippy::print_stdout, reason = "a program")]
 
-use std::error::Error;
 use std::sync::Arc;
 
 use clap::Parser;
 use genai::adapter::AdapterKind;
-use genai::resolver::{self, AuthData, Endpoint};
+use genai::resolver::{AuthData, Endpoint, Error};
 use http::Uri;
 use keyward::authorize::{AuthorizeMiddleware, Authorizer};
 use keyward::redact::{self, RedactingMakeWriter};
@@ -37,7 +36,7 @@ struct Args {
     base_url: String,
 }
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
@@ -83,24 +82,20 @@ fn genai_client(key: LiveKey, policy: KeyPolicy, base: &str) -> Outcome<genai::C
     let cryptography = Arc::new(aws_lc_rs::default_provider());
     let injector = Injector::project(Arc::clone(&cryptography), policy)?;
     let tls = injector.client_config_with(Arc::new(Verifier::new(cryptography)?));
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).https_only(true);
     // genai turns on that answers are packed, in which a key that is sent back would not be found.
-    let client = client.no_gzip().no_brotli().no_zstd().no_deflate();
-
-    let placeholder = move || -> Outcome<AuthData> {
-        let current = key.current()?;
-        let value = injector.header_value(&current)?;
-        Ok(AuthData::from_single(value.to_str()?.trim_start_matches("Bearer ")))
-    };
+    let client = reqwest::Client::builder().no_gzip().no_brotli().no_zstd().no_deflate();
+    let client = client.tls_backend_preconfigured(tls).https_only(true).build()?;
     // It is asked for each request, so a new key is used as soon as it is there.
-    let resolve = move |_| match placeholder() {
-        Ok(placeholder) => Ok(Some(placeholder)),
-        Err(error) => Err(resolver::Error::Custom(error.to_string())),
+    let placeholder = move |_| {
+        let current = key.current().map_err(|error| Error::Custom(error.to_string()))?;
+        let placeholder = injector.placeholder(&current);
+        let placeholder = placeholder.map_err(|error| Error::Custom(error.to_string()))?;
+        Ok(Some(AuthData::from_single(placeholder)))
     };
     let here = Endpoint::from_owned(format!("{base}/"));
-    let client = genai::Client::builder().with_reqwest(client.build()?);
+    let client = genai::Client::builder().with_reqwest(client);
     let client = client.append_provider_config(AdapterKind::OpenAI, here);
-    Ok(client.with_auth_resolver_fn(resolve).build()?)
+    Ok(client.with_auth_resolver_fn(placeholder).build()?)
 }
 
 async fn ask_rig(rig: &OpenAI) -> Outcome<usize> {
