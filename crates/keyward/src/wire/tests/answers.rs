@@ -148,8 +148,8 @@ proptest! {
     /// However it is cut into records, no length changes, and of the key no piece of 24 is left.
     #[test]
     fn no_piece_of_a_key_is_left(
-        records in sizes(),
-        around in prop::collection::vec("[ -~]{0,80}", 1..6),
+        records in prop_oneof![sizes(), prop::collection::vec(400_usize..3000, 1..20)],
+        around in prop::collection::vec("[ -~]{0,400}", 1..20),
         is_http2: bool,
     ) {
         let wire = Wire::new();
