@@ -59,7 +59,8 @@ pub(crate) async fn open_admin(args: &Args) -> Outcome<AdminRotator> {
     let drain = &args.drain;
     let grace = Duration::from_secs(drain.admin_grace);
     let silence = Duration::from_secs(drain.admin_silence);
-    let mut builder = AdminRotator::builder(ADMIN, store, connect(args), holder(args)?);
+    let mut builder = AdminRotator::builder(ADMIN, store, connect(args), holder(args)?)
+        .patience(Duration::from_secs(args.patience));
     builder = match &drain.short_silence_because {
         None => builder.drain(grace, silence),
         Some(reason) => builder.short_drain(grace, ShortSilence::new(silence, reason)?),

@@ -270,6 +270,18 @@ impl AdminRotatorBuilder {
         self
     }
 
+    /// As of [`RotatorBuilder::lease`](crate::RotatorBuilder::lease).
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease.max(Duration::from_secs(60));
+        self
+    }
+
+    /// As of [`RotatorBuilder::patience`](crate::RotatorBuilder::patience).
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = patience;
+        self
+    }
+
     /// Makes it. Nothing is read and nothing is started.
     ///
     /// # Errors
