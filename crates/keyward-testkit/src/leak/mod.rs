@@ -367,12 +367,6 @@ impl LeakDetector {
     fn runs(&self, bytes: &[u8]) -> Vec<Run> {
         let mut runs = Vec::new();
         let mut after = vec![0; self.secrets.len()];
-        let mut push = |secret: usize, start, end, whole| {
-            if start >= after[secret] {
-                after[secret] = end;
-                runs.push(Run { secret, start, end, whole });
-            }
-        };
         for (at, head) in bytes.windows(4).enumerate() {
             let head = head.try_into().expect("four");
             if !self.places.sieve[hash(head)] {
@@ -380,12 +374,16 @@ impl LeakDetector {
             }
             for &secret in self.places.heads.get(&head).into_iter().flatten() {
                 let text = &self.secrets[secret].text;
-                if bytes[at..].starts_with(text) {
-                    push(secret, at, at + text.len(), true);
+                if at >= after[secret] && bytes[at..].starts_with(text) {
+                    after[secret] = at + text.len();
+                    runs.push(Run { secret, start: at, end: after[secret], whole: true });
                 }
             }
             for &secret in self.places.owners(&bytes[at..]) {
-                push(secret, at, self.fragment_end(secret, bytes, at), false);
+                if at >= after[secret] {
+                    after[secret] = self.fragment_end(secret, bytes, at);
+                    runs.push(Run { secret, start: at, end: after[secret], whole: false });
+                }
             }
         }
         runs
