@@ -267,7 +267,6 @@ async fn of_two_rotators_at_once_one_works_and_the_other_leaves() {
 async fn what_keyward_did_not_make_is_retired_only_by_name() {
     let mut world = World::settled(Kind::File, Organization::start().await).await;
     let person = world.org.fake.seed_user_project_key(world.org.project.as_str());
-    world.notice_keys();
     let id = world.org.fake.key_id(&person).expect("an id");
     let ran = world.run(&[], None).await;
     assert_eq!(ran.code, Some(0), "{ran}");
@@ -308,7 +307,6 @@ async fn orders_of_every_day() {
     let tag = "keyward/billing/0123456789abc";
     let new = NewServiceAccountKey::new(tag, scopes);
     account.create_key(new).await.expect("a key");
-    world.notice_keys();
     for (arguments, fate, code) in [
         (&["--sweep"][..], "too_young", 5),
         (&["--sweep", "--older-than", "0"], "reported", 5),

@@ -24,6 +24,9 @@ use crate::fixture::Organization;
 /// How long one run of the program may take on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// More keys than the runs between two looks make.
+const LATEST: usize = 24;
+
 pub(crate) struct World {
     pub(crate) org: Organization,
     pub(crate) place: Place,
@@ -34,8 +37,6 @@ pub(crate) struct World {
     directory: tempfile::TempDir,
     /// A key of the same account that keyward did not make.
     foreign: String,
-    /// Every key that there ever was.
-    secrets: BTreeSet<String>,
 }
 
 /// A program that runs beside others. It dies with this.
@@ -106,14 +107,11 @@ impl World {
         let server = server.strip_suffix("/v1").expect("a base address");
         let base_url = format!("{}/v1", gate::open(&gate, server).await);
         let foreign = org.fake.seed_service_account_key(org.account.as_str());
-        let secrets = BTreeSet::new();
-        let mut world =
-            Self { org, place, gate, wall: None, base_url, directory, foreign, secrets };
+        let world = Self { org, place, gate, wall: None, base_url, directory, foreign };
         let admin_key = world.path("secret/admin-key");
         fs::write(&admin_key, world.org.fake.admin_key()).expect("a file");
         private(&admin_key);
         world.write_slot("");
-        world.notice_keys();
         world
     }
 
@@ -302,7 +300,6 @@ impl World {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         let (killed_at, requests) = self.gate.told();
-        self.notice_keys();
         let read = |name| text(&fs::read(self.path(name)).expect("a file"));
         Ran {
             code: status.code(),
@@ -313,13 +310,18 @@ impl World {
         }
     }
 
-    pub(crate) fn notice_keys(&mut self) {
-        self.secrets.extend(self.org.fake.live_key_values());
+    /// What finds the keys that the last runs may have had. A key that died before them was looked
+    /// for when it lived, and they never had it.
+    fn detector(&self) -> LeakDetector {
+        let keys = self.org.fake.every_key_value();
+        let earlier = keys.len().saturating_sub(LATEST);
+        let lives = |key: &&String| self.org.fake.key_is_live(key);
+        LeakDetector::of_all(keys[..earlier].iter().filter(lives).chain(&keys[earlier..]))
     }
 
     /// No key in what was printed, in the working directory, in the journal.
     async fn assert_no_key_outside_the_store(&self, ran: &Ran) {
-        let detector = LeakDetector::of_all(&self.secrets);
+        let detector = self.detector();
         detector.assert_sees();
         detector.assert_absent(&"stdout", ran.stdout.as_bytes());
         detector.assert_absent(&"stderr", ran.stderr.as_bytes());
@@ -331,9 +333,9 @@ impl World {
 
     /// The search finds a key where there is one: the positive control of the above.
     pub(crate) fn assert_that_a_leak_is_found(&self) {
-        let detector = LeakDetector::of_all(&self.secrets);
+        let detector = self.detector();
         let planted = self.path("work/journal/planted");
-        let key = self.secrets.last().expect("a key");
+        let key = self.org.fake.every_key_value().pop().expect("a key");
         fs::write(&planted, format!("{{\"step\":\"minted\",\"key\":\"{key}\"}}")).expect("a file");
         assert_eq!(leaks_below(&self.path("work"), &detector), std::slice::from_ref(&planted));
         fs::remove_file(planted).expect("it goes");
