@@ -15,16 +15,18 @@ use crate::late::Catch;
 pub(crate) struct Body {
     bytes: Zeroizing<Vec<u8>>,
     catch: Catch,
+    /// Whether a key was put back.
+    has_key: bool,
 }
 
 impl Body {
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes: Zeroizing::new(bytes), catch: Catch::default() }
+        Self { bytes: Zeroizing::new(bytes), catch: Catch::default(), has_key: false }
     }
 
     /// An empty one, for an answer whose new keys were caught so.
     pub(crate) fn caught_by(catch: Catch) -> Self {
-        Self { bytes: Zeroizing::default(), catch }
+        Self { bytes: Zeroizing::default(), catch, has_key: false }
     }
 
     pub(crate) fn catch(&self) -> &Catch {
@@ -34,8 +36,13 @@ impl Body {
     /// The answer as the server sent it, with the keys that were caught.
     pub(crate) fn whole(mut self) -> Self {
         let catch = std::mem::take(&mut self.catch);
-        catch.put_back(&mut self.bytes);
+        self.has_key = catch.put_back(&mut self.bytes);
         self
+    }
+
+    /// Whether a key that was caught stands in it again.
+    pub(crate) fn has_key(&self) -> bool {
+        self.has_key
     }
 
     /// What it has, which is no longer wiped: of an answer that holds no key.

@@ -290,7 +290,7 @@ impl<T: Listed> Pages<T> {
     /// Takes in a page, and tells the state after it.
     fn take_in(&mut self, mut body: Body) -> Result<State, Error> {
         let plain;
-        let body: &[u8] = if T::MAY_HOLD_KEY {
+        let body: &[u8] = if T::MAY_HOLD_KEY || body.has_key() {
             &body
         } else {
             // It answers no key, and wiping what is no secret would take a tenth of all the time.

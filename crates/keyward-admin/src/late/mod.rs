@@ -112,7 +112,9 @@ impl Catch {
         Caught::Text
     }
 
-    pub(crate) fn put_back(&self, _answer: &mut [u8]) {}
+    pub(crate) fn put_back(&self, _answer: &mut [u8]) -> bool {
+        false
+    }
 
     pub(crate) fn forget(&self, _answer: &[u8]) {}
 }

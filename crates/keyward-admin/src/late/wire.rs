@@ -143,18 +143,21 @@ impl Catch {
     }
 
     /// Puts the keys that were caught in the place of what stands for them, which is as long, and
-    /// forgets them.
-    pub(crate) fn put_back(&self, answer: &mut [u8]) {
-        let Some(injector) = &self.injector else { return };
+    /// forgets them; tells whether there was one.
+    pub(crate) fn put_back(&self, answer: &mut [u8]) -> bool {
+        let Some(injector) = &self.injector else { return false };
+        let mut is_any = false;
         for (at, placeholder) in placeholders(answer) {
             if let Ok(key) = injector.redeem(&placeholder) {
                 // EXPOSE: the body of an answer that is no mint, as the server sent it. It is wiped.
                 #[allow(clippy::disallowed_methods, reason = "the marked door")]
                 let key = key.expose_secret().as_bytes();
                 answer[at].copy_from_slice(key);
+                is_any = true;
             }
             injector.forget(&placeholder);
         }
+        is_any
     }
 
     /// Forgets the keys that were caught out of an answer.
