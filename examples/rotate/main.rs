@@ -14,7 +14,7 @@
 //! Slots are written down as [`keyward_rotate::SlotFile`] tells. A slot's `store` is a reference
 //! such as `file:PATH`; with the feature `sealed`, `sealed:PATH#identity-file=PATH`; with the
 //! feature `clouds`, `aws-sm:NAME` and `vault:MOUNT/PATH`. A table `[policy]` in the same file says
-//! which keys may go where, as everywhere in keyward.
+//! which keys may go where, as everywhere in keyward; of several files each has the same.
 //!
 //! On a terminal it shows which step it is at, and what it waits for. Otherwise each line of stdout
 //! is one thing, with tabs between its columns:
@@ -50,7 +50,7 @@
 //! `--watch` ends with 0 when it is told to, by Ctrl-C or SIGTERM; what is open then is gone on with
 //! by the next.
 //!
-//! The admin key comes from `OPENAI_ADMIN_KEY` or a file; or from a store, where it is read at each
+//! The admin key comes from `OPENAI_ADMIN_KEY`, a file or a reference; or from a store, where it is read at each
 //! call, so that it can be replaced too, with `--admin`, while a daemon runs. `file:PATH` is a store
 //! and a plain file: to begin, put the key there.
 
@@ -115,8 +115,11 @@ struct Args {
     /// A file with the admin key, readable by you alone; without it, `OPENAI_ADMIN_KEY`.
     #[arg(long)]
     key_file: Option<PathBuf>,
-    /// The store of the admin key, such as `file:PATH`, instead: it is read at each call.
+    /// Where the admin key is instead: `systemd:NAME`, `mount:PATH` and so on.
     #[arg(long, value_name = "REFERENCE", conflicts_with = "key_file")]
+    key: Option<String>,
+    /// The store of the admin key, such as `file:PATH`, instead: it is read at each call.
+    #[arg(long, value_name = "REFERENCE", conflicts_with_all = ["key", "key_file"])]
     admin_store: Option<String>,
     #[command(flatten)]
     drain: slots::AdminDrain,

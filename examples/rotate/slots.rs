@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use keyward::reference::References;
 use keyward::store::DynKeyStore;
-use keyward::{AdminKey, EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, Timestamp, find};
+use keyward::{
+    AdminKey, DynKeyLoader, EnvLoader, FileLoader, KeyLoader as _, KeyPolicy, Timestamp, find,
+};
 use keyward_admin::Client;
 use keyward_rotate::danger::ShortSilence;
 use keyward_rotate::{AdminRotator, FileJournal, HttpProbe, Rotator, Slot, SlotFile};
@@ -82,14 +84,14 @@ fn admin_store(args: &Args, references: &References) -> Outcome<Option<DynKeySto
 
 pub(crate) async fn open(args: &Args) -> Outcome<Selected> {
     let mut slots: Vec<Slot> = Vec::new();
-    let mut policy = None;
+    let mut policies = Vec::new();
     for text in &args.slot {
         let (file, name) = match text.rsplit_once('#') {
             Some((file, name)) => (file, Some(name)),
             None => (text.as_str(), None),
         };
         let (found, of_file) = read(file)?;
-        policy = policy.or(of_file);
+        policies.push(of_file);
         let chosen: Vec<_> = match name {
             None => found.into_slots(),
             Some(name) => vec![found.slot(name).cloned().ok_or_else(|| {
@@ -99,11 +101,16 @@ pub(crate) async fn open(args: &Args) -> Outcome<Selected> {
         };
         slots.extend(chosen);
     }
+    // One probe proves the keys of all slots.
+    if policies.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err("--slot: the files differ in their `[policy]`; run rotate for each".into());
+    }
+    let policy = policies.into_iter().next().flatten();
     let references = references(args).await?;
     // This machine is one more host, for the fake organization.
     let policy = policy.unwrap_or_else(KeyPolicy::production).with_host("127.0.0.1")?;
     let builder = match admin_store(args, &references)? {
-        None => Rotator::builder(client(args).await?, holder(args)?),
+        None => Rotator::builder(client(args, &references).await?, holder(args)?),
         Some(store) => Rotator::managed_with(store, connect(args), holder(args)?),
     };
     let mut builder = builder
@@ -147,11 +154,15 @@ fn store(references: &References, slot: &Slot) -> Outcome<DynKeyStore> {
     references.store(reference).map_err(|error| format!("slot `{name}`, `store`: {error}").into())
 }
 
-async fn client(args: &Args) -> Outcome<Client> {
-    let loaded = match &args.key_file {
-        Some(path) => FileLoader::new(path).load().await?,
-        None => EnvLoader::new("OPENAI_ADMIN_KEY").load().await?,
+async fn client(args: &Args, references: &References) -> Outcome<Client> {
+    let loader = match (&args.key_file, &args.key) {
+        (Some(path), _) => DynKeyLoader::new(FileLoader::new(path)),
+        (None, Some(reference)) => {
+            references.loader(reference).map_err(|error| format!("--key: {error}"))?
+        }
+        (None, None) => DynKeyLoader::new(EnvLoader::new("OPENAI_ADMIN_KEY")),
     };
+    let loaded = loader.load().await?;
     let key = loaded.admit(&KeyPolicy::admin(), now())?.into_admin_key()?;
     Ok(connect(args)(key)?)
 }
@@ -199,7 +210,7 @@ pub(crate) struct Clouds {
     /// `--vault-token-file`.
     #[arg(long, value_name = "URL")]
     vault: Option<String>,
-    /// A file with Vault's token, readable by you alone.
+    /// A file with Vault's token, as an agent mounts it: others than its owner may not change it.
     #[arg(long, value_name = "FILE", requires = "vault")]
     vault_token_file: Option<std::path::PathBuf>,
 }
@@ -214,7 +225,7 @@ async fn references(args: &Args) -> Outcome<References> {
     let mut schemes = Schemes::new().with_aws(&Aws::new(settings));
     if let Some(address) = &args.clouds.vault {
         let auth = match &args.clouds.vault_token_file {
-            Some(file) => VaultAuth::token(FileLoader::new(file)),
+            Some(file) => VaultAuth::token(FileLoader::mounted_secret(file)),
             None => VaultAuth::token(EnvLoader::new("VAULT_TOKEN")),
         };
         schemes = schemes.with_vault(&Vault::builder(address, auth).allow_loopback().build()?);

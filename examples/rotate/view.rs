@@ -98,7 +98,12 @@ impl View {
                     format_args!("{GREEN}✓{GREEN:#} {slot:<16} {step:<10} {DIM}{key}{DIM:#}"),
                 );
             }
-            EventKind::DeletionRefused | EventKind::LeftAlone { .. } | EventKind::Straggling(_) => {
+            EventKind::DeletionRefused
+            | EventKind::ExpiryRefused { .. }
+            | EventKind::LeftAlone { .. }
+            | EventKind::RolledBack { .. }
+            | EventKind::SilenceUnknown { .. }
+            | EventKind::Straggling(_) => {
                 let text = event.to_string();
                 let what = text.split_once(": ").map_or(text.as_str(), |(_, what)| what);
                 self.line(

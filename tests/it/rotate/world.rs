@@ -167,7 +167,7 @@ impl World {
         if !arguments.contains(&"--admin") {
             command.args(["--slot", "keyward.toml#billing"]);
         }
-        if !arguments.contains(&"--admin-store") {
+        if !["--admin-store", "--key"].iter().any(|other| arguments.contains(other)) {
             command.arg("--key-file").arg(self.path("secret/admin-key"));
         }
         command
