@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use keyward::store::{KeyStore as _, StoredKey};
 use keyward_admin::{NewServiceAccountKey, Scope, Scopes};
 use keyward_testkit::{FakeOpenAi, FakeOpenAiBuilder, Fault, FaultAction};
@@ -28,7 +29,7 @@ const SAME: fn(FakeOpenAiBuilder) -> FakeOpenAiBuilder = |organization| organiza
 async fn what_a_rotation_survives() {
     let code = "rate_limit_exceeded".to_owned();
     let throttle = FaultAction::Throttle { retry_after: Some(1), code };
-    for case in [
+    let cases = [
         Survived {
             what: "the answer to the call that makes a key is lost",
             organization: SAME,
@@ -69,7 +70,8 @@ async fn what_a_rotation_survives() {
             },
             fails: vec![],
         },
-    ] {
+    ];
+    let survived = cases.map(async |case| {
         let fake = (case.organization)(FakeOpenAi::builder()).start().await.expect("a fake");
         let world = World::settled(Kind::File, Organization::of(fake)).await;
         let mut world = world.without_a_gate();
@@ -83,7 +85,8 @@ async fn what_a_rotation_survives() {
         world.assert_whole(case.what).await;
         let (uses, dead) = reader.end().await;
         assert!(uses > 0 && dead.is_empty(), "{}: {dead:?}", case.what);
-    }
+    });
+    join_all(survived).await;
 }
 
 /// Something by which a rotation is stopped before there is another key.
@@ -323,4 +326,35 @@ async fn orders_of_every_day() {
     world.assert_whole("a sweep").await;
     let ran = world.run(&["--yes"], None).await;
     assert_eq!(ran.code, Some(2), "--yes is for --sweep: {ran}");
+}
+
+/// The admin key as systemd and platforms mount it: readable by a group too.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_key_is_where_a_platform_mounts_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mut world = World::settled(Kind::File, Organization::start().await).await;
+    let mounted = world.path("secret/admin-key");
+    fs::set_permissions(&mounted, fs::Permissions::from_mode(0o440)).expect("a mode");
+    let ran = world.run(&["--if-due"], None).await;
+    assert_eq!(ran.code, Some(1), "--key-file is a file of one's own: {ran}");
+    let reference = format!("mount:{}", mounted.display());
+    let ran = world.run(&["--key", &reference], None).await;
+    assert_eq!(ran.code, Some(0), "{ran}");
+    world.assert_whole("a mounted admin key").await;
+}
+
+/// One of them would be proved by the policy of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_with_different_policies_are_refused() {
+    let mut world = World::new(Kind::File, Organization::start().await).await;
+    for (policy, code) in [("", 0), ("[policy]\npreset = \"standard\"\n", 1)] {
+        let other = "[slot.search]\nproject = \"proj_1\"\nservice_account = \"svc_acct_1\"\n\
+                     scopes = [\"api.responses.write\"]\nstore = \"file:other\"\n";
+        fs::write(world.path("work/other.toml"), format!("{policy}{other}")).expect("a file");
+        let ran = world.run(&["--status", "--slot", "other.toml"], None).await;
+        assert_eq!(ran.code, Some(code), "{policy}: {ran}");
+        assert_eq!(ran.stderr.contains("differ in their `[policy]`"), code == 1, "{ran}");
+    }
 }

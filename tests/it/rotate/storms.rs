@@ -4,13 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::join_all;
+
 use super::kill::one_in;
 use super::place::Kind;
 use super::world::{Reader, World};
 use crate::fixture::Organization;
 
 /// How many worlds have storms at once; they wait most of the time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// How many of its requests are too many, one after the other.
 const BURST: usize = 3;
@@ -24,21 +26,21 @@ async fn sweeps_and_is_whole(world: &mut World, after: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_second_or_third_request_is_too_many() {
-    let mut world = World::settled(Kind::File, Organization::start().await).await;
-    let reader = Reader::of(&world);
-    for every in [2, 3, 5] {
-        for lag in [0, 1] {
-            let after = format!("each request {every} n + {lag}");
-            world.gate.on_arrival(move |n| n % every == lag);
-            let ran = world.run(&[], None).await;
-            world.gate.calms();
-            assert_eq!(ran.code, Some(0), "{after}: {ran}");
-            assert!(ran.stdout.contains("\ndone\tbilling\t"), "{after}: {ran}");
-            sweeps_and_is_whole(&mut world, &after).await;
-        }
-    }
-    let (uses, dead) = reader.end().await;
-    assert!(uses > 0 && dead.is_empty(), "{dead:?}");
+    let storms = [(2, 0), (2, 1), (3, 0), (3, 1), (5, 0), (5, 1)];
+    let storms = storms.into_iter().step_by(one_in(1)).map(async |(every, lag)| {
+        let mut world = World::settled(Kind::File, Organization::start().await).await;
+        let reader = Reader::of(&world);
+        let after = format!("each request {every} n + {lag}");
+        world.gate.on_arrival(move |n| n % every == lag);
+        let ran = world.run(&[], None).await;
+        world.gate.calms();
+        assert_eq!(ran.code, Some(0), "{after}: {ran}");
+        assert!(ran.stdout.contains("\ndone\tbilling\t"), "{after}: {ran}");
+        sweeps_and_is_whole(&mut world, &after).await;
+        let (uses, dead) = reader.end().await;
+        assert!(uses > 0 && dead.is_empty(), "{dead:?}");
+    });
+    join_all(storms).await;
 }
 
 /// A few at each step: the rotation comes to its end.
@@ -95,5 +97,5 @@ async fn at_each_step(storm: impl AsyncFn(&mut World, usize) -> String) {
         let (uses, dead) = reader.end().await;
         assert!(uses > 0 && dead.is_empty(), "{dead:?}");
     });
-    futures_util::future::join_all(workers).await;
+    join_all(workers).await;
 }
