@@ -34,7 +34,7 @@ enum Protocol {
 impl Answers {
     /// Puts placeholders into a record in the places of their keys.
     pub(super) fn read(&mut self, record: &mut [u8], table: &Table) {
-        let blocks = self.header_blocks(record);
+        let blocks = self.header_blocks(record, table.least_bits());
         let runs = runs(record);
         if blocks.is_empty() && runs.is_empty() {
             return;
@@ -56,8 +56,8 @@ impl Answers {
         }
     }
 
-    /// The header blocks of HTTP/2, as far as they can hold a coded key.
-    fn header_blocks(&mut self, record: &[u8]) -> Vec<Range<usize>> {
+    /// The header blocks of HTTP/2, as far as they can hold a coded key, which has so many bits.
+    fn header_blocks(&mut self, record: &[u8], bits: usize) -> Vec<Range<usize>> {
         if matches!(self.protocol, Protocol::Unknown)
             && let Some(first) = record.first()
         {
@@ -69,7 +69,7 @@ impl Answers {
             };
         }
         match &mut self.protocol {
-            Protocol::Http2(frames) => frames.header_blocks(record),
+            Protocol::Http2(frames) => frames.header_blocks(record, bits),
             Protocol::Other | Protocol::Unknown => Vec::new(),
         }
     }
@@ -84,7 +84,7 @@ struct Frames {
 }
 
 impl Frames {
-    fn header_blocks(&mut self, record: &[u8]) -> Vec<Range<usize>> {
+    fn header_blocks(&mut self, record: &[u8], bits: usize) -> Vec<Range<usize>> {
         const HEADERS: u8 = 1;
         const PUSH_PROMISE: u8 = 5;
         const CONTINUATION: u8 = 9;
@@ -99,7 +99,8 @@ impl Frames {
                 self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
             } else {
                 let end = record.len().min(at + self.left);
-                if matches!(self.head[3], HEADERS | PUSH_PROMISE | CONTINUATION) {
+                let is_block = matches!(self.head[3], HEADERS | PUSH_PROMISE | CONTINUATION);
+                if is_block && (end - at).saturating_mul(8) >= bits {
                     blocks.push(at..end);
                 }
                 self.left -= end - at;

@@ -67,18 +67,29 @@ pub(super) fn encode_to(text: &[u8], octets: usize) -> Zeroizing<Box<[u8]>> {
     let mut out = Zeroizing::new(vec![0; octets].into_boxed_slice());
     let mut rest = &mut out[..];
     let (mut pending, mut held) = (0_u64, 0);
-    for character in text {
-        let (code, length) = code_of(*character);
+    let mut push = |(code, length): (u32, u32)| {
         pending = pending << length | u64::from(code);
         held += length;
         if held >= 32 {
             held -= 32;
             let octets = ((pending >> held) as u32).to_be_bytes();
-            let (next, later) = rest.split_at_mut(octets.len());
+            let next = rest.split_off_mut(..octets.len()).expect("as long as its bits");
             next.copy_from_slice(&octets);
-            rest = later;
+        }
+    };
+    // Four at a time where they are as short as those of keys, since each waits for what came before.
+    let (fours, rest_of_text) = text.as_chunks::<4>();
+    for four in fours {
+        let [a, b, c, d] = four.map(code_of);
+        let (first, second) = (a.1 + b.1, c.1 + d.1);
+        if first + second <= 32 {
+            let code = (a.0 << b.1 | b.0) << second | (c.0 << d.1 | d.0);
+            push((code, first + second));
+        } else {
+            [a, b, c, d].into_iter().for_each(&mut push);
         }
     }
+    rest_of_text.iter().for_each(|character| push(code_of(*character)));
     let fill = 32 - held;
     let last = (pending << fill | ((1_u64 << fill) - 1)) as u32;
     rest.copy_from_slice(&last.to_be_bytes()[..rest.len()]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::http1::Http1;
 use super::http2::Http2;
 use super::placeholder::MARK;
-use super::table::{Entry, Form, Table};
+use super::table::{Entry, Form, KeyBytes, Table};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -20,8 +20,9 @@ pub(super) struct Requests {
     is_told: bool,
     protocol: Protocol,
     progress: Progress,
-    /// Empty between two records; kept for its room.
+    /// Empty between two records; kept for their room.
     found: Found,
+    splices: Vec<Splice>,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,14 @@ pub(super) struct Splice {
     pub(super) form: Form,
     /// The piece of the key in this form begins here.
     pub(super) from: usize,
+}
+
+impl Splice {
+    /// The piece of the key.
+    pub(super) fn of<'a>(&self, key: &'a KeyBytes<'_>) -> &'a [u8] {
+        // Key and placeholder are of one length, so that the piece is always there.
+        &key.as_ref()[self.from..self.from + self.at.len()]
+    }
 }
 
 /// The pieces of values of `Authorization` that stand in one record.
@@ -104,6 +113,7 @@ impl Requests {
             protocol: Protocol::Unknown(0),
             progress: Progress::Foreign,
             found: Found::default(),
+            splices: Vec::new(),
         }
     }
 
@@ -121,13 +131,19 @@ impl Requests {
             self.walk(slice, base, &mut found);
             base += slice.len();
         }
-        let mut splices = Vec::new();
+        let mut splices = std::mem::take(&mut self.splices);
         for piece in found.0.drain(..) {
             splices.extend(self.settle(&piece, record, table));
         }
         self.found = found;
         self.end_of_record(record, was_opaque);
         splices
+    }
+
+    /// Takes the room of what was told back. Nothing of it is kept.
+    pub(super) fn take_back(&mut self, mut splices: Vec<Splice>) {
+        splices.clear();
+        self.splices = splices;
     }
 
     fn walk(&mut self, mut bytes: &[u8], mut base: usize, found: &mut Found) {

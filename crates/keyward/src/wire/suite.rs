@@ -190,19 +190,31 @@ impl Encrypter {
             }
         };
         let splices = self.requests.read(record, &table);
-        let Some(last) = splices.last() else { return self.inner.encrypt(message, seq) };
-        let keys: Vec<_> = splices.iter().map(|splice| splice.entry.key(splice.form)).collect();
-        let mut chunks = Vec::with_capacity(record.len() + 2 * splices.len());
-        let mut done = 0;
-        for (splice, key) in splices.iter().zip(&keys) {
-            cut(record, done, splice.at.start, &mut chunks);
-            // Key and placeholder are of one length, so that the piece is always there.
-            chunks.push(&key.as_ref()[splice.from..splice.from + splice.at.len()]);
-            done = splice.at.end;
-        }
-        cut(record, last.at.end, usize::MAX, &mut chunks);
-        let payload = OutboundChunks::new(&chunks);
-        self.inner.encrypt(OutboundPlainMessage { payload, ..message }, seq)
+        let sealed = match (&splices[..], record) {
+            ([], _) => self.inner.encrypt(message, seq),
+            ([splice], [record]) => {
+                let key = splice.entry.key(splice.form);
+                let payload =
+                    [&record[..splice.at.start], splice.of(&key), &record[splice.at.end..]];
+                let payload = OutboundChunks::new(&payload);
+                self.inner.encrypt(OutboundPlainMessage { payload, ..message }, seq)
+            }
+            (splices, record) => {
+                let keys: Vec<_> = splices.iter().map(|it| it.entry.key(it.form)).collect();
+                let mut chunks = Vec::with_capacity(record.len() + 2 * splices.len());
+                let mut done = 0;
+                for (splice, key) in splices.iter().zip(&keys) {
+                    cut(record, done, splice.at.start, &mut chunks);
+                    chunks.push(splice.of(key));
+                    done = splice.at.end;
+                }
+                cut(record, done, usize::MAX, &mut chunks);
+                let payload = OutboundChunks::new(&chunks);
+                self.inner.encrypt(OutboundPlainMessage { payload, ..message }, seq)
+            }
+        };
+        self.requests.take_back(splices);
+        sealed
     }
 }
 

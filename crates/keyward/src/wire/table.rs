@@ -153,6 +153,8 @@ pub(super) struct Table {
     random: &'static dyn SecureRandom,
     epoch: Instant,
     entries: Mutex<Entries>,
+    /// How many bits the shortest of all coded keys has that there ever were.
+    least_bits: AtomicUsize,
     pub(super) caught: Caught,
 }
 
@@ -187,7 +189,13 @@ fn sensitive(value: Value) -> HeaderValue {
 
 impl Table {
     pub(super) fn new(random: &'static dyn SecureRandom, caught: Caught) -> Self {
-        Self { random, epoch: Instant::now(), entries: Mutex::default(), caught }
+        Self {
+            random,
+            epoch: Instant::now(),
+            entries: Mutex::default(),
+            least_bits: AtomicUsize::new(usize::MAX),
+            caught,
+        }
     }
 
     /// What stands for this key, the same as before if it is still known.
@@ -201,6 +209,7 @@ impl Table {
             return Ok(known.value(now));
         }
         let entry = Arc::new(self.entry(key, &entries)?);
+        self.least_bits.fetch_min(entry.bits(), Ordering::Relaxed);
         Ok(entries.insert(entry, now))
     }
 
@@ -255,6 +264,11 @@ impl Table {
             .filter(|entry| whole.is_none_or(|whole| entry.value(form).len() == whole));
         let first = matching.next()?;
         matching.next().is_none().then(|| Arc::clone(first))
+    }
+
+    /// A header block of fewer bits has no coded key.
+    pub(super) fn least_bits(&self) -> usize {
+        self.least_bits.load(Ordering::Relaxed)
     }
 
     /// All that there are now.
