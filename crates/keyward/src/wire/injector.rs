@@ -15,7 +15,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use super::gate::Gate;
 use super::minted::Caught;
 use super::suite;
-use super::table::Table;
+use super::table::{SCHEME, Table};
 use super::{WireError, WireErrorKind};
 use crate::NarrowedKey;
 
@@ -221,8 +221,8 @@ impl<K: NarrowedKey> Injector<K> {
     /// It is no secret: without this injector it stands for nothing.
     pub fn placeholder(&self, key: &K) -> Result<String, WireError> {
         let value = self.header_value(key)?;
-        let text = value.to_str().expect("a placeholder is of characters of keys");
-        Ok(text.strip_prefix("Bearer ").expect("the scheme of all values").to_owned())
+        let text = value.as_bytes().strip_prefix(SCHEME).unwrap_or_default();
+        Ok(String::from_utf8_lossy(text).into_owned())
     }
 
     fn builder(&self) -> ConfigBuilder<ClientConfig, WantsVerifier> {
