@@ -1,4 +1,4 @@
-//! Two futures at once, and a future whose panic is caught.
+//! Several futures at once, and a future whose panic is caught.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,23 @@ pub(crate) async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, 
         Poll::Pending => b.as_mut().poll(cx).map(Either::Second),
     })
     .await
+}
+
+/// What each of them yields, all awaited at once.
+pub(crate) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        let mut done = Poll::Ready(());
+        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(cx) {
+                Poll::Ready(yielded) => *output = Some(yielded),
+                Poll::Pending => done = Poll::Pending,
+            }
+        }
+        done
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// What a future yields; `None` if it panics. What it panicked with may hold what it had read, and

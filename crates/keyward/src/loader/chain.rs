@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use keyward_core::KeySource;
@@ -10,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::{AnyLoader, Attempt, KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature};
+use crate::live::race::all;
 
 /// Loaders that are tried in order until one has a key.
 ///
@@ -59,6 +61,8 @@ struct Link {
     loader: Box<dyn AnyLoader>,
     optional: bool,
     limit: Option<Duration>,
+    /// What it looked like when it last told in time.
+    looked: Mutex<Option<SourceSignature>>,
 }
 
 impl LoaderChain {
@@ -77,6 +81,7 @@ impl LoaderChain {
             loader: Box::new(loader),
             optional: false,
             limit: None,
+            looked: Mutex::default(),
         });
         self
     }
@@ -205,13 +210,31 @@ impl KeyLoader for LoaderChain {
         self.links.iter().flat_map(|link| link.loader.variables_any()).collect()
     }
 
-    /// What all of its sources look like that can tell.
+    /// What all of its sources look like that can tell. They are asked at once, and one that takes
+    /// longer than a second, or than its limit, looks as it did before: a load may not need it.
+    ///
+    /// In a runtime, that takes a timer: see [`within`](Self::within).
     async fn signature(&self) -> Option<SourceSignature> {
-        let mut known = Vec::new();
-        for link in &self.links {
-            known.push(link.loader.signature_any().await);
-        }
+        let known = all(self.links.iter().map(|link| link.look(self.deadline))).await;
         known.iter().any(Option::is_some).then(|| SourceSignature::of(known))
+    }
+}
+
+impl Link {
+    async fn look(&self, deadline: Option<Duration>) -> Option<SourceSignature> {
+        let look = self.loader.signature_any();
+        // Without a runtime there is nothing that could wait, and no timer.
+        if Handle::try_current().is_err() {
+            return look.await;
+        }
+        let limits = [Some(LOOK_LIMIT), self.limit, deadline];
+        let limit = limits.into_iter().flatten().min().unwrap_or(LOOK_LIMIT);
+        let told = tokio::time::timeout(limit, look).await;
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(now) = told {
+            *looked = now;
+        }
+        *looked
     }
 }
 
@@ -228,6 +251,9 @@ impl fmt::Debug for Link {
 
 /// How long a source is asked that is not needed.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a source is looked at. A local one takes microseconds.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long a load may take, and when that is over.
 #[derive(Clone, Copy)]

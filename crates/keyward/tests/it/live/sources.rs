@@ -1,6 +1,10 @@
 //! A handle over a chain: a withdrawn key does not give way to an old one.
 
-use keyward::{KeyPolicy, LiveErrorKind, LiveKey, LiveKeyBuilder, LoadErrorKind, LoaderChain};
+use std::time::Duration;
+
+use keyward::{
+    KeyLoader as _, KeyPolicy, LiveErrorKind, LiveKey, LiveKeyBuilder, LoadErrorKind, LoaderChain,
+};
 
 use super::fixture::{Answer, Source, WallClock, in_use, pass, print_of, seconds, secret};
 
@@ -185,4 +189,62 @@ async fn keys_behind_the_one_in_use_are_told_if_wanted() {
     second.fails(LoadErrorKind::NotFound);
     pass(11_000).await;
     assert_eq!(live.health().attempts.len(), 1);
+}
+
+/// A mount behind the source in use is dead, from the start or from some time on.
+#[tokio::test(start_paused = true)]
+async fn a_later_source_that_hangs_holds_up_neither_the_start_nor_a_replacement() {
+    for (hangs_from_the_start, is_inner) in
+        [(true, false), (true, true), (false, false), (false, true)]
+    {
+        let (first, dead) = (Source::of(&secret()), Source::of(&secret()));
+        first.looks(1);
+        dead.looks(1);
+        let hang = || dead.looks_for(seconds(1_000_000));
+        if hangs_from_the_start {
+            hang();
+        }
+        let chain = LoaderChain::first("vault", first.clone()).then("mount", dead.clone());
+        let chain = if is_inner { LoaderChain::first("inner", chain) } else { chain };
+        let begun = tokio::time::Instant::now();
+        let live = over(chain).refresh_every(Duration::MAX).start().await.unwrap();
+        assert!(begun.elapsed() <= seconds(2), "{:?}", begun.elapsed());
+        pass(1_000).await;
+        hang();
+        pass(100_000).await;
+        assert_eq!(first.loads(), 1, "nothing has changed");
+
+        let new = secret();
+        first.has(&new);
+        first.looks(2);
+        pass(10_000).await;
+        assert_eq!((first.loads(), in_use(&live)), (2, Some(print_of(&new))));
+        // When the mount is back, it is looked at.
+        dead.looks_for(Duration::ZERO);
+        pass(10_000).await;
+        let before = first.loads();
+        dead.looks(2);
+        pass(1_000).await;
+        assert_eq!(first.loads(), before + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_chain_keeps_to_the_limits_of_the_chain() {
+    let (quick, slow) = (Source::of(&secret()), Source::of(&secret()));
+    quick.looks(1);
+    slow.looks(1);
+    slow.looks_for(seconds(1_000_000));
+    let chain = || LoaderChain::first("quick", quick.clone()).then("slow", slow.clone());
+    for (chain, limit) in [
+        (chain(), 1_000),
+        (chain().within(seconds(5)), 1_000),
+        (chain().within(Duration::from_millis(300)), 300),
+        (chain().deadline(Duration::from_millis(200)).within(seconds(5)), 200),
+        (chain().then("another", slow.clone()), 1_000),
+    ] {
+        let begun = tokio::time::Instant::now();
+        assert!(chain.signature().await.is_some());
+        assert_eq!(begun.elapsed(), Duration::from_millis(limit));
+    }
 }
