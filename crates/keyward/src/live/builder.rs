@@ -120,7 +120,7 @@ impl<K: NarrowedKey> LiveKeyBuilder<K> {
         let mut tries = 1;
         let signature = loop {
             shared.keeper().begin();
-            let (loaded, signature) = task::load(&*self.loader, &shared.settings).await;
+            let (loaded, signature) = task::load(&*self.loader, &shared).await;
             match shared.finish(loaded) {
                 Ok(_) => break signature,
                 Err(error) if error.kind() == LiveErrorKind::Unsettled && tries < task::TRIES => {

@@ -26,7 +26,7 @@ pub(super) struct Shared<K> {
     pub(super) wake: Notify,
     keeper: Mutex<Keeper>,
     /// What the loader is called: it tells handles apart.
-    source: KeySource,
+    pub(super) source: KeySource,
 }
 
 impl<K: NarrowedKey> Shared<K> {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::keeper::Settings;
 use super::race::{Either, caught, race};
 use super::shared::{Shared, count};
 use super::{LiveError, LiveErrorKind, NarrowedKey};
@@ -105,7 +104,7 @@ impl<K: NarrowedKey> Task<K> {
         let mut tries = 1;
         let (number, loaded, signature) = loop {
             let number = self.shared.keeper().begin();
-            let load = load(&*self.loader, &self.shared.settings);
+            let load = load(&*self.loader, &self.shared);
             let (loaded, signature) = self.guarded(load).await?;
             let is_unsettled =
                 matches!(&loaded, Err(error) if error.kind() == LiveErrorKind::Unsettled);
@@ -131,7 +130,9 @@ impl<K: NarrowedKey> Task<K> {
     /// Looks whether the source has changed, and has been quiet since the last look.
     async fn look(&mut self) -> Result<(), Abandoned> {
         let had_one = self.shared.keeper().has_one();
-        let look = timeout(self.shared.settings.load_within, self.loader.signature_any());
+        let limit = self.shared.settings.load_within;
+        // Asked for within, because that may panic too.
+        let look = async { timeout(limit, self.loader.signature_any()).await };
         let signature = self.guarded(caught(look)).await?.and_then(Result::ok).flatten();
         if had_one && !self.shared.keeper().has_one() {
             // It went out of use meanwhile.
@@ -199,16 +200,17 @@ impl<K: NarrowedKey> Drop for Task<K> {
 }
 
 /// Loads once, within the limit, and tells how the source looked.
-pub(super) async fn load(
+pub(super) async fn load<K>(
     loader: &dyn AnyLoader,
-    settings: &Settings,
+    shared: &Shared<K>,
 ) -> (Result<LoadedKey, LiveError>, Option<SourceSignature>) {
+    let Shared { settings, source, .. } = shared;
     let looked = async {
         let before = if settings.watch { loader.signature_any().await } else { None };
         let loaded = loader.load_any().await.map_err(LiveError::load);
         // What was replaced while it was read may be half of each.
         if before.is_some() && loader.signature_any().await != before {
-            return (Err(LiveError::unsettled(loader.source_any())), None);
+            return (Err(LiveError::unsettled(source.clone())), None);
         }
         (loaded, before)
     };
@@ -216,12 +218,12 @@ pub(super) async fn load(
         Ok(Some(loaded)) => loaded,
         Ok(None) => {
             let fix = "mend the loader; the panic's message tells where";
-            let source = loader.source_any();
-            let error = LoadError::new(LoadErrorKind::Unreadable, source, "it panicked", fix);
+            let kind = LoadErrorKind::Unreadable;
+            let error = LoadError::new(kind, source.clone(), "it panicked", fix);
             (Err(LiveError::load(error)), None)
         }
         Err(_) => {
-            let error = LoadError::timed_out(loader.source_any(), settings.load_within);
+            let error = LoadError::timed_out(source.clone(), settings.load_within);
             (Err(LiveError::load(error)), None)
         }
     }

@@ -1,11 +1,17 @@
 //! The task behind a handle: when it ends, and that nothing is left of it.
 
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keyward::{KeyPolicy, KeyUnavailable, LiveErrorKind, LiveKey, LoadErrorKind};
+use keyward::{
+    KeyLoader, KeyPolicy, KeySource, KeyUnavailable, LiveErrorKind, LiveKey, LoadError,
+    LoadErrorKind, LoadedKey, SourceSignature,
+};
 use tokio::runtime::{Builder, Runtime};
 
-use super::fixture::{Answer, Source, in_use, pass, print_of, project, seconds, secret};
+use super::fixture::{Answer, Source, WallClock, in_use, pass, print_of, project, seconds, secret};
 
 fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
@@ -92,6 +98,64 @@ async fn a_loader_that_panics_takes_nothing_with_it() {
     source.has(&new);
     pass(11_000).await;
     assert_eq!(in_use(&live), Some(print_of(&new)));
+}
+
+/// A source whose methods panic when they are called, and not in what they yield, once it is told.
+#[derive(Clone)]
+struct Breaks {
+    source: Source,
+    looks: Arc<AtomicBool>,
+    names: Arc<AtomicBool>,
+}
+
+impl KeyLoader for Breaks {
+    fn load(&self) -> impl Future<Output = Result<LoadedKey, LoadError>> + Send {
+        self.source.load()
+    }
+
+    fn source(&self) -> KeySource {
+        assert!(!self.names.load(Ordering::SeqCst), "it has no name");
+        self.source.source()
+    }
+
+    fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
+        assert!(!self.looks.load(Ordering::SeqCst), "it looks bad");
+        self.source.signature()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_panics_when_it_is_called_takes_nothing_with_it() {
+    for (looks, names) in [(true, false), (false, true), (true, true)] {
+        let key = secret();
+        let source = Source::of(&key);
+        source.looks(1);
+        let flags = [looks, names].map(|_| Arc::<AtomicBool>::default());
+        let [looking, naming] = flags.clone();
+        let broken = Breaks { source: source.clone(), looks: looking, names: naming };
+        let live = LiveKey::project(broken, KeyPolicy::standard())
+            .with_clock(WallClock::new().clock())
+            .refresh_every(seconds(10))
+            .load_within(seconds(1));
+        let live = live.start().await.unwrap();
+        flags[0].store(looks, Ordering::SeqCst);
+        flags[1].store(names, Ordering::SeqCst);
+        // Its name is for what goes wrong with it.
+        source.takes(seconds(2));
+        pass(20_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&key)));
+        let error = live.health().last_error.unwrap().1.to_string();
+        let says = if looks { "it panicked" } else { "no answer within 1s" };
+        assert!(error.contains(says) && error.contains("scripted:source"), "{error}");
+        source.takes(seconds(0));
+        for flag in &flags {
+            flag.store(false, Ordering::SeqCst);
+        }
+        let new = secret();
+        source.has(&new);
+        pass(61_000).await;
+        assert_eq!(in_use(&live), Some(print_of(&new)));
+    }
 }
 
 #[test]
