@@ -54,7 +54,8 @@ impl<K: NarrowedKey> LiveKeyBuilder<K> {
     }
 
     /// Loads a key that expires so long before it goes out of use, and up to a tenth of the time
-    /// until then sooner; but not before four fifths of its life are over. 5 minutes unless set.
+    /// until then sooner; but not before four fifths of its life are over, and then up to a fiftieth
+    /// of it later. 5 minutes unless set.
     pub fn refresh_ahead(mut self, time: Duration) -> Self {
         self.settings.refresh_ahead = time;
         self

@@ -301,9 +301,9 @@ impl Keeper {
             if self.is_rejected() { wait.max(settings.reject_window) } else { wait }
         } else {
             let every = sooner(settings.refresh_every, 0.1);
-            match (self.until_told(now), self.until_refresh(settings, now)) {
+            match (self.until_told(now), self.until_refresh(settings, now, random)) {
                 (Some(wait), _) => sooner(wait, 0.1),
-                (None, Some(wait)) => every.min(sooner(wait, 0.1)),
+                (None, Some((wait, earliest))) => every.min(sooner(wait, 0.1).max(earliest)),
                 (None, None) => every,
             }
         };
@@ -317,16 +317,24 @@ impl Keeper {
         Some(at.saturating_duration_since(now.instant)).filter(|wait| *wait >= BACK_OFF.0)
     }
 
-    /// How long until a key that expires is loaded anew.
-    fn until_refresh(&self, settings: &Settings, now: Now) -> Option<Duration> {
+    /// How long until a key that expires is loaded anew, and how long until it may be at the
+    /// earliest: when four fifths of its life are over, and not for all of a fleet at once.
+    fn until_refresh(
+        &self,
+        settings: &Settings,
+        now: Now,
+        random: f64,
+    ) -> Option<(Duration, Duration)> {
         let used = self.used.as_ref().ok()?;
         let left = used.end?.instant.saturating_duration_since(now.instant);
-        let ahead = settings.refresh_ahead.min(used.life.unwrap_or(left) / 5);
-        Some(match left.checked_sub(ahead) {
+        let life = used.life.unwrap_or(left).min(FAR);
+        let wait = match left.checked_sub(settings.refresh_ahead.min(life / 5)) {
             Some(wait) if wait >= BACK_OFF.0 => wait,
             // It was loaded anew, and the source still has the same; or it lives for a moment only.
-            _ => (left / 4).clamp(BACK_OFF.0, BACK_OFF.1),
-        })
+            _ => return Some(((left / 4).clamp(BACK_OFF.0, BACK_OFF.1), Duration::ZERO)),
+        };
+        let last_fifth = left.saturating_sub(life / 5);
+        Some((wait, last_fifth.saturating_add((life / 50).mul_f64(random))))
     }
 
     /// Notes a rejection, and tells whether it is the first of a key that was in use.
