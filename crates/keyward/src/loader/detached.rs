@@ -1,12 +1,17 @@
 //! Work that may never end: on a thread of its own, which neither a runtime nor the end of the
 //! process waits for.
 
+#[cfg(feature = "workload-identity")]
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+#[cfg(feature = "workload-identity")]
+use crate::live::race::{Either, race};
 
 /// Whether somebody still waits for the work.
 pub(crate) struct Awaited<T>(Arc<Mutex<Option<oneshot::Sender<T>>>>);
@@ -51,6 +56,30 @@ pub(crate) async fn detached<T: Send + 'static>(
     let awaited = Awaited(Arc::new(Mutex::new(Some(done))));
     start(name, move || awaited.answer(work(&awaited)))?;
     result.await.ok()
+}
+
+/// Awaits work until the limit, which a thread keeps: a runtime may have no timer. `None` when that
+/// is over.
+#[cfg(feature = "workload-identity")]
+pub(super) async fn within<T>(
+    name: &str,
+    limit: Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    let (goes_on, is_over) = mpsc::channel::<()>();
+    // Begun only if the work is not done at once. It ends with the sender.
+    let over = detached(name, move |_| {
+        let _ = is_over.recv_timeout(limit);
+    });
+    let done = match race(work.as_mut(), over).await {
+        Either::First(done) => Some(done),
+        Either::Second(Some(())) => None,
+        // There is no thread to be had.
+        Either::Second(None) => Some(work.await),
+    };
+    drop(goes_on);
+    done
 }
 
 /// How long work may take, and what is counted of it when it takes longer.
@@ -168,6 +197,27 @@ mod tests {
         while !given_up.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    #[cfg(feature = "workload-identity")]
+    #[test]
+    fn awaits_until_the_limit_without_a_timer() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let short = Duration::from_millis(20);
+        let (answers, waits) = oneshot::channel();
+        let answered = thread::spawn(move || {
+            thread::sleep(short);
+            answers.send(7).unwrap();
+        });
+        for limit in [Duration::from_secs(60), Duration::MAX] {
+            let ready = within("a test", limit, std::future::ready(7));
+            assert_eq!(runtime.block_on(ready), Some(7));
+        }
+        let late = within("a test", Duration::from_secs(60), waits);
+        assert_eq!(runtime.block_on(late), Some(Ok(7)));
+        let never = within("a test", short, std::future::pending::<u8>());
+        assert_eq!(runtime.block_on(never), None);
+        answered.join().unwrap();
     }
 
     /// It hangs in a lock, as in a dead mount: that it is given up does not end it.

@@ -106,6 +106,23 @@ fn a_dead_mount_keeps_four_threads_and_no_more() {
         assert_eq!(hanging(), 12, "a store");
     }
 
+    #[cfg(feature = "workload-identity")]
+    {
+        let before = hanging();
+        let variables = Environment::fixed([
+            ("OPENAI_IDENTITY_PROVIDER_ID", "idp_1".as_ref()),
+            ("OPENAI_SERVICE_ACCOUNT_ID", "svc_acct_2".as_ref()),
+            ("OPENAI_IDENTITY_TOKEN_FILE", path.as_os_str()),
+        ]);
+        let identity = keyward::WorkloadIdentity::from_environment(variables).within(TICK);
+        for _ in 0..10 {
+            // Within its own limit.
+            let error = runtime.block_on(identity.clone().load()).unwrap_err();
+            assert_eq!(error.kind(), LoadErrorKind::TimedOut, "{error}");
+        }
+        assert_eq!(hanging() - before, 4, "a subject token");
+    }
+
     let started = LiveKey::project(file.clone(), KeyPolicy::production()).load_within(TICK);
     let error = runtime.block_on(started.start()).unwrap_err();
     assert_eq!(error.load_error().unwrap().kind(), LoadErrorKind::TimedOut);

@@ -100,6 +100,13 @@ impl FileLoader {
         self
     }
 
+    /// Shares with other loaders what may hang at once.
+    #[cfg(feature = "workload-identity")]
+    pub(super) fn with_threads(mut self, threads: &Threads) -> Self {
+        self.threads = threads.clone();
+        self
+    }
+
     fn at(location: Location, rule: FileRule) -> Self {
         Self { location, rule, environment: Environment::process(), threads: Threads::default() }
     }

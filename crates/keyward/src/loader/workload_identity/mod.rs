@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use self::subject::Fetched;
 pub use self::subject::{AzureMetadata, GithubActions, GoogleMetadata, SubjectToken};
 use super::place::Place;
-use super::{FileLoader, KeyLoader, LoadError, LoadErrorKind, LoadedKey};
+use super::{FileLoader, KeyLoader, LoadError, LoadErrorKind, LoadedKey, Threads};
 use crate::http_call::{self, Call};
 use crate::{Clock, Environment};
 
@@ -82,7 +82,8 @@ pub struct WorkloadIdentity {
 /// Where the identity is told.
 #[derive(Clone)]
 enum Identity {
-    Environment(Environment),
+    /// The file that it names is another at each load, if need be; what hangs is counted together.
+    Environment(Environment, Threads),
     Named(Named),
 }
 
@@ -126,13 +127,13 @@ impl WorkloadIdentity {
     /// [mounted secret](FileLoader::mounted_secret). They are read at each load.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::of(Identity::Environment(Environment::process()))
+        Self::from_environment(Environment::process())
     }
 
     /// The same, from these variables instead of the process's.
     #[must_use]
     pub fn from_environment(environment: Environment) -> Self {
-        Self::of(Identity::Environment(environment))
+        Self::of(Identity::Environment(environment, Threads::default()))
     }
 
     fn of(identity: Identity) -> Self {
@@ -161,8 +162,9 @@ impl WorkloadIdentity {
         self
     }
 
-    /// Gives each call so much time: the exchange, and where the subject token is fetched by HTTP
-    /// that too. 10 seconds unless set.
+    /// Gives each call so much time: the exchange, and where the subject token is fetched by HTTP or
+    /// read from a file that too. 10 seconds unless set. Without a runtime, a file is read on the
+    /// thread that polls, for as long as that takes.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -185,9 +187,9 @@ impl WorkloadIdentity {
 
     /// Who the workload is; of an environment, as it is now.
     fn named(&self) -> Result<Named, LoadError> {
-        let environment = match &self.identity {
+        let (environment, threads) = match &self.identity {
             Identity::Named(named) => return Ok(named.clone()),
-            Identity::Environment(environment) => environment,
+            Identity::Environment(environment, threads) => (environment, threads),
         };
         let values = VARIABLES.map(|name| {
             let value = environment.path(name.as_ref()).map(std::path::PathBuf::into_os_string);
@@ -217,7 +219,7 @@ impl WorkloadIdentity {
             let fix = "set it to the whole path of a file";
             return Err(LoadError::new(LoadErrorKind::Invalid, self.source(), what, fix));
         }
-        let subject = FileLoader::mounted_secret(file.as_path()).into();
+        let subject = FileLoader::mounted_secret(file.as_path()).with_threads(threads).into();
         Ok(Named { provider: Place::new(provider), account: Place::new(account), subject })
     }
 
@@ -227,7 +229,7 @@ impl WorkloadIdentity {
             Ok(fetched) => return Ok(fetched),
             Err(error) => error,
         };
-        let is_named = matches!(self.identity, Identity::Environment(_));
+        let is_named = matches!(self.identity, Identity::Environment(..));
         let kind = match error.kind() {
             // Somebody said that it is there, so a chain must not go on to another source.
             LoadErrorKind::NotFound if is_named => LoadErrorKind::Unreadable,
@@ -281,7 +283,7 @@ impl KeyLoader for WorkloadIdentity {
     fn source(&self) -> KeySource {
         let place = match &self.identity {
             Identity::Named(named) => format!("{}/{}", named.provider, named.account),
-            Identity::Environment(_) => format!("${}/${}", VARIABLES[0], VARIABLES[1]),
+            Identity::Environment(..) => format!("${}/${}", VARIABLES[0], VARIABLES[1]),
         };
         KeySource::new("wif", place)
     }
@@ -289,7 +291,7 @@ impl KeyLoader for WorkloadIdentity {
     fn variables(&self) -> Vec<OsString> {
         match &self.identity {
             Identity::Named(named) => named.subject.variables(),
-            Identity::Environment(_) => VARIABLES.map(OsString::from).to_vec(),
+            Identity::Environment(..) => VARIABLES.map(OsString::from).to_vec(),
         }
     }
 }

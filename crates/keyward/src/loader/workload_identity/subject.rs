@@ -12,12 +12,14 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
+use super::super::detached::within;
 use super::super::place::Place;
 use super::answer::secret_member;
 use super::endpoint;
 use crate::http_call::{self, Answer, Call};
 use crate::{
     CommandLoader, DynKeyLoader, Environment, FileLoader, KeyLoader as _, LoadError, LoadErrorKind,
+    LoadedKey,
 };
 
 /// Where a workload has the token that says who it is: a JWT of its platform.
@@ -41,6 +43,7 @@ pub struct SubjectToken(Origin);
 #[derive(Clone, Debug)]
 enum Origin {
     Azure(AzureMetadata),
+    File(FileLoader),
     Github(GithubActions),
     Google(GoogleMetadata),
     Loader(DynKeyLoader),
@@ -57,14 +60,12 @@ impl SubjectToken {
             Origin::Azure(azure) => (azure.fetch(limit).await?, azure.source()),
             Origin::Github(github) => (github.fetch(limit, loopback).await?, github.source()),
             Origin::Google(google) => (google.fetch(limit).await?, google.source()),
-            Origin::Loader(loader) => {
-                let loaded = loader.load().await.map_err(|error| match error.parse_error() {
-                    // It tells of keys, and this is none.
-                    Some(_) => no_token(error.key_source().clone()),
-                    None => error,
-                })?;
-                return Fetched::new(loaded.key).ok_or_else(|| no_token(loaded.source));
+            Origin::File(file) => {
+                let read = within("keyward-limit", limit, file.load()).await;
+                let late = || Err(LoadError::timed_out(file.source(), limit));
+                return loaded(read.unwrap_or_else(late));
             }
+            Origin::Loader(loader) => return loaded(loader.load().await),
         };
         let key = text.and_then(|mut text| ApiKey::parse(std::mem::take(&mut *text)).ok());
         key.and_then(Fetched::new).ok_or_else(|| no_token(source))
@@ -74,6 +75,7 @@ impl SubjectToken {
     pub(super) fn variables(&self) -> Vec<OsString> {
         match &self.0 {
             Origin::Azure(_) | Origin::Google(_) => Vec::new(),
+            Origin::File(file) => file.variables(),
             Origin::Github(_) => vec![REQUEST_URL.into(), REQUEST_TOKEN.into()],
             Origin::Loader(loader) => loader.variables(),
         }
@@ -94,7 +96,7 @@ made_of! {
     AzureMetadata: Origin::Azure;
     CommandLoader: |source| Origin::Loader(DynKeyLoader::new(source));
     DynKeyLoader: Origin::Loader;
-    FileLoader: |source| Origin::Loader(DynKeyLoader::new(source));
+    FileLoader: Origin::File;
     GithubActions: Origin::Github;
     GoogleMetadata: Origin::Google;
 }
@@ -302,6 +304,16 @@ impl AzureMetadata {
 
 /// What was answered, if it has a token where one belongs.
 type Token = Option<Zeroizing<Vec<u8>>>;
+
+/// The token that a loader of keys has loaded.
+fn loaded(loaded: Result<LoadedKey, LoadError>) -> Result<Fetched, LoadError> {
+    let loaded = loaded.map_err(|error| match error.parse_error() {
+        // It tells of keys, and this is none.
+        Some(_) => no_token(error.key_source().clone()),
+        None => error,
+    })?;
+    Fetched::new(loaded.key).ok_or_else(|| no_token(loaded.source))
+}
 
 const REQUEST_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
