@@ -243,7 +243,10 @@ fn reconciled(
                 StoreError::new(StoreErrorKind::Damaged, source.clone(), what, error.fix())
             })?;
             contents.versions += 1;
-            StoredKey::new(key, contents.versions.to_string())
+            // Until the next write the number is not taken: another key that comes to stand here
+            // would have it too, and be discarded in the place of this one.
+            let print = key.fingerprint().to_string();
+            StoredKey::new(key, format!("{}-{}", contents.versions, &print[..8]))
         }
     };
     if let Some(replaced) = contents.current.replace(current) {

@@ -79,6 +79,34 @@ fn a_key_that_somebody_writes_is_current_and_the_one_before_is_previous() {
     });
 }
 
+/// Nothing is written when a key is found that somebody put there, so its number is free until then.
+#[test]
+fn keys_that_somebody_writes_have_versions_of_their_own() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let store = FileStore::new(&path);
+        put(&store, &secret()).await;
+        let mut versions = Vec::new();
+        for text in [secret(), secret()] {
+            write(&path, &text);
+            let found = store.current().await.unwrap().unwrap();
+            assert_eq!(found.key, key(&text));
+            let again = FileStore::new(&path).current().await.unwrap().unwrap();
+            assert_eq!(found.version, again.version);
+            versions.push(found.version);
+        }
+        let [gone, there] = &versions[..] else { panic!("two were written") };
+        assert_ne!(gone, there);
+        // What was meant for the one does not hit the other.
+        put(&store, &secret()).await;
+        store.discard(gone).await.unwrap();
+        assert_eq!(&store.previous().await.unwrap().unwrap().version, there);
+        store.discard(there).await.unwrap();
+        assert!(store.previous().await.unwrap().is_none());
+    });
+}
+
 #[test]
 fn a_previous_key_that_somebody_puts_back_keeps_what_was_noted() {
     run(async {
