@@ -282,3 +282,20 @@ fn off(scheme: &str) -> ReferenceError {
     };
     ReferenceError::missing(scheme, feature)
 }
+
+#[cfg(test)]
+mod tests {
+    use keyward::reference::ReferenceErrorKind;
+
+    use super::{References, SCHEMES};
+
+    #[test]
+    fn who_has_not_registered_a_scheme_is_told_what_brings_it() {
+        for scheme in SCHEMES {
+            let reference = format!("{scheme}:somewhere/else");
+            let error = References::new().loader(&reference).unwrap_err();
+            assert_eq!(error.kind(), ReferenceErrorKind::Missing, "{scheme}: {error}");
+            assert!(error.fix().contains("`keyward-kms`"), "{scheme}: {error}");
+        }
+    }
+}

@@ -78,9 +78,11 @@ const BROUGHT_BY: &[(&str, &str)] = &[
     ("aws-ssm", "add the crate `keyward-kms` with its feature `aws-ssm`, and register its schemes"),
     ("azure-kv", "add the crate `keyward-kms` with its feature `azure`, and register its schemes"),
     ("envelope", "add the crate `keyward-kms` with the feature of a KMS, and register its schemes"),
-    ("gcp-sm", "add the crate `keyward-kms` with its feature `google`, and register its schemes"),
+    ("gcp-kms", KMS_GOOGLE),
+    ("gcp-sm", KMS_GOOGLE),
     ("keychain", "turn the feature `keychain` on"),
     ("keyutils", "turn the feature `keychain` on"),
+    ("pkcs11", "add the crate `keyward-kms` with its feature `pkcs11`, and register its schemes"),
     ("sealed", "turn the feature `sealed` on"),
     ("vault", KMS_VAULT),
     ("vault-transit", KMS_VAULT),
@@ -89,6 +91,9 @@ const BROUGHT_BY: &[(&str, &str)] = &[
 
 const KMS_AWS: &str =
     "add the crate `keyward-kms` with its feature `aws`, and register its schemes";
+
+const KMS_GOOGLE: &str =
+    "add the crate `keyward-kms` with its feature `google`, and register its schemes";
 
 const KMS_VAULT: &str =
     "add the crate `keyward-kms` with its feature `vault`, and register its schemes";
