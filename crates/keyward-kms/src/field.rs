@@ -4,11 +4,12 @@ use keyward::{ApiKey, KeySource, LoadError, LoadErrorKind};
 use zeroize::Zeroizing;
 
 use crate::json::{self, Found};
+use crate::reference::Name;
 
 /// Takes the key out of a secret's text: a field of it, or the whole.
 pub(crate) fn key_of(
     mut text: Zeroizing<Vec<u8>>,
-    field: Option<&str>,
+    field: Option<&Name>,
     source: &KeySource,
 ) -> Result<ApiKey, LoadError> {
     let invalid =
@@ -22,10 +23,10 @@ pub(crate) fn key_of(
         }
         return parse(&mut text, source);
     };
-    match json::text_at(&text, &[field]) {
+    match json::text_at(&text, &[field.as_str()]) {
         Found::Text(mut text) => parse(&mut text, source),
         Found::Nothing => Err(invalid(
-            format!("the secret has no field `{}` with a text", crate::place::shown(field)),
+            format!("the secret has no field `{field}` with a text"),
             "correct the field's name",
         )),
         Found::NotJson => Err(invalid(

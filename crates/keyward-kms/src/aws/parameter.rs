@@ -25,7 +25,7 @@ use crate::{Error, ErrorKind, deadline, field};
 pub struct ParameterLoader {
     aws: Aws,
     name: Name,
-    field: Option<String>,
+    field: Option<Name>,
     deadline: Duration,
 }
 
@@ -39,7 +39,7 @@ impl ParameterLoader {
     /// Takes the key from this field of a parameter that is a JSON object.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>) -> Self {
-        self.field = Some(name.into());
+        self.field = Some(Name::new(name));
         self
     }
 
@@ -73,7 +73,7 @@ impl KeyLoader for ParameterLoader {
         let (text, version) = deadline::within(self.deadline, self.read())
             .await
             .map_err(|error| error.at(source.clone()))?;
-        let key = field::key_of(text, self.field.as_deref(), &source)?;
+        let key = field::key_of(text, self.field.as_ref(), &source)?;
         Ok(LoadedKey::new(key, source).version(version.to_string()))
     }
 

@@ -34,8 +34,8 @@ use crate::{Error, deadline, field};
 pub struct SecretsManagerLoader {
     aws: Aws,
     id: Name,
-    stage: String,
-    field: Option<String>,
+    stage: Name,
+    field: Option<Name>,
     deadline: Duration,
 }
 
@@ -46,7 +46,7 @@ impl SecretsManagerLoader {
         Self {
             aws: aws.clone(),
             id: Name::new(id),
-            stage: CURRENT.to_owned(),
+            stage: Name::new(CURRENT),
             field: None,
             deadline: deadline::DEFAULT,
         }
@@ -56,14 +56,14 @@ impl SecretsManagerLoader {
     /// makes them.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>) -> Self {
-        self.field = Some(name.into());
+        self.field = Some(Name::new(name));
         self
     }
 
     /// Takes the version at this staging label.
     #[must_use]
     pub fn with_version_stage(mut self, stage: impl Into<String>) -> Self {
-        self.stage = stage.into();
+        self.stage = Name::new(stage);
         self
     }
 
@@ -76,7 +76,7 @@ impl SecretsManagerLoader {
 
     async fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Option<String>), Error> {
         let get = self.aws.secrets_manager().await?.get_secret_value();
-        let get = get.secret_id(self.id.checked()?).version_stage(&self.stage);
+        let get = get.secret_id(self.id.checked()?).version_stage(self.stage.checked()?);
         let answer = quietly(get.send()).await.map_err(|error| of_sdk(&error))?;
         let version = answer.version_id;
         let text = match (answer.secret_string, answer.secret_binary) {
@@ -97,7 +97,7 @@ impl KeyLoader for SecretsManagerLoader {
         let (text, version) = deadline::within(self.deadline, self.read())
             .await
             .map_err(|error| error.at(source.clone()))?;
-        let key = field::key_of(text, self.field.as_deref(), &source)?;
+        let key = field::key_of(text, self.field.as_ref(), &source)?;
         let loaded = LoadedKey::new(key, source);
         Ok(match version {
             Some(version) => loaded.version(version),

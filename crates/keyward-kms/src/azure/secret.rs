@@ -47,7 +47,7 @@ pub struct KeyVaultLoader {
     vault: Name,
     secret: Name,
     version: Option<Name>,
-    field: Option<String>,
+    field: Option<Name>,
     deadline: Duration,
     clock: Clock,
     client: Arc<OnceCell<SecretClient>>,
@@ -73,7 +73,7 @@ impl KeyVaultLoader {
     /// Takes the key from this field of a secret that is a JSON object.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>) -> Self {
-        self.field = Some(name.into());
+        self.field = Some(Name::new(name));
         self
     }
 
@@ -190,7 +190,7 @@ impl KeyLoader for KeyVaultLoader {
         let (text, metadata) = deadline::within(self.deadline, self.read())
             .await
             .map_err(|error| error.at(source.clone()))?;
-        let key = field::key_of(text, self.field.as_deref(), &source)?;
+        let key = field::key_of(text, self.field.as_ref(), &source)?;
         let expires_at = metadata.attributes.exp.map(Timestamp::from_unix_seconds);
         let loaded = LoadedKey::new(key, source).expires_at(expires_at);
         Ok(match metadata.id.rsplit_once('/') {
@@ -215,7 +215,7 @@ impl fmt::Debug for KeyVaultLoader {
             .field("vault", &self.vault)
             .field("secret", &self.secret)
             .field("version", &self.version)
-            .field("field", &self.field.as_deref().map(crate::place::shown))
+            .field("field", &self.field)
             .field("deadline", &self.deadline)
             .field("clock", &self.clock)
             .finish_non_exhaustive()

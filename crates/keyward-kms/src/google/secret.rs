@@ -41,7 +41,7 @@ pub struct SecretManagerLoader {
     google: Google,
     secret: SecretName,
     version: Name,
-    field: Option<String>,
+    field: Option<Name>,
     deadline: Duration,
 }
 
@@ -61,7 +61,7 @@ impl SecretManagerLoader {
     /// Takes the key from this field of a secret that is a JSON object.
     #[must_use]
     pub fn with_field(mut self, name: impl Into<String>) -> Self {
-        self.field = Some(name.into());
+        self.field = Some(Name::new(name));
         self
     }
 
@@ -115,7 +115,7 @@ impl KeyLoader for SecretManagerLoader {
         let (text, version) = deadline::within(self.deadline, read)
             .await
             .map_err(|error| error.at(source.clone()))?;
-        let key = field::key_of(text, self.field.as_deref(), &source)?;
+        let key = field::key_of(text, self.field.as_ref(), &source)?;
         Ok(LoadedKey::new(key, source).version(version))
     }
 

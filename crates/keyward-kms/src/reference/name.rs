@@ -17,7 +17,6 @@ impl Name {
     }
 
     /// As it was given, to be looked at.
-    #[cfg(any(feature = "aws", feature = "google", feature = "pkcs11", feature = "vault"))]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

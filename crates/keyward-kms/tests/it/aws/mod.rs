@@ -174,11 +174,18 @@ fn a_key_in_the_place_of_a_name_is_neither_sent_nor_shown() {
         let aws = aws(&server.url());
         let secret = SecretsManagerLoader::new(&aws, canary);
         let sealed = DirectLoader::from_bytes(*b"sealed", Kms::new(&aws, canary), context());
+        let stage = SecretsManagerLoader::new(&aws, "x").with_version_stage(canary);
+        let field = SecretsManagerLoader::new(&aws, "x").with_field(canary);
         assert_no_leak!(canary, format!("{} {secret:?} {sealed:?}", secret.source()));
+        assert_no_leak!(canary, format!("{stage:?} {field:?}"));
         #[allow(unused_mut, reason = "one more with a feature")]
-        let mut results = vec![secret.load().await, sealed.load().await];
+        let mut results = vec![secret.load().await, sealed.load().await, stage.load().await];
         #[cfg(feature = "aws-ssm")]
-        results.push(ParameterLoader::new(&aws, canary).load().await);
+        {
+            let field = ParameterLoader::new(&aws, "/x").with_field(canary);
+            assert_no_leak!(canary, format!("{field:?}"));
+            results.push(ParameterLoader::new(&aws, canary).load().await);
+        }
         (results, server.asked())
     });
     assert!(asked.is_empty());

@@ -352,6 +352,8 @@ fn a_key_in_the_place_of_a_name_is_neither_sent_nor_shown() {
         let shown =
             format!("{} {} {vault:?} {secret:?} {version:?}", vault.source(), secret.source());
         assert_no_leak!(canary, shown);
+        let field = KeyVaultLoader::new(&azure, VAULT, "openai").with_field(canary);
+        assert_no_leak!(canary, format!("{field:?}"));
         let results = [vault.load().await, secret.load().await, version.load().await];
         (results, fake.asked())
     });

@@ -177,6 +177,8 @@ fn a_key_in_the_place_of_a_name_is_neither_sent_nor_shown() {
         let sealed = DirectLoader::from_bytes(*b"sealed", Kms::new(&google, canary), context());
         let shown = format!("{} {secret:?} {version:?} {store:?} {sealed:?}", secret.source());
         assert_no_leak!(canary, shown);
+        let field = SecretManagerLoader::new(&google, "p/s").with_field(canary);
+        assert_no_leak!(canary, format!("{field:?}"));
         let results = [secret.load().await, version.load().await, sealed.load().await];
         let stored = store.load().await.unwrap_err();
         assert_eq!(stored.kind(), LoadErrorKind::Invalid, "{stored}");
