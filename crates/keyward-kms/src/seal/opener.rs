@@ -8,7 +8,7 @@ use keyward::{ApiKey, KeySource, LoadError, LoadedKey};
 use zeroize::Zeroizing;
 
 use super::SealContext;
-use super::origin::{Origin, Turns};
+use super::origin::Origin;
 use crate::{Error, deadline};
 
 /// A sealed text, and what opens it.
@@ -22,12 +22,7 @@ pub(super) struct Opener<D> {
 
 impl<D> Opener<D> {
     pub(super) fn of_file(path: PathBuf, kms: D, context: SealContext) -> Self {
-        Self {
-            origin: Origin::File(path, Turns::default()),
-            kms,
-            context,
-            deadline: deadline::DEFAULT,
-        }
+        Self { origin: Origin::file(path), kms, context, deadline: deadline::DEFAULT }
     }
 
     pub(super) fn of_bytes(sealed: Vec<u8>, kms: D, context: SealContext) -> Self {

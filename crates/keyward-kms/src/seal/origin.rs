@@ -26,14 +26,24 @@ impl Default for Turns {
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     Bytes(Arc<[u8]>),
-    File(PathBuf, Turns),
+    /// What hangs is counted: of reads by the turns, of looks by the one loader that makes them all.
+    File {
+        path: PathBuf,
+        reads: Turns,
+        looks: FileLoader,
+    },
 }
 
 impl Origin {
+    pub(super) fn file(path: PathBuf) -> Self {
+        let looks = FileLoader::mounted_secret(&path);
+        Self::File { path, reads: Turns::default(), looks }
+    }
+
     pub(super) async fn read(&self) -> Result<Arc<[u8]>, Error> {
         let (path, Turns(turns)) = match self {
             Self::Bytes(bytes) => return Ok(bytes.clone()),
-            Self::File(path, turns) => (path.clone(), turns.clone()),
+            Self::File { path, reads, .. } => (path.clone(), reads.clone()),
         };
         let stopped = || failed(&io::Error::other("stopped"));
         let turn = turns.acquire_owned().await.map_err(|_| stopped())?;
@@ -50,7 +60,7 @@ impl Origin {
     pub(super) async fn signature(&self) -> Option<SourceSignature> {
         match self {
             Self::Bytes(_) => None,
-            Self::File(path, _) => FileLoader::mounted_secret(path).signature().await,
+            Self::File { looks, .. } => looks.signature().await,
         }
     }
 
@@ -58,7 +68,7 @@ impl Origin {
     pub(super) fn place(&self) -> String {
         match self {
             Self::Bytes(_) => "(in memory)".to_owned(),
-            Self::File(path, _) => place::shown(&path.to_string_lossy()),
+            Self::File { path, .. } => place::shown(&path.to_string_lossy()),
         }
     }
 }
@@ -115,14 +125,14 @@ fn failed(error: &io::Error) -> Error {
 mod tests {
     use std::time::Duration;
 
-    use super::{Origin, Turns};
+    use super::Origin;
 
     /// A read that hangs has its turn until it ends, whoever has stopped waiting for it.
     #[test]
     fn no_more_reads_are_begun_than_may_hang() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let turns = Turns::default();
-        let origin = Origin::File("/nowhere".into(), turns.clone());
+        let origin = Origin::file("/nowhere".into());
+        let Origin::File { reads: turns, .. } = &origin else { panic!("it is a file") };
         runtime.block_on(async {
             let hanging = turns.0.clone().acquire_many_owned(4).await.unwrap();
             let waited = tokio::time::timeout(Duration::from_millis(50), origin.read()).await;

@@ -15,6 +15,8 @@ mod fixture;
 #[cfg(feature = "google")]
 mod google;
 #[cfg(target_os = "linux")]
+mod hung;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
