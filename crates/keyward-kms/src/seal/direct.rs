@@ -1,5 +1,6 @@
 //! [`DirectLoader`]: loads a key that a KMS key has sealed without an envelope.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,12 +56,18 @@ impl<D: Decrypt> KeyLoader for DirectLoader<D> {
             let opened = kms.decrypt(sealed, context).await;
             Ok(opened.map_err(Error::of_opening)?.into_bytes())
         };
-        self.0.load(self.source(), opened).await
+        let loaded = self.0.load(self.source(), opened).await?;
+        Ok(loaded.variables(self.variables()))
     }
 
     /// The KMS and the path: `aws-kms:PATH`.
     fn source(&self) -> KeySource {
         KeySource::new(self.0.kms.scheme(), self.0.origin.place())
+    }
+
+    /// Those of the KMS.
+    fn variables(&self) -> Vec<OsString> {
+        self.0.kms.variables()
     }
 
     /// That of the file. What the KMS does with its key is not seen in it.

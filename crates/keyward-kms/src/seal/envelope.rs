@@ -1,5 +1,6 @@
 //! [`EnvelopeLoader`]: loads a [`SealedKey`].
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,12 +55,18 @@ impl<D: Decrypt> KeyLoader for EnvelopeLoader<D> {
             let sealed = SealedKey::parse(&origin.read().await?)?;
             sealed.open(kms, context).await
         };
-        self.0.load(self.source(), opened).await
+        let loaded = self.0.load(self.source(), opened).await?;
+        Ok(loaded.variables(self.variables()))
     }
 
     /// `envelope:PATH`.
     fn source(&self) -> KeySource {
         KeySource::new("envelope", self.0.origin.place())
+    }
+
+    /// Those of the KMS.
+    fn variables(&self) -> Vec<OsString> {
+        self.0.kms.variables()
     }
 
     /// That of the file. What the KMS does with its key is not seen in it.

@@ -1,6 +1,7 @@
 //! Keys sealed by a KMS: the traits that a KMS implements, and the loaders of what it sealed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -64,6 +65,12 @@ pub trait Decrypt: Send + Sync {
     fn scheme(&self) -> &'static str {
         "kms"
     }
+
+    /// The environment variables that hold a login to it, or lead to one, which a child should not
+    /// inherit. None unless the KMS says so.
+    fn variables(&self) -> Vec<OsString> {
+        Vec::new()
+    }
 }
 
 impl<D: Decrypt> Decrypt for Arc<D> {
@@ -77,6 +84,10 @@ impl<D: Decrypt> Decrypt for Arc<D> {
 
     fn scheme(&self) -> &'static str {
         D::scheme(self)
+    }
+
+    fn variables(&self) -> Vec<OsString> {
+        D::variables(self)
     }
 }
 

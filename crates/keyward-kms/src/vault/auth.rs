@@ -1,11 +1,9 @@
 //! [`VaultAuth`]: how Vault is told who asks.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 
-use keyward::{ApiKey, FileLoader, KeyLoader, KeySource, LoadError};
+use keyward::{ApiKey, DynKeyLoader, FileLoader, KeyLoader};
 
 use crate::reference::Name;
 use crate::{Error, ErrorKind};
@@ -29,7 +27,7 @@ use crate::{Error, ErrorKind};
 #[derive(Clone, Debug)]
 pub struct VaultAuth {
     pub(super) method: Method,
-    secret: Arc<dyn AnyLoader>,
+    secret: DynKeyLoader,
 }
 
 #[derive(Clone, Debug)]
@@ -43,14 +41,14 @@ impl VaultAuth {
     /// A token. It is renewed where Vault allows that, and loaded anew when Vault refuses it.
     #[must_use]
     pub fn token(token: impl KeyLoader + 'static) -> Self {
-        Self { method: Method::Token, secret: Arc::new(token) }
+        Self { method: Method::Token, secret: DynKeyLoader::new(token) }
     }
 
     /// An AppRole: its id, which is a name, and its secret id.
     #[must_use]
     pub fn app_role(role_id: impl Into<String>, secret_id: impl KeyLoader + 'static) -> Self {
         let (mount, role_id) = (Name::new("approle"), Name::new(role_id));
-        Self { method: Method::AppRole { mount, role_id }, secret: Arc::new(secret_id) }
+        Self { method: Method::AppRole { mount, role_id }, secret: DynKeyLoader::new(secret_id) }
     }
 
     /// The service account of the pod, in this role.
@@ -64,7 +62,7 @@ impl VaultAuth {
     #[must_use]
     pub fn kubernetes_with_jwt(role: impl Into<String>, jwt: impl KeyLoader + 'static) -> Self {
         let (mount, role) = (Name::new("kubernetes"), Name::new(role));
-        Self { method: Method::Kubernetes { mount, role }, secret: Arc::new(jwt) }
+        Self { method: Method::Kubernetes { mount, role }, secret: DynKeyLoader::new(jwt) }
     }
 
     /// Sets where the login method is mounted, if not at its own name. A token has no such place.
@@ -81,13 +79,19 @@ impl VaultAuth {
 
     /// Loads what is secret of it.
     pub(super) async fn secret(&self) -> Result<ApiKey, Error> {
-        self.secret.load_any().await.map_err(|error| {
+        let loaded = self.secret.load().await.map_err(|error| {
             Error::new(
                 ErrorKind::Unauthenticated,
                 format!("there is nothing to log in to Vault with: {error}"),
                 "mend that first",
             )
-        })
+        })?;
+        Ok(loaded.key)
+    }
+
+    /// The variables that what is secret of it is looked for in.
+    pub(super) fn variables(&self) -> Vec<OsString> {
+        self.secret.variables()
     }
 }
 
@@ -103,27 +107,3 @@ impl fmt::Display for Method {
 }
 
 const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-
-/// A loader of any type, for what is secret of a login.
-trait AnyLoader: Send + Sync {
-    fn load_any(&self) -> Loading<'_>;
-    fn source_any(&self) -> KeySource;
-}
-
-type Loading<'a> = Pin<Box<dyn Future<Output = Result<ApiKey, LoadError>> + Send + 'a>>;
-
-impl<L: KeyLoader> AnyLoader for L {
-    fn load_any(&self) -> Loading<'_> {
-        Box::pin(async { self.load().await.map(|loaded| loaded.key) })
-    }
-
-    fn source_any(&self) -> KeySource {
-        self.source()
-    }
-}
-
-impl fmt::Debug for dyn AnyLoader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.source_any(), f)
-    }
-}

@@ -1,5 +1,6 @@
 //! [`Vault`]: the connection; the calls over it.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,6 +41,11 @@ impl Vault {
             roots: Vec::new(),
             loopback: false,
         }
+    }
+
+    /// The variables that lead to the login.
+    pub(super) fn variables(&self) -> Vec<OsString> {
+        self.0.sessions.variables()
     }
 
     /// Calls with the session's token. When Vault refuses it and the token turns out to be no

@@ -1,5 +1,7 @@
 //! [`Transit`]: a key of the transit engine, which seals and opens.
 
+use std::ffi::OsString;
+
 use base64ct::{Base64, Encoding as _};
 use zeroize::Zeroizing;
 
@@ -76,6 +78,11 @@ impl Decrypt for Transit {
 
     fn scheme(&self) -> &'static str {
         "vault-transit"
+    }
+
+    /// Those of the login.
+    fn variables(&self) -> Vec<OsString> {
+        self.vault.variables()
     }
 }
 

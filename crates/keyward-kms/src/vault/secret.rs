@@ -1,5 +1,6 @@
 //! [`KvLoader`]: a key in a KV v2 secret.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use keyward::{KeyLoader, KeySource, LoadError, LoadedKey};
@@ -94,12 +95,18 @@ impl KeyLoader for KvLoader {
             .await
             .map_err(|error| error.at(source.clone()))?;
         let key = field::key_of(text, None, &source)?;
-        Ok(LoadedKey::new(key, source).version(version.to_string()))
+        let loaded = LoadedKey::new(key, source).version(version.to_string());
+        Ok(loaded.variables(self.variables()))
     }
 
     /// `vault:MOUNT/PATH#FIELD`.
     fn source(&self) -> KeySource {
         KeySource::new("vault", format!("{}/{}#{}", self.mount, self.path, self.field))
+    }
+
+    /// Those of the login.
+    fn variables(&self) -> Vec<OsString> {
+        self.vault.variables()
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`Sessions`]: the token that calls are made with: how it is got, renewed and replaced.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,10 @@ struct Lease {
 impl Sessions {
     pub(super) fn new(auth: VaultAuth) -> Self {
         Self { auth, current: Mutex::new(None) }
+    }
+
+    pub(super) fn variables(&self) -> Vec<OsString> {
+        self.auth.variables()
     }
 
     /// The token to call with, renewed or got anew if its time has come.

@@ -1,5 +1,6 @@
 //! [`KvPlace`]: a store's document in a KV v2 secret.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use keyward::KeySource;
@@ -47,7 +48,8 @@ impl KvPlace {
         Self { vault: vault.clone(), mount, path, deadline: deadline::DEFAULT }
     }
 
-    /// Sets how long a read or a write may take; 10 seconds unless set.
+    /// Sets how long a read or a write may take; 10 seconds unless set. A whole operation of the store,
+    /// with all that it tries again, has three times that.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -126,6 +128,16 @@ impl Place for KvPlace {
     /// `vault:MOUNT/PATH`.
     fn source(&self) -> KeySource {
         KeySource::new("vault", format!("{}/{}", self.mount, self.path))
+    }
+
+    /// Those of the login.
+    fn variables(&self) -> Vec<OsString> {
+        self.vault.variables()
+    }
+
+    /// That of three calls: one that reads, one that writes, and one for those that are in the way.
+    fn deadline(&self) -> Option<Duration> {
+        Some(self.deadline.saturating_mul(3))
     }
 }
 

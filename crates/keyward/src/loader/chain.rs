@@ -141,7 +141,13 @@ impl LoaderChain {
         self
     }
 
-    /// Takes out of a child's environment every variable that a loader of the chain looks at.
+    /// Takes out of a child's environment every variable that a loader of the chain
+    /// [tells of](KeyLoader::variables).
+    ///
+    /// A loader of keyward tells of each that holds a key, holds what opens or fetches one, or says
+    /// where that is. What the SDK of a cloud reads by itself (`AWS_SECRET_ACCESS_KEY`,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_FEDERATED_TOKEN_FILE`) nobody tells of: take that out
+    /// by name, or start the child with an empty environment.
     pub fn scrub_child_env(&self, child: &mut Command) {
         for variable in self.variables() {
             child.env_remove(variable);

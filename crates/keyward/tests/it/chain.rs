@@ -173,16 +173,21 @@ fn a_child_inherits_no_variable_of_any_loader() {
     let directory = tempfile::tempdir().unwrap();
     let path = write(directory.path().join("key"), secret());
     let chain = LoaderChain::first("file", FileLoader::new(path))
-        .then("inner", LoaderChain::first("env", EnvLoader::new("KEY")));
-    let names = |child: &Command| child.get_envs().filter(|(_, v)| v.is_none()).count();
+        .then("inner", LoaderChain::first("env", EnvLoader::new("KEY")))
+        .then("unit", FileLoader::systemd_credential("key"));
+    let names = |child: &Command| {
+        let removed = child.get_envs().filter(|(_, v)| v.is_none());
+        removed.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    let expected = ["CREDENTIALS_DIRECTORY", "KEY", "KEY_FILE"];
 
     let mut child = Command::new("true");
     chain.scrub_child_env(&mut child);
-    assert_eq!(names(&child), 2);
+    assert_eq!(names(&child), expected);
     // The key is the file's; the variable, shadowed or not, is no business of the child.
     let mut child = Command::new("true");
     load(&chain).unwrap().scrub_child_env(&mut child);
-    assert_eq!(names(&child), 2);
+    assert_eq!(names(&child), expected);
 }
 
 #[test]

@@ -150,7 +150,8 @@ impl FileLoader {
 
 impl KeyLoader for FileLoader {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
-        load(self.path()?, self.rule, &self.threads).await
+        let loaded = load(self.path()?, self.rule, &self.threads).await?;
+        Ok(loaded.variables(self.variables()))
     }
 
     /// `file:PATH`.
@@ -160,6 +161,14 @@ impl KeyLoader for FileLoader {
             Location::SystemdCredential(name) => {
                 KeySource::new("file", format!("${CREDENTIALS_DIRECTORY}/{name}"))
             }
+        }
+    }
+
+    /// `CREDENTIALS_DIRECTORY`, for a credential of systemd.
+    fn variables(&self) -> Vec<OsString> {
+        match &self.location {
+            Location::Path(_) => Vec::new(),
+            Location::SystemdCredential(_) => vec![CREDENTIALS_DIRECTORY.into()],
         }
     }
 

@@ -1,18 +1,20 @@
 //! [`DocumentStore`]: a store over any place that can hold one small document and write it only if
 //! it is unchanged. What the document looks like lives in `form`.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use keyward_core::{ApiKey, KeySource, Timestamp};
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 pub(super) use self::form::{read, write};
 
 use super::contents::{Change, Contents};
 use super::memory::nothing_current;
-use super::{Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, Version};
+use super::{Journal, KeyNote, KeyStore, Lease, Snapshot, StoreError, StoreErrorKind, Version};
 use crate::{KeyLoader, LoadError, LoadedKey, SourceSignature};
 
 mod form;
@@ -95,6 +97,20 @@ pub trait Place: Send + Sync {
     /// [`KeyLoader::signature`].
     fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
         std::future::ready(None)
+    }
+
+    /// The environment variables that hold what opens the place, or lead to it: see
+    /// [`KeyLoader::variables`].
+    fn variables(&self) -> Vec<OsString> {
+        Vec::new()
+    }
+
+    /// How long one operation of a store here may take, with all that it reads and writes again.
+    /// `None`, as here, for as long as the place takes.
+    ///
+    /// It needs a tokio runtime with its timer on. Without a runtime there is no such limit.
+    fn deadline(&self) -> Option<Duration> {
+        None
     }
 
     /// How many bytes a document may have. 64 KiB unless the place says less.
@@ -192,6 +208,34 @@ impl<P: Place> DocumentStore<P> {
     }
 
     async fn read(&self) -> Result<(Contents, Option<Version>), StoreError> {
+        self.in_time(self.read_once()).await
+    }
+
+    async fn change<T>(
+        &self,
+        change: impl FnMut(&mut Contents, &KeySource) -> Result<Change<T>, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.in_time(self.try_change(change)).await
+    }
+
+    /// Awaits an operation until the place's deadline.
+    async fn in_time<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let deadline = self.place.deadline().filter(|_| Handle::try_current().is_ok());
+        let Some(deadline) = deadline else { return operation.await };
+        tokio::time::timeout(deadline, operation).await.unwrap_or_else(|_| {
+            Err(StoreError::new(
+                StoreErrorKind::TimedOut,
+                self.place.source(),
+                format!("no answer within {deadline:?}"),
+                "look at what the store holds, and try again",
+            ))
+        })
+    }
+
+    async fn read_once(&self) -> Result<(Contents, Option<Version>), StoreError> {
         match self.place.read().await? {
             None => Ok((Contents::default(), None)),
             Some((document, revision)) => {
@@ -200,14 +244,14 @@ impl<P: Place> DocumentStore<P> {
         }
     }
 
-    async fn change<T>(
+    async fn try_change<T>(
         &self,
         mut change: impl FnMut(&mut Contents, &KeySource) -> Result<Change<T>, StoreError>,
     ) -> Result<T, StoreError> {
         let source = self.place.source();
         let mut tries = 0;
         loop {
-            let (mut contents, revision) = self.read().await?;
+            let (mut contents, revision) = self.read_once().await?;
             let change = change(&mut contents, &source)?;
             if !change.is_changed {
                 return Ok(change.answer);
@@ -228,11 +272,15 @@ impl<P: Place> KeyLoader for DocumentStore<P> {
     async fn load(&self) -> Result<LoadedKey, LoadError> {
         let source = self.place.source();
         let (contents, _) = self.read().await?;
-        loaded(contents, source)
+        Ok(loaded(contents, source)?.variables(self.variables()))
     }
 
     fn source(&self) -> KeySource {
         self.place.source()
+    }
+
+    fn variables(&self) -> Vec<OsString> {
+        self.place.variables()
     }
 
     fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {

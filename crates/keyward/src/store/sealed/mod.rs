@@ -1,6 +1,7 @@
 //! [`SealedFile`]: keys in one encrypted file, which the `age` tool opens too. What opens it lives
 //! in `unlock`.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -107,8 +108,8 @@ impl KeyLoader for SealedFile {
         self.store.source()
     }
 
-    fn variables(&self) -> Vec<std::ffi::OsString> {
-        self.store.place().unlock.variables()
+    fn variables(&self) -> Vec<OsString> {
+        self.store.variables()
     }
 
     fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
@@ -175,6 +176,10 @@ impl Place for Sealed {
 
     fn signature(&self) -> impl Future<Output = Option<SourceSignature>> + Send {
         self.disk.signature()
+    }
+
+    fn variables(&self) -> Vec<OsString> {
+        self.unlock.variables()
     }
 
     fn max_len(&self) -> usize {

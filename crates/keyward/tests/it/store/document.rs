@@ -1,6 +1,8 @@
 //! A store over a place that can hold one document: its contract, its form, and its limits.
 
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use keyward::store::conformance::Subject;
 use keyward::store::{
@@ -11,7 +13,7 @@ use keyward_testkit::{assert_no_leak, leak};
 use serde_json::{Value, json};
 
 use super::{assert_held, run};
-use crate::fixture::{NOW, secret};
+use crate::fixture::{NOW, ready, secret};
 
 /// A place in memory, as large as it is said to be. Its `Debug` would print the keys.
 #[derive(Clone, Debug)]
@@ -144,7 +146,7 @@ fn the_document_has_the_form_that_is_documented() {
         store.promote(&version, NOW).await.unwrap();
         let key = ApiKey::parse(second.clone()).unwrap();
         store.stage(&key, &KeyNote::new(), NOW).await.unwrap();
-        let ttl = std::time::Duration::from_secs(60);
+        let ttl = Duration::from_secs(60);
         store.lease("rotator-1", ttl, NOW).await.unwrap();
         let journal = store.journal().await.unwrap();
         store.write_journal(&journal, "step 1").await.unwrap();
@@ -234,4 +236,54 @@ fn what_is_damaged_is_told_and_left_alone() {
             assert_eq!(store.place().text(), document, "{case}");
         }
     });
+}
+
+/// A place that others always wrote before, a second later, and that tells what leads to it.
+struct Contended(Option<Duration>);
+
+impl Place for Contended {
+    async fn read(&self) -> Result<Option<(Document, Version)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn write_if(&self, _: Option<&Version>, _: &Document) -> Result<(), StoreError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Err(StoreError::changed(self.source()))
+    }
+
+    fn source(&self) -> KeySource {
+        KeySource::new("contended", "test")
+    }
+
+    fn variables(&self) -> Vec<OsString> {
+        vec!["PLACE_TOKEN".into()]
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_ends_with_the_deadline_of_its_place() {
+    let key = ApiKey::parse(secret()).unwrap();
+    for (deadline, kind, after) in [
+        (None, StoreErrorKind::Conflict, 16_000),
+        (Some(Duration::from_secs(60)), StoreErrorKind::Conflict, 16_000),
+        (Some(Duration::from_millis(4_500)), StoreErrorKind::TimedOut, 4_500),
+    ] {
+        let store = DocumentStore::new(Contended(deadline));
+        let begun = tokio::time::Instant::now();
+        let error = store.stage(&key, &KeyNote::new(), NOW).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(begun.elapsed(), Duration::from_millis(after));
+    }
+}
+
+#[test]
+fn a_store_tells_what_leads_to_its_place() {
+    let store = DocumentStore::new(Contended(Some(Duration::from_secs(1))));
+    assert_eq!(store.variables(), ["PLACE_TOKEN"]);
+    // Without a runtime nothing could keep a deadline.
+    assert!(ready(store.snapshot()).unwrap().current.is_none());
 }
