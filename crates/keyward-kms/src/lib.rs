@@ -65,9 +65,11 @@
 //! # How it fails
 //!
 //! Every load by a loader is under a deadline of its own, 10 seconds unless set; each operation of a
-//! store, a load included, has 30, but 10 where the store is loaded from by a reference. A loader
-//! answers [`NotFound`](keyward::LoadErrorKind::NotFound) only where nothing was ever stored, as far
-//! as the cloud tells: a secret that was deleted or waits for it, a version that was named and is not
+//! store, with all that it tries again, has 30, and a load from a store by a reference 10. They are
+//! awaited in a tokio runtime: where there is none, they fail and say so; where the runtime's timer or
+//! I/O is off, tokio panics, so build it with `enable_all`. A loader answers
+//! [`NotFound`](keyward::LoadErrorKind::NotFound) only where nothing was ever stored, as far as the
+//! cloud tells: a secret that was deleted or waits for it, a version that was named and is not
 //! there, a mount or a KMS key that is not there, and a login that is refused all stop a chain,
 //! because to go on could bring back a key that was taken out of use.
 //!

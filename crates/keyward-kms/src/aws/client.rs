@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio::sync::OnceCell;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, deadline};
 
 /// A connection to AWS. Clones share it.
 ///
@@ -65,6 +65,7 @@ impl Aws {
     }
 
     async fn settings(&self) -> Result<&SdkConfig, Error> {
+        deadline::runtime()?;
         let settings = match &self.0.given {
             Some(given) => given,
             None => {

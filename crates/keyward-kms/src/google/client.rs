@@ -11,12 +11,12 @@ use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBacko
 use google_cloud_gax::retry_policy::{Aip194Strict, LimitedAttemptCount, RetryPolicyExt as _};
 use google_cloud_kms_v1::client::KeyManagementService;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
-use tokio::runtime::{Handle, Id};
+use tokio::runtime::Id;
 use tokio::sync::OnceCell;
 
 use super::error::{Call, of_sdk};
 use crate::quiet::quietly;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, deadline};
 
 /// A connection to Google Cloud. Clones share it.
 ///
@@ -60,13 +60,13 @@ impl<C> Service<C> {
     }
 
     /// Where the client of this runtime is, or will be.
-    fn client(&self) -> Arc<OnceCell<C>> {
-        let runtime = Handle::current().id();
+    fn client(&self) -> Result<Arc<OnceCell<C>>, Error> {
+        let runtime = deadline::runtime()?.id();
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
+        Ok(match &*slot {
             Some(slot) if slot.runtime == runtime => slot.client.clone(),
             _ => slot.insert(Slot { runtime, client: Arc::default() }).client.clone(),
-        }
+        })
     }
 
     fn renew(&self) {
@@ -130,7 +130,7 @@ impl Google {
             let builder = self.set_up(SecretManagerService::builder(), service)?;
             quietly(builder.build()).await.map_err(|error| of_builder(&error))
         };
-        service.client().get_or_try_init(make).await.cloned()
+        service.client()?.get_or_try_init(make).await.cloned()
     }
 
     pub(super) async fn kms(&self) -> Result<KeyManagementService, Error> {
@@ -139,7 +139,7 @@ impl Google {
             let builder = self.set_up(KeyManagementService::builder(), service)?;
             quietly(builder.build()).await.map_err(|error| of_builder(&error))
         };
-        service.client().get_or_try_init(make).await.cloned()
+        service.client()?.get_or_try_init(make).await.cloned()
     }
 
     fn set_up<F, C>(

@@ -9,7 +9,7 @@ use keyward::{FileLoader, KeyLoader as _, SourceSignature};
 use tokio::sync::Semaphore;
 
 use super::SealedKey;
-use crate::{Error, ErrorKind, place};
+use crate::{Error, ErrorKind, deadline, place};
 
 /// How many reads of a file may hang at once, for a loader and its clones. Whoever gives up waiting
 /// for a file system that hangs leaves a thread behind in it, and asks again later.
@@ -45,10 +45,10 @@ impl Origin {
             Self::Bytes(bytes) => return Ok(bytes.clone()),
             Self::File { path, reads, .. } => (path.clone(), reads.clone()),
         };
+        let runtime = deadline::runtime()?;
         let stopped = || failed(&io::Error::other("stopped"));
         let turn = turns.acquire_owned().await.map_err(|_| stopped())?;
-        // A deadline needs a runtime anyway.
-        let read = tokio::task::spawn_blocking(move || {
+        let read = runtime.spawn_blocking(move || {
             // Until the read ends, which is not when somebody stops waiting for it.
             let _turn = turn;
             read(&path)

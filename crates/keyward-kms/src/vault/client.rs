@@ -15,7 +15,7 @@ use super::auth::VaultAuth;
 use super::error::{incomplete, of_answer, of_http};
 use super::session::Sessions;
 use crate::reference::Name;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, deadline};
 
 /// A connection to Vault or OpenBao, with its login. Clones share it.
 ///
@@ -69,6 +69,7 @@ impl Vault {
         call: &Call<'_>,
         token: Option<&HeaderValue>,
     ) -> Result<Answer, Error> {
+        deadline::runtime()?;
         let mut request = self
             .0
             .http

@@ -9,7 +9,7 @@ use keyward_kms::{
 };
 use keyward_testkit::{CANARY, assert_no_leak, leak};
 
-use crate::fixture::{assert_fails, assert_loads, key, load_logged, secret};
+use crate::fixture::{assert_fails, assert_loads, key, load_logged, ready, secret};
 
 /// A KMS that turns every bit and binds the context by standing it before.
 #[derive(Clone)]
@@ -279,6 +279,47 @@ fn what_a_kms_says_is_told_and_never_taken_for_no_key() {
             .with_deadline(deadline);
         assert_fails(load_logged(&direct, &[&secret]), &secret, kind, says);
     }
+}
+
+/// tokio's timers panic there.
+#[test]
+fn without_a_runtime_a_load_fails_and_says_so() {
+    let secret = secret();
+    let sealed = sealed(&secret);
+    let says = "there is no tokio runtime to wait in; await it within one";
+    for blob in [Some(sealed.as_bytes()), None] {
+        let of = |blob: Option<&[u8]>| match blob {
+            Some(blob) => EnvelopeLoader::from_bytes(blob, Turning, context()),
+            None => EnvelopeLoader::from_file("/nowhere", Turning, context()),
+        };
+        assert_fails(ready(of(blob).load()), &secret, LoadErrorKind::Invalid, says);
+    }
+    let direct = DirectLoader::from_bytes(sealed.as_bytes(), Turning, context());
+    assert_fails(ready(direct.load()), &secret, LoadErrorKind::Invalid, says);
+}
+
+/// What leads to a KMS of one's own is told by that.
+#[test]
+fn a_kms_tells_what_leads_to_it() {
+    struct Named;
+
+    impl Decrypt for Named {
+        async fn decrypt(&self, _: &[u8], _: &SealContext) -> Result<Plaintext, Error> {
+            Ok(secret().into_bytes().into())
+        }
+
+        fn variables(&self) -> Vec<std::ffi::OsString> {
+            vec!["HSM_PIN".into()]
+        }
+    }
+
+    let loader = DirectLoader::from_bytes(*b"sealed", Named, context());
+    assert_eq!(loader.variables(), ["HSM_PIN"]);
+    let mut child = std::process::Command::new("true");
+    load_logged(&loader, &[]).unwrap().scrub_child_env(&mut child);
+    assert_eq!(child.get_envs().count(), 1);
+    let none = EnvelopeLoader::from_bytes(*b"sealed", Turning, context());
+    assert!(none.variables().is_empty());
 }
 
 #[test]

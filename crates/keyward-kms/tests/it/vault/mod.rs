@@ -1,14 +1,16 @@
 //! Vault: against a real OpenBao, and against a server that gives the answers that it does not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use keyward::{EnvLoader, Environment, KeyLoader, LoadErrorKind};
-use keyward_kms::vault::{KvLoader, Transit, Vault, VaultAuth};
-use keyward_kms::{DirectLoader, ErrorKind, SealContext};
+use keyward::store::{DocumentStore, KeyStore as _, Place as _};
+use keyward::{DynKeyLoader, EnvLoader, Environment, KeyLoader, LoadErrorKind, LoaderChain};
+use keyward_kms::vault::{KvLoader, KvPlace, Transit, Vault, VaultAuth};
+use keyward_kms::{DirectLoader, EnvelopeLoader, ErrorKind, SealContext, seal_directly};
 use keyward_testkit::{CANARY, assert_no_leak};
 
 use crate::fixture::server::{Answer, Server};
-use crate::fixture::{assert_fails, assert_loads, logged, secret};
+use crate::fixture::{assert_fails, assert_loads, key, logged, ready, secret};
 
 pub(crate) mod openbao;
 mod sessions;
@@ -73,6 +75,51 @@ fn an_address_must_keep_the_token_confidential() {
     let builder = Vault::builder("https://x", VaultAuth::token(given(&token)));
     assert!(builder.clone().namespace("a\nb").build().is_err());
     assert!(builder.root_certificates(b"no certificate").is_err());
+}
+
+/// What a login is loaded from is not for a child either, whatever the login leads to.
+#[test]
+fn a_child_inherits_no_variable_of_the_login() {
+    let nothing = Environment::fixed([("A", "b")]);
+    let token = || EnvLoader::new("VAULT_TOKEN").with_environment(nothing.clone());
+    for auth in [
+        VaultAuth::token(token()),
+        VaultAuth::app_role("billing", token()),
+        VaultAuth::kubernetes_with_jwt("billing", token()),
+    ] {
+        let vault = vault("http://127.0.0.1:9", auth);
+        let transit = || Transit::new(&vault, "transit", "openai");
+        let chain = |loader| {
+            let mut child = std::process::Command::new("true");
+            LoaderChain::first("vault", loader).scrub_child_env(&mut child);
+            child.get_envs().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        for loader in [
+            DynKeyLoader::new(KvLoader::new(&vault, "secret", "prod", "api_key")),
+            DynKeyLoader::new(DocumentStore::new(KvPlace::new(&vault, "secret", "prod"))),
+            DynKeyLoader::new(DirectLoader::from_bytes(*b"sealed", transit(), context())),
+            DynKeyLoader::new(EnvelopeLoader::from_bytes(*b"x", Arc::new(transit()), context())),
+        ] {
+            let source = loader.source();
+            assert_eq!(chain(loader), ["VAULT_TOKEN", "VAULT_TOKEN_FILE"], "{source}");
+        }
+    }
+}
+
+/// reqwest and tokio's timers panic there.
+#[test]
+fn without_a_runtime_it_fails_and_says_so() {
+    let away = nowhere();
+    let place = KvPlace::new(&away, "secret", "prod");
+    assert_eq!(place.deadline(), Some(Duration::from_secs(30)));
+    let error = ready(DocumentStore::new(place).snapshot()).unwrap_err();
+    assert!(error.to_string().contains("no tokio runtime"), "{error}");
+    let loader = KvLoader::new(&away, "secret", "prod", "api_key");
+    let says = "there is no tokio runtime to wait in; await it within one";
+    assert_fails(ready(loader.load()), &secret(), LoadErrorKind::Invalid, says);
+    let kms = Transit::new(&away, "transit", "openai");
+    let error = ready(seal_directly(&kms, &key(&secret()), &context())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
 
 #[test]
