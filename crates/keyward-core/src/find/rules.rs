@@ -155,7 +155,7 @@ fn unmarked(
     let prefix = OWN_PREFIXES.iter().find(|prefix| key.starts_with(prefix));
     let is_possible = if let Some(prefix) = prefix {
         let body = &key[prefix.len()..];
-        (key.len() >= CUT || (body.len() >= HALF && ends_in_marker(body))) && is_random(body)
+        (key.len() >= CUT || before_cut_marker(body) >= HALF) && is_random(body)
     } else {
         let body = &key[b"sk-".len()..];
         let is_glued = at.checked_sub(1).is_some_and(|before| is_key(view[before]));
@@ -185,9 +185,10 @@ fn next_marker(view: &[u8], at: usize, end: usize) -> Option<usize> {
     (rest.len() >= MARKER.len()).then(|| memmem::find(rest, MARKER))?.map(|found| at + found)
 }
 
-/// Whether it was cut off within the marker.
-fn ends_in_marker(text: &[u8]) -> bool {
-    (4..MARKER.len()).any(|len| text.ends_with(&MARKER[..len]))
+/// How much stands before a marker within which it was cut off; nothing where it was not.
+fn before_cut_marker(text: &[u8]) -> usize {
+    let cut = (4..MARKER.len()).rev().find(|len| text.ends_with(&MARKER[..*len]));
+    cut.map_or(0, |len| text.len() - len)
 }
 
 /// Letters of both cases and digits, as chance makes them and people do not.
