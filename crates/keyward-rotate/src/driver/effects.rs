@@ -6,6 +6,7 @@ use keyward::store::{KeyNote, KeyStore, StoreErrorKind, Version};
 
 use super::{Driver, persist};
 use crate::event::{EventKind, Straggler};
+use crate::journal::record::is_time;
 use crate::journal::{Entry, Journal, OldKey, Retirement};
 use crate::machine::{Next, Proof, Watch};
 use crate::outside::{Deletion, Expiry, ListedKey, Listing, NotMade, Organization, Time};
@@ -271,6 +272,9 @@ where
                 }
             }
         };
+        // Neither the store nor the journal is given a time that is none.
+        minted.created_at = minted.created_at.filter(is_time);
+        minted.expires_at = minted.expires_at.filter(is_time);
         if minted.id.is_none() {
             // It is needed to retire it one day, and found by its name.
             let listing = match self.list(false).await {
@@ -288,7 +292,7 @@ where
             // It was asked for, and not told. What does not expire by itself is no key to forget.
             let ttl = self.outside.slot.ttl();
             match self.outside.organization.expire(id, ttl).await {
-                Ok(Expiry::Set(at)) => minted.expires_at = at,
+                Ok(Expiry::Set(at)) => minted.expires_at = at.filter(is_time),
                 _ => self.tell(EventKind::ExpiryRefused { key: id.clone() }),
             }
         }

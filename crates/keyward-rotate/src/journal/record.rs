@@ -11,7 +11,7 @@ use crate::{RotateError, RotateErrorKind};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
-    /// When, by the clock of who wrote it. Nothing is decided by it.
+    /// When, by the clock of who wrote it. No more is decided by it than when the next rotation is due.
     pub at: Timestamp,
     /// The tag of the attempt, which names slot and rotation.
     pub tag: Tag,
@@ -178,8 +178,8 @@ impl Record {
             }
             Entry::Minted { key, created_at, expires_at } => {
                 form.key = key;
-                form.created_at = created_at.map(|at| at.to_string());
-                form.expires_at = expires_at.map(|at| at.to_string());
+                form.created_at = created_at.and_then(written);
+                form.expires_at = expires_at.and_then(written);
             }
             Entry::Retired { key, how } => (form.key, form.how) = (Some(key), Some(how)),
             Entry::Staged { version } => form.version = Some(version),
@@ -214,10 +214,8 @@ impl Record {
     /// Reads one line. None when it is no record.
     fn parse(line: &str) -> Option<Self> {
         let form: Form = serde_json::from_str(line).ok()?;
-        let time = |text: Option<String>| match text {
-            Some(text) => text.parse().map(Some).ok(),
-            None => Some(None),
-        };
+        // Nothing is decided by them, so one that cannot be read costs no more than itself.
+        let time = |text: Option<String>| text.and_then(|text| text.parse().ok());
         let (at, tag) = (form.at.parse().ok()?, form.tag.parse().ok()?);
         let entry = match form.step.as_str() {
             "abandoned" => Entry::Abandoned { why: form.why.unwrap_or_default() },
@@ -233,8 +231,8 @@ impl Record {
             }
             "minted" => Entry::Minted {
                 key: form.key,
-                created_at: time(form.created_at)?,
-                expires_at: time(form.expires_at)?,
+                created_at: time(form.created_at),
+                expires_at: time(form.expires_at),
             },
             "promoted" => Entry::Promoted,
             "retired" => Entry::Retired { key: form.key?, how: form.how? },
@@ -246,6 +244,17 @@ impl Record {
         };
         Some(Self { at, tag, entry })
     }
+}
+
+/// A time as it is written; none if it could not be read again, such as one that a server tells in
+/// milliseconds.
+fn written(at: Timestamp) -> Option<String> {
+    Some(at.to_string()).filter(|text| text.parse() == Ok(at))
+}
+
+/// Whether a time that was told is one.
+pub(crate) fn is_time(at: &Timestamp) -> bool {
+    written(*at).is_some()
 }
 
 /// The records of a text. What is behind the last end of a line is a write that was cut off, and
@@ -287,7 +296,9 @@ pub(crate) fn compacted(records: &[Record]) -> String {
 mod tests {
     use super::{Entry, OldKey, Record, Retirement, compacted, read};
     use crate::tag::Tag;
+    use crate::{DynJournal, FileJournal, Journal as _, StoreJournal};
     use keyward::Timestamp;
+    use keyward::store::{DynKeyStore, MemoryStore};
     use proptest::prelude::*;
 
     fn entries() -> Vec<Entry> {
@@ -361,6 +372,40 @@ mod tests {
         assert!(
             kept[1..].iter().all(|record| record.entry == Entry::Abandoned { why: "x".into() })
         );
+    }
+
+    /// A server that tells milliseconds must not make the journal unreadable.
+    #[tokio::test]
+    async fn a_time_that_is_none_is_left_out() {
+        let far = Some(Timestamp::from_unix_seconds(1_790_000_000_000));
+        let good = Some(Timestamp::from_unix_seconds(1_790_000_000));
+        let minted = |created_at, expires_at| {
+            record(Entry::Minted { key: Some("key_b".into()), created_at, expires_at })
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let store = DynKeyStore::new(MemoryStore::new("billing"));
+        let journals = [
+            DynJournal::new(FileJournal::new(directory.path())),
+            DynJournal::new(StoreJournal::new(store)),
+        ];
+        for journal in journals {
+            let mut written = journal.read("billing").await.unwrap();
+            for (told, kept) in [
+                ((far, far), (None, None)),
+                ((far, good), (None, good)),
+                ((good, far), (good, None)),
+            ] {
+                let line = minted(told.0, told.1).to_line();
+                written = journal.append("billing", &written, &line).await.unwrap();
+                let records = journal.read("billing").await.unwrap().records().unwrap();
+                assert_eq!(*records.last().unwrap(), minted(kept.0, kept.1));
+            }
+        }
+        // As an earlier version wrote it.
+        let line =
+            minted(good, None).to_line().replace("2026-09-21T14:13:20Z\"}", "1790000000000 s\"}");
+        assert!(line.contains(" s\""), "{line}");
+        assert_eq!(read(&line).unwrap(), [minted(None, None)]);
     }
 
     proptest! {
