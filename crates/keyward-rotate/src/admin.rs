@@ -321,7 +321,7 @@ impl AdminRotatorBuilder {
             journal,
             access: Access::new(self.connect, self.clock.clone()),
             holder: self.holder,
-            settings: self.settings,
+            settings: self.settings.checked(),
             time: SystemTimes::new(self.clock),
             hub: Arc::new(Hub::default()),
         })))
@@ -465,5 +465,25 @@ impl Probe for AdminProbe<'_> {
             Some(Err(error)) if error.is_forbidden() => ProbeAnswer::UnderScoped,
             Some(Err(_)) => ProbeAnswer::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward::store::MemoryStore;
+
+    use super::*;
+
+    #[test]
+    fn patience_is_half_of_the_lease_at_the_most() {
+        let builder = || AdminRotator::builder("admin", MemoryStore::new("a"), Client::new, "test");
+        let seconds = Duration::from_secs;
+        for (lease, patience, used) in [(600, 1000, 300), (600, 200, 200), (1, 1000, 30)] {
+            let builder = builder().lease(seconds(lease)).patience(seconds(patience));
+            let rotator = builder.build().expect("as it is set");
+            assert_eq!(rotator.0.settings.patience, seconds(used), "{lease} {patience}");
+        }
+        let rotator = builder().patience(seconds(1000)).lease(seconds(60)).build();
+        assert_eq!(rotator.expect("as it is set").0.settings.patience, seconds(30));
     }
 }

@@ -524,8 +524,6 @@ impl RotatorBuilder {
             })
         };
         let slots = self.slots.into_iter().map(place).collect::<Result<_, RotateError>>()?;
-        let mut settings = self.settings;
-        settings.patience = settings.patience.min(settings.lease / 2);
         Ok(Rotator(Arc::new(Inner {
             management: match self.manager {
                 Manager::Client(client) => Management::By(client),
@@ -535,7 +533,7 @@ impl RotatorBuilder {
             },
             holder: self.holder,
             slots,
-            settings,
+            settings: self.settings.checked(),
             time: SystemTimes::new(self.clock),
             hub: Arc::new(Hub::default()),
         })))

@@ -54,6 +54,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// As they are used: who waits for an answer must not lose the lease meanwhile.
+    pub(crate) fn checked(self) -> Self {
+        Self { patience: self.patience.min(self.lease / 2), ..self }
+    }
+}
+
 /// One call's run of a slot's machine.
 pub(crate) struct Driver<'a, O, S, J, P, T> {
     pub(crate) outside: Outside<'a, O, S, J, P, T>,
