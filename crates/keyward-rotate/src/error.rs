@@ -193,8 +193,8 @@ pub enum RotateErrorKind {
     NotProved,
     /// The organization did not answer, or asked to wait longer than is waited.
     OrganizationUnavailable,
-    /// The policy by which new keys are proved lets none like this be used. It was deleted; the old
-    /// key is in use as before.
+    /// The policy by which new keys are proved lets none like this be used. None was made, or it was
+    /// deleted; the old key is in use as before.
     PolicyRefused,
     /// The project is not there or archived.
     ProjectUnusable,

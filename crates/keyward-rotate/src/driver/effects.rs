@@ -40,6 +40,8 @@ where
                 self.begin(old).await?;
             }
             Next::Check => {
+                let store = self.outside.store.source();
+                self.outside.probe.foresee(&store, self.outside.slot.ttl())?;
                 persist!(self, self.outside.organization.check())?;
                 self.hand.is_checked = true;
             }
