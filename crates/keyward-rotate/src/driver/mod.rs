@@ -98,8 +98,9 @@ macro_rules! persist {
 }
 pub(crate) use persist;
 
-/// More steps than any rotation takes: a machine that does not come to an end is stopped.
-const MOST_STEPS: u32 = 100_000;
+/// More steps than any rotation takes between two waits: a machine that goes round in circles is
+/// stopped. How long it waits is no matter, because a key may be held for months.
+pub(crate) const MOST_STEPS: u32 = 10_000;
 
 impl<'a, O, S, J, P, T> Driver<'a, O, S, J, P, T>
 where
@@ -208,12 +209,14 @@ where
             // be late.
             self.hand.stored_at = Some(self.outside.time.running());
         }
-        for _ in 0..MOST_STEPS {
+        let mut steps = 0;
+        while steps < MOST_STEPS {
             let was_stale = self.is_stale;
             if was_stale {
                 self.read_store().await?;
             }
             let next = decide(&self.view());
+            steps = if matches!(next, Next::Wait { .. }) { 0 } else { steps + 1 };
             match &next {
                 Next::Finished => return Ok(()),
                 Next::Stop(error) => return Err(error.clone()),
