@@ -53,7 +53,7 @@ pub enum EventKind {
         /// Its id, if it could be told.
         key: Option<String>,
     },
-    /// An old key was put back in the new one's place, by somebody else. It was about to expire, and
+    /// An old key was put back in the new one's place, by somebody else. If it was about to expire, it
     /// was given a whole time to live again.
     RolledBack {
         /// Its id.

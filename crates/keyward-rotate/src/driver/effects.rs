@@ -64,12 +64,7 @@ where
             Next::Mint => self.mint().await?,
             Next::Note(entry) => self.note_of_open(entry).await?,
             Next::Probe => self.probe().await?,
-            Next::PutOff(key) => {
-                let ttl = self.outside.slot.ttl();
-                let _ = persist!(self, self.outside.organization.expire(&key, ttl))?;
-                self.hand.is_put_off = true;
-                self.tell(EventKind::RolledBack { key });
-            }
+            Next::PutOff(key) => self.put_off(key).await?,
             Next::Promote(version) => self.promote(version).await?,
             Next::Retire { old, straggling } => self.retire(old, straggling).await?,
             Next::Stage => self.stage().await?,
@@ -205,9 +200,12 @@ where
             Entry::Done => self.finish(&[]),
             Entry::HandedOn { ref old } => self.finish(old),
             Entry::Superseded => {
+                let dies =
+                    self.doomed.take().map(|key| format!(": {key}, which is gone or soon is"));
+                let dies = dies.unwrap_or_default();
                 self.hand.failed = Some(RotateError::new(
                     RotateErrorKind::StoreChanged,
-                    format!("another key stands in the place of the one made as `{tag}`"),
+                    format!("another key stands in the place of the one made as `{tag}`{dies}"),
                     "if that is meant, sweep what is left over and rotate again",
                 ));
             }

@@ -77,6 +77,8 @@ pub(crate) struct Driver<'a, O, S, J, P, T> {
     outcome: Option<Outcome>,
     stragglers: Vec<crate::Straggler>,
     left_alone: Vec<Option<String>>,
+    /// A key that somebody put back, and that could not be given its life back.
+    doomed: Option<String>,
 }
 
 /// Asks again, with back-off and within the patience, while what does not answer may answer later.
@@ -152,6 +154,7 @@ where
             outcome: None,
             stragglers: Vec::new(),
             left_alone: Vec::new(),
+            doomed: None,
         }
     }
 
@@ -221,7 +224,12 @@ where
                 Next::Finished => return Ok(()),
                 Next::Stop(error) => return Err(error.clone()),
                 // Before something is destroyed, the store is looked at once more.
-                Next::DeleteAccount(_) | Next::Retire { .. } | Next::Sweep(_) if !was_stale => {
+                Next::DeleteAccount(_)
+                | Next::Expire { .. }
+                | Next::Retire { .. }
+                | Next::Sweep(_)
+                    if !was_stale =>
+                {
                     self.is_stale = true;
                     continue;
                 }

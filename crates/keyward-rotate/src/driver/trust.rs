@@ -4,9 +4,10 @@
 use keyward::store::KeyStore;
 
 use super::{Driver, persist};
+use crate::event::EventKind;
 use crate::journal::{Journal, OldKey};
 use crate::machine::is_listed;
-use crate::outside::{Deletion, ListedKey, Organization, Time};
+use crate::outside::{Deletion, Expiry, ListedKey, Organization, Time};
 use crate::probe::Probe;
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind};
@@ -22,12 +23,7 @@ where
     /// An old key is one that keyward made for the slot, or that it was told of by id; and it is not
     /// the one in use.
     pub(super) fn must_be_ours(&self, listed: &ListedKey) -> Result<(), RotateError> {
-        let slot = self.outside.slot;
-        let is_ours = Tag::is_of(listed.name.as_deref(), slot.name())
-            || slot.retired_by_id().any(|id| id == listed.id);
-        #[cfg(test)]
-        let is_ours = is_ours || self.outside.mutant == Some(crate::machine::Mutant::RetireAny);
-        if !is_ours {
+        if !self.is_ours(listed) {
             return Err(RotateError::new(
                 RotateErrorKind::JournalRefused,
                 format!("the journal says to delete {}, which keyward did not make", listed.id),
@@ -41,6 +37,40 @@ where
             is_in_use && self.outside.mutant != Some(crate::machine::Mutant::RetireStaged);
         if is_in_use {
             return Err(in_use(&listed.id));
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, listed: &ListedKey) -> bool {
+        let slot = self.outside.slot;
+        #[cfg(test)]
+        if self.outside.mutant == Some(crate::machine::Mutant::RetireAny) {
+            return true;
+        }
+        Tag::is_of(listed.name.as_deref(), slot.name())
+            || slot.retired_by_id().any(|id| id == listed.id)
+    }
+
+    /// An old key is in use again. If it would expire soon, it gets its life back, and if it is not
+    /// keyward's, nothing: it is the one key that nothing else may be done to.
+    pub(super) async fn put_off(&mut self, key: String) -> Result<(), RotateError> {
+        let ttl = self.outside.slot.ttl();
+        let listed = persist!(self, self.outside.organization.look(&key))?;
+        let latest = self.outside.time.wall().saturating_add(ttl);
+        let lives_on = match listed {
+            None => false,
+            Some(listed) if listed.expires_at.is_none_or(|at| at >= latest) => true,
+            Some(listed) if !self.is_ours(&listed) => false,
+            Some(_) => {
+                let set = persist!(self, self.outside.organization.expire(&key, ttl))?;
+                matches!(set, Expiry::Set(_))
+            }
+        };
+        self.hand.is_put_off = true;
+        if lives_on {
+            self.tell(EventKind::RolledBack { key });
+        } else {
+            self.doomed = Some(key);
         }
         Ok(())
     }
