@@ -1,35 +1,35 @@
-//! What takes longer than one rotation: a key that is held, a key that is put back, a lease that is
-//! held on.
+//! What takes longer than one rotation: a key that is held, a lease that is held on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward::store::{KeyNote, KeyStore as _};
+use keyward::store::KeyStore as _;
 
 use super::organization::{ACCOUNT, SLOT};
 use super::scenario::{PLAIN, Scenario, Start, begin, life, swept};
-use super::world::{Fault, Handle, Life, World, now_or_never, stamp};
+use super::world::{Handle, Life, World, now_or_never};
+use crate::driver::MOST_STEPS;
 use crate::journal::record::read;
 use crate::machine::{Goal, Ledger, Mutant};
 use crate::outcome::Outcome;
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
 
-type Ended = Result<Option<Outcome>, RotateError>;
+pub(super) type Ended = Result<Option<Outcome>, RotateError>;
 
 /// One life that nothing befalls.
-fn live(world: &Arc<World>, slot: &Slot, goal: Goal, mutant: Option<Mutant>) -> Ended {
+pub(super) fn live(world: &Arc<World>, slot: &Slot, goal: Goal, mutant: Option<Mutant>) -> Ended {
     let handle = world.process("a");
     let life = Life::new(handle.process, life(handle, slot.clone(), goal, mutant));
     world.run(vec![life], |_| 0).pop().flatten().expect("nothing crashes")
 }
 
-fn ledger(world: &World) -> Ledger {
+pub(super) fn ledger(world: &World) -> Ledger {
     let journal = now_or_never(world.store.journal()).expect("a memory");
     Ledger::of(&read(journal.text()).expect("records"))
 }
 
-fn violation(world: &World) -> Option<String> {
+pub(super) fn violation(world: &World) -> Option<String> {
     world.lock().violation.clone()
 }
 
@@ -40,7 +40,7 @@ fn a_key_that_is_held_is_handed_on_when_the_next_rotation_is_due() {
     let slot = slot.with_ttl(hours(24)).unwrap().with_rotate_after(hours(3)).unwrap();
     let current = || now_or_never(world.store.current()).unwrap().unwrap();
     let old = current();
-    world.lock().stuck = Some(old.key.clone());
+    world.lock().stuck = vec![old.key.clone()];
     world.lock().serve(&world.store);
 
     let first = live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
@@ -56,7 +56,7 @@ fn a_key_that_is_held_is_handed_on_when_the_next_rotation_is_due() {
     assert_eq!(violation(&world), None, "and it lived all the time");
 
     // Its user is gone in the end.
-    world.lock().stuck = None;
+    world.lock().stuck.clear();
     let last = live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
     assert_eq!(last.handed_on.len() + last.stragglers.len(), 0);
     assert_eq!(last.retired.len(), 2);
@@ -64,46 +64,54 @@ fn a_key_that_is_held_is_handed_on_when_the_next_rotation_is_due() {
     assert_eq!(violation(&world), None);
 }
 
-/// Until an old key has its expiry.
-async fn until_it_drains(handle: &Handle) {
-    while !handle.world.lock().books.keys.iter().any(|key| key.is_let_expire) {
-        handle.sleep_for(Duration::from_secs(1)).await;
+/// Two keys with a user each that never looks for another, and two rotations that are due after three
+/// hours.
+fn hold_two(mutant: Option<Mutant>) -> (Ended, Option<String>) {
+    let scenario = Scenario { start: Start::Carried, stragglers: Stragglers::Hold, ..PLAIN };
+    let (world, slot) = begin(&scenario);
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    let slot = slot.with_ttl(hours(24)).unwrap().with_rotate_after(hours(3)).unwrap();
+    {
+        let mut state = world.lock();
+        let ours = state.books.ours(state.now).into_iter().map(|key| key.value.clone()).collect();
+        state.stuck = ours;
+        assert_eq!(state.stuck.len(), 2);
+        state.serve(&world.store);
     }
-}
-
-/// The old key is put back into the store while it is about to expire.
-fn roll_back(mutant: Option<Mutant>) -> (Ended, Option<String>) {
-    let (world, slot) = begin(&PLAIN);
-    world.lock().serve(&world.store);
-    let old = now_or_never(world.store.current()).unwrap().unwrap();
-    let handle = world.process("a");
-    let store = world.store.clone();
-    let rotation = life(handle.clone(), slot, Goal::Rotate, mutant);
-    let somebody = world.process("somebody");
-    let process = somebody.process;
-    let put_back = async move {
-        until_it_drains(&somebody).await;
-        let note = KeyNote::new().tag(old.note.tag.unwrap()).key_id(old.note.key_id.unwrap());
-        let at = stamp(Duration::from_secs(60), 0);
-        let version = store.stage(&old.key, &note, at).await.unwrap();
-        store.promote(&version, at).await.unwrap();
-        Ok(None)
-    };
-    world.lock().may_put_off = true;
-    let lives = vec![Life::new(handle.process, rotation), Life::new(process, put_back)];
-    let mut ended = world.run(lives, |_| 0);
-    let ended = ended.swap_remove(0).expect("nothing crashes");
-    world.lock().advance(Duration::from_secs(3600), &world.store);
+    let ended = live(&world, &slot, Goal::Rotate, mutant);
     (ended, violation(&world))
 }
 
 #[test]
-fn a_key_that_is_put_back_lives_on() {
-    let (ended, violation) = roll_back(None);
-    assert_eq!(ended.unwrap_err().kind(), RotateErrorKind::StoreChanged);
+fn of_several_keys_that_are_held_none_expires_while_another_is_watched() {
+    let (ended, violation) = hold_two(None);
+    let outcome = ended.unwrap().unwrap();
+    assert_eq!((outcome.handed_on.len(), outcome.retired.len()), (2, 0), "{outcome}");
     assert_eq!(violation, None);
-    let (_, violation) = roll_back(Some(Mutant::ForgetRollback));
-    assert!(violation.is_some_and(|what| what.starts_with("I1")), "it would have died");
+    let (_, violation) = hold_two(Some(Mutant::DrainInTurn));
+    assert!(violation.is_some_and(|what| what.starts_with("I1: a key that was held")));
+}
+
+#[test]
+fn a_key_may_be_held_for_as_long_as_it_takes() {
+    let (world, slot) = begin(&Scenario { stragglers: Stragglers::Hold, ..PLAIN });
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    let slot = slot.with_ttl(hours(24)).unwrap().with_rotate_after(hours(16)).unwrap();
+    let old = now_or_never(world.store.current()).unwrap().unwrap();
+    world.lock().stuck = vec![old.key];
+    world.lock().serve(&world.store);
+    let outcome = live(&world, &slot, Goal::Rotate, None).unwrap().unwrap();
+    assert_eq!(outcome.handed_on.len(), 1);
+    assert_eq!(violation(&world), None);
+    let looks = world.lock().processes[0].ops;
+    assert!(looks > 2 * MOST_STEPS, "{looks}");
+}
+
+/// Until an old key has its expiry.
+pub(super) async fn until_it_drains(handle: &Handle) {
+    while !handle.world.lock().books.keys.iter().any(|key| key.is_let_expire) {
+        handle.sleep_for(Duration::from_secs(1)).await;
+    }
 }
 
 #[test]
@@ -203,29 +211,4 @@ fn a_lease_that_somebody_took_is_noticed_at_the_next_look() {
     assert_eq!(violation(&world), None);
     let state = world.lock();
     assert_eq!(state.books.ours(state.now).len(), 1, "{SLOT}");
-}
-
-/// Whoever resumes after a leak is told what the one before left alone.
-#[test]
-fn a_leaked_key_that_was_left_alone_is_told_by_whoever_ends_it() {
-    let scenario = Scenario { start: Start::Foreign, ..PLAIN };
-    let mut told = 0;
-    for op in 1..60 {
-        let (world, slot) = begin(&scenario);
-        world.lock().serve(&world.store);
-        let old = now_or_never(world.store.current()).unwrap().unwrap();
-        world.lock().faults = [((0, op), Fault::CrashAfter)].into();
-        let handle = world.process("a");
-        let first = life(handle.clone(), slot.clone(), Goal::Rotate, None);
-        world.run(vec![Life::new(handle.process, first)], |_| 0);
-        world.lock().faults.clear();
-        if ledger(&world).done.is_some() {
-            break;
-        }
-        world.lock().is_leaked = true;
-        let outcome = live(&world, &slot, Goal::Now, None).unwrap().unwrap();
-        assert_eq!(outcome.left_alone, [old.note.key_id], "a crash after {op}");
-        told += 1;
-    }
-    assert!(told > 10, "{told}");
 }

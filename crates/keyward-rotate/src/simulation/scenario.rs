@@ -11,7 +11,7 @@ use super::outside::Store;
 use super::world::{Faults, Handle, Life, RELOAD, World, now_or_never, stamp};
 use crate::driver::{Driver, Outside, Settings};
 use crate::event::Hub;
-use crate::journal::{Entry, Journal as _, Record, StoreJournal};
+use crate::journal::{Entry, Journal as _, OldKey, Record, StoreJournal};
 use crate::machine::{Goal, Ledger, Mutant};
 use crate::outcome::Outcome;
 use crate::outside::Organization as _;
@@ -23,6 +23,8 @@ use crate::{RotateError, RotateErrorKind, Slot, Stragglers};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Start {
     Adopted,
+    /// One of keyward's, and the one before it, which was handed on.
+    Carried,
     Empty,
     Foreign,
     Ours,
@@ -79,7 +81,7 @@ pub(super) const LATE_FOR_READERS: Scenario =
 pub(super) const LATE_FOR_ALL: Scenario =
     Scenario { name: "a store late for all", is_late_for_all: true, ..LATE_FOR_READERS };
 
-pub(super) const SCENARIOS: [Scenario; 23] = [
+pub(super) const SCENARIOS: [Scenario; 25] = [
     PLAIN,
     Scenario { name: "a first key", start: Start::Empty, ..PLAIN },
     Scenario { name: "a key made by hand", start: Start::Foreign, ..PLAIN },
@@ -87,11 +89,18 @@ pub(super) const SCENARIOS: [Scenario; 23] = [
     Scenario { name: "a leak", goal: Goal::Now, later: Goal::Now, ..PLAIN },
     Scenario { name: "a leak that others end", goal: Goal::Now, ..PLAIN },
     Scenario { name: "a leak in the middle", later: Goal::Now, ..PLAIN },
+    Scenario { name: "two old keys", start: Start::Carried, ..PLAIN },
     Scenario { name: "a leak over half a promotion", later: Goal::Now, halves: true, ..PLAIN },
     LATE_FOR_READERS,
     LATE_FOR_ALL,
     Scenario { name: "a leak with a store late for all", later: Goal::Now, ..LATE_FOR_ALL },
     Scenario { name: "a slow service", reload: Duration::from_secs(60), ..PLAIN },
+    Scenario {
+        name: "two old keys that are held",
+        start: Start::Carried,
+        stragglers: Stragglers::Hold,
+        ..PLAIN
+    },
     Scenario { name: "held", stragglers: Stragglers::Hold, ..PLAIN },
     Scenario { name: "deletion is refused", refuses_deletion: true, ..PLAIN },
     Scenario {
@@ -221,7 +230,9 @@ pub(super) fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
     let month = Some(Duration::from_secs(30 * 86_400));
     let current = match scenario.start {
         Start::Empty => None,
-        Start::Ours => Some(books.mint(tag.as_str(), ACCOUNT, month, Duration::ZERO)),
+        Start::Ours | Start::Carried => {
+            Some(books.mint(tag.as_str(), ACCOUNT, month, Duration::ZERO))
+        }
         Start::Foreign | Start::Adopted => Some(bystander),
         Start::OursOnItsOwnAccount => {
             let account = books.make_account(tag.as_str());
@@ -255,9 +266,25 @@ pub(super) fn begin(scenario: &Scenario) -> (std::sync::Arc<World>, Slot) {
         let version = now_or_never(world.store.stage(&key.value, &note, at)).expect("a memory");
         now_or_never(world.store.promote(&version, at)).expect("a memory");
     }
-    if scenario.start == Start::OursOnItsOwnAccount {
+    let entry = match scenario.start {
+        Start::OursOnItsOwnAccount => Some(Entry::DeletionRefused),
+        Start::Carried => {
+            let name = Tag::new(SLOT, 2);
+            let mut state = world.lock();
+            // It was put off when it was handed on, to the end of its grace.
+            let left = Some(state.now + slot.grace());
+            let key = state.books.mint(name.as_str(), ACCOUNT, left, Duration::ZERO);
+            // Its user is gone.
+            let now = state.now;
+            state.books.used(&key.value, now);
+            let key = key.id;
+            Some(Entry::HandedOn { old: vec![OldKey { key, account: None }] })
+        }
+        _ => None,
+    };
+    if let Some(entry) = entry {
         let at = stamp(Duration::ZERO, 0);
-        let record = Record { at, tag, entry: Entry::DeletionRefused };
+        let record = Record { at, tag, entry };
         let journal = StoreJournal::new(DynKeyStore::new(world.store.clone()));
         let empty = now_or_never(journal.read(SLOT)).expect("a memory");
         now_or_never(journal.append(SLOT, &empty, &record.to_line())).expect("a memory");

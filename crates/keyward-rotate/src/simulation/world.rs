@@ -66,7 +66,7 @@ pub(super) struct State {
     pub(super) service: Option<(ApiKey, Duration)>,
     pub(super) reload: Duration,
     /// Who never looks whether there is another key.
-    pub(super) stuck: Option<ApiKey>,
+    pub(super) stuck: Vec<ApiKey>,
     /// Whether an expiry may be put off.
     pub(super) may_put_off: bool,
     /// Whether a promotion that is killed is done by half, as in stores of several writes; and the
@@ -135,7 +135,7 @@ impl World {
                 processes: Vec::new(),
                 service: None,
                 reload: RELOAD,
-                stuck: None,
+                stuck: Vec::new(),
                 may_put_off: false,
                 halves: false,
                 half: None,
@@ -289,7 +289,7 @@ impl State {
         } else if !self.is_leaked {
             self.violate("I1: the service was left with a dead key");
         }
-        if let Some(stuck) = self.stuck.clone() {
+        for stuck in self.stuck.clone() {
             if self.books.accepts(&stuck, now) {
                 self.books.used(&stuck, now);
             } else {
