@@ -114,7 +114,8 @@ impl AdminRotator {
         self.must_end(Goal::Now).await
     }
 
-    /// Brings the open rotation to its end, and begins none. None when nothing was open.
+    /// Brings the open rotation to its end, and begins none. None when nothing was open. One after a
+    /// leak is open until a key that was made after it is in use.
     ///
     /// # Errors
     ///

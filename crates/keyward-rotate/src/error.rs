@@ -105,7 +105,7 @@ impl RotateError {
         )
     }
 
-    /// Whether it may pass by itself: `resume` later goes on where it stopped.
+    /// Whether it may pass by itself: `rotate` later goes on where it stopped, or begins anew.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(

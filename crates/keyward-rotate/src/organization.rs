@@ -222,7 +222,7 @@ pub(crate) fn told(error: &Error) -> RotateError {
         _ => RotateErrorKind::Refused,
     };
     let fix = match kind {
-        RotateErrorKind::OrganizationUnavailable => "resume when it answers",
+        RotateErrorKind::OrganizationUnavailable => "rotate again when it answers",
         _ => "mend that, then rotate again",
     };
     RotateError::new(kind, error.to_string(), fix).after(error.retry_after())

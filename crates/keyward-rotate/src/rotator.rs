@@ -166,6 +166,9 @@ impl Rotator {
 
     /// Brings the open rotation of a slot to its end, and begins none. None when nothing was open.
     ///
+    /// One after a leak is open until a key that was made after it is in use: if
+    /// [`rotate_now`](Self::rotate_now) did not come so far, this makes that key.
+    ///
     /// # Errors
     ///
     /// As of [`rotate`](Self::rotate).

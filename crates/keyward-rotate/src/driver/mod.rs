@@ -390,7 +390,14 @@ where
         };
         let current = self.snapshot.current.as_ref();
         let is_mine = self.hand.began.as_ref() == Some(&open.tag);
-        self.hand.is_finished = is_mine || self.goal != Goal::Now;
+        // What leaked is replaced by a key that was made after that.
+        let is_urgent = self.ledger.is_urgent && !open.now;
+        #[cfg(test)]
+        let is_urgent = is_urgent && {
+            use crate::machine::Mutant;
+            !matches!(self.outside.mutant, Some(Mutant::ForgetNow | Mutant::LeaveLeaked))
+        };
+        self.hand.is_finished = !is_urgent && (is_mine || self.goal != Goal::Now);
         let handed_on: Vec<_> = handed_on.iter().map(|old| old.key.clone()).collect();
         let mut left_alone = std::mem::take(&mut self.left_alone);
         // What an earlier process left alone is not written down; it still is the previous one.

@@ -27,7 +27,8 @@ pub(crate) use self::old::{is_listed, to_retire};
 pub(crate) enum Goal {
     /// To replace the key because it leaked.
     Now,
-    /// To end what is open, and to begin nothing.
+    /// To end what is open, and to begin nothing. After a leak a rotation is open until another key
+    /// is in use.
     Resume,
     /// To end what is open, or else to replace the key.
     Rotate,
@@ -198,6 +199,7 @@ pub(crate) enum Mutant {
     ForgetRollback,
     IgnoreUse,
     KeepUnverified,
+    LeaveLeaked,
     LetLeaseGo,
     MintAgain,
     RestartExpiry,
@@ -328,7 +330,15 @@ fn begin(view: &View<'_>) -> Next {
     {
         return Next::Discard(pending.version.clone());
     }
-    let is_wanted = !hand.is_finished && hand.failed.is_none() && view.goal != Goal::Resume;
+    let is_wanted = match view.goal {
+        Goal::Now | Goal::Rotate => true,
+        Goal::Resume => false,
+    };
+    // A leak is not over before another key is in use, whatever this call is for.
+    let is_urgent = ledger.is_urgent;
+    #[cfg(test)]
+    let is_urgent = is_urgent && view.mutant != Some(Mutant::LeaveLeaked);
+    let is_wanted = (is_wanted || is_urgent) && !hand.is_finished && hand.failed.is_none();
     let takes_up = pending_tag.filter(|tag| tag.slot() == view.slot.name());
     if is_wanted && takes_up.is_none() && !hand.is_checked {
         return Next::Check;

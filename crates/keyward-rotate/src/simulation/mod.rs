@@ -3,6 +3,7 @@
 //! claim of the crate's documentation about crashes is held here.
 
 mod exhaustive;
+mod leak;
 mod lives;
 mod mutants;
 mod organization;

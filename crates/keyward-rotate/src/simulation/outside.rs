@@ -418,8 +418,14 @@ impl KeyStore for Store {
                 let records = crate::journal::record::read(text).expect("records");
                 let ledger = Ledger::of(&records);
                 let is_open = ledger.open.as_ref();
+                let was_known = state.is_leak_known;
                 state.is_leak_known |= ledger.is_urgent || is_open.is_some_and(|open| open.now);
                 state.is_leak_known &= ledger.is_urgent || is_open.is_some();
+                if state.is_leak_known && !was_known {
+                    let ours: Vec<_> = state.books.ours(state.now);
+                    let ours: Vec<_> = ours.into_iter().map(|key| key.id.clone()).collect();
+                    state.leaked.extend(ours);
+                }
             }
             Ok(journal)
         };

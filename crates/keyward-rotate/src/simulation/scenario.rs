@@ -43,8 +43,9 @@ pub(super) struct Scenario {
     pub(super) role_none: bool,
     pub(super) capped: bool,
     pub(super) stragglers: Stragglers,
-    /// What later lives are for.
+    /// What the second life is for; and the lives after it, if that is another thing.
     pub(super) later: Goal,
+    pub(super) last: Option<Goal>,
     /// Whether a promotion that is killed is done by half.
     pub(super) halves: bool,
     /// How often the service looks whether there is another key.
@@ -67,6 +68,7 @@ pub(super) const PLAIN: Scenario = Scenario {
     capped: false,
     stragglers: Stragglers::Warn,
     later: Goal::Rotate,
+    last: None,
     halves: false,
     reload: RELOAD,
     lag: Duration::ZERO,
@@ -81,7 +83,7 @@ pub(super) const LATE_FOR_READERS: Scenario =
 pub(super) const LATE_FOR_ALL: Scenario =
     Scenario { name: "a store late for all", is_late_for_all: true, ..LATE_FOR_READERS };
 
-pub(super) const SCENARIOS: [Scenario; 25] = [
+pub(super) const SCENARIOS: [Scenario; 28] = [
     PLAIN,
     Scenario { name: "a first key", start: Start::Empty, ..PLAIN },
     Scenario { name: "a key made by hand", start: Start::Foreign, ..PLAIN },
@@ -89,6 +91,19 @@ pub(super) const SCENARIOS: [Scenario; 25] = [
     Scenario { name: "a leak", goal: Goal::Now, later: Goal::Now, ..PLAIN },
     Scenario { name: "a leak that others end", goal: Goal::Now, ..PLAIN },
     Scenario { name: "a leak in the middle", later: Goal::Now, ..PLAIN },
+    Scenario { name: "a leak that is resumed", goal: Goal::Now, later: Goal::Resume, ..PLAIN },
+    Scenario {
+        name: "a leak in the middle that others end",
+        later: Goal::Now,
+        last: Some(Goal::Rotate),
+        ..PLAIN
+    },
+    Scenario {
+        name: "a leak in the middle that is resumed",
+        later: Goal::Now,
+        last: Some(Goal::Resume),
+        ..PLAIN
+    },
     Scenario { name: "two old keys", start: Start::Carried, ..PLAIN },
     Scenario { name: "a leak over half a promotion", later: Goal::Now, halves: true, ..PLAIN },
     LATE_FOR_READERS,
@@ -172,7 +187,11 @@ pub(super) fn run(scenario: &Scenario, run: &Run) -> Result<Report, String> {
         Report { ops: 0, effects: Vec::new(), outcomes: 0, keys: 0, errors: Vec::new(), swept: 0 };
     let mut holders = if run.two { vec!["a", "b"] } else { vec!["a"] };
     for round in 0..LIVES {
-        let goal = if round == 0 { scenario.goal } else { scenario.later };
+        let goal = match round {
+            0 => scenario.goal,
+            1 => scenario.later,
+            _ => scenario.last.unwrap_or(scenario.later),
+        };
         if goal == Goal::Now {
             world.lock().is_leaked = true;
         }
@@ -433,6 +452,10 @@ fn check(world: &World) -> Result<(), String> {
     }
     if live.iter().any(|key| current.is_none_or(|current| current.key != key.value)) {
         return Err("I2: another key than the current one lives".to_owned());
+    }
+    let is_leaked = |key: &&&super::organization::Key| state.leaked.contains(&key.id);
+    if let Some(key) = live.iter().find(is_leaked) {
+        return Err(format!("I9: {} lives, which leaked", key.id));
     }
     let is_left = |account: &&super::organization::Account| {
         let mut keys = state.books.keys.iter().filter(|key| key.account == account.id);

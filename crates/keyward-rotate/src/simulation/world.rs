@@ -81,6 +81,8 @@ pub(super) struct State {
     pub(super) is_leaked: bool,
     /// Whether the journal says so, and no rotation for it has come to its end.
     pub(super) is_leak_known: bool,
+    /// The ids of the slot's keys that there were when it began to say so.
+    pub(super) leaked: Vec<String>,
     pub(super) violation: Option<String>,
     /// Who does not answer, until when, and whether it says to wait.
     pub(super) outage: Option<(Asked, Duration, bool)>,
@@ -143,6 +145,7 @@ impl World {
                 renewals: 0,
                 is_leaked: false,
                 is_leak_known: false,
+                leaked: Vec::new(),
                 violation: None,
                 outage: None,
                 shown: None,
