@@ -16,9 +16,11 @@ use crate::journal::{DynJournal, Journal, StoreJournal};
 use crate::machine::{Goal, Ledger};
 use crate::organization::{deletion, not_made, told};
 use crate::outcome::{Outcome, ended};
-use crate::outside::{Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization};
+use crate::outside::{
+    Deletion, Expiry, ListedKey, Listing, Minted, NotMade, Organization, SystemTimes,
+};
 use crate::probe::{Probe, ProbeAnswer};
-use crate::rotator::{SystemTimes, random};
+use crate::rotator::random;
 use crate::slot::danger::ShortSilence;
 use crate::status::Status;
 use crate::sweep::{Sweep, SweepReport, sweep_slot};
@@ -133,7 +135,7 @@ impl AdminRotator {
         let look = async {
             let ledger = Ledger::of(&self.0.journal.read(self.0.slot.name()).await?.records()?);
             let snapshot = self.0.store.snapshot().await.map_err(|e| RotateError::of_store(&e))?;
-            Ok(Status::of(&self.0.slot, &ledger, &snapshot))
+            Ok(Status::of(&self.0.slot, &ledger, &snapshot, Duration::ZERO))
         };
         look.await.map_err(|error: RotateError| error.in_slot(self.0.slot.name()))
     }
@@ -190,7 +192,7 @@ impl AdminRotator {
             holder: &self.0.holder,
             settings: &self.0.settings,
             random: &random,
-            promoted: &|| (),
+            promoted: &|_| (),
             #[cfg(test)]
             mutant: None,
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, EventKind, Wait};
 use crate::machine::Goal;
-use crate::{RotateError, Rotator, Slot, Stragglers};
+use crate::{RotateError, Rotator, Slot, Status, Stragglers};
 
 /// The longest wait before a slot is looked at again: somebody may have rotated it, or put another
 /// key in its store.
@@ -25,11 +25,17 @@ impl Rotator {
     ///
     /// A slot is due at [`Slot::rotate_after`], and when no key that keyward made is in use. Each
     /// goes a little earlier than that, by a random part of a twentieth of its time, so that the
-    /// slots of many do not come at once; and never twice within half of it, whatever the clocks and
-    /// the organization say. In one project one new key is made and proved at a time; old ones may
-    /// drain beside that. A failure is told in [`events`](Self::events), and tried again after a
-    /// minute, two, four, and up to an hour. Where another holds the lease it is looked each minute
-    /// whether it still does, so that a replica that dies is soon followed.
+    /// slots of many do not come at once. Whether it is due is looked at again under its lease, so
+    /// that of several that see it one goes. A key that this has brought into use stays for half of
+    /// that time, or of its life if the organization cut that short, whatever the clocks and the dates
+    /// say. One that somebody puts back into its place stays for a day, or until
+    /// [`rotate`](Self::rotate) is called. None of that holds back the rotation after a leak, if
+    /// [`rotate_now`](Self::rotate_now) left it open.
+    ///
+    /// In one project one new key is made and proved at a time; old ones may drain beside that. A
+    /// failure is told in [`events`](Self::events), and tried again after a minute, two, four, and up
+    /// to an hour. Where another holds the lease it is looked each minute whether it still does, so
+    /// that a replica that dies is soon followed.
     ///
     /// It does not return. Dropping its future stops it at once, wherever it is: what was begun is
     /// gone on with by the next.
@@ -58,7 +64,7 @@ impl Rotator {
         let mut state = Kept::default();
         loop {
             self.look_after(slot, turn, &mut state).await;
-            let pause = state.left(self.now());
+            let pause = state.left(self.now(), self.running());
             let what = EventKind::Waiting { why: Wait::Due, pause, waited: Duration::ZERO };
             self.tell(slot, what);
             tokio::time::sleep(pause).await;
@@ -67,18 +73,32 @@ impl Rotator {
 
     async fn look_after(&self, slot: &Slot, turn: &Arc<Mutex<()>>, state: &mut Kept) {
         let name = slot.name();
+        let early = state.early(slot);
         state.pause = None;
-        let looked = match self.status(name).await {
+        let looked = match self.status_early(name, early).await {
             Ok(status) => {
-                state.due_at = status.due_at.map(|at| early(at, slot, state));
-                if status.open.is_none() && !state.is_due(self.now()) {
+                state.see(&status, slot);
+                if status.open.is_none() && !state.is_due(self.now(), self.running()) {
                     state.failures = 0;
                     return;
                 }
                 // Until only old keys are waited for.
                 let turn = std::sync::Mutex::new(Some(turn.clone().lock_owned().await));
-                let promoted = || drop(turn.lock().unwrap_or_else(PoisonError::into_inner).take());
-                self.drive_until(name, Goal::Rotate, &promoted).await.map(|_| ())
+                let promoted_at = std::sync::Mutex::new(None);
+                let promoted = |is_new: bool| {
+                    drop(turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+                    if is_new {
+                        let mut at = promoted_at.lock().unwrap_or_else(PoisonError::into_inner);
+                        *at = Some(self.running());
+                    }
+                };
+                // Another may have rotated it meanwhile: whether it is due is asked under the lease.
+                let goal = Goal::Due { early, not_before: state.rests_until() };
+                let driven = self.drive_until(name, goal, &promoted).await;
+                if let Some(at) = promoted_at.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                    (state.promoted_at, state.jitter) = (Some(at), None);
+                }
+                driven.map(|_| ())
             }
             Err(error) => {
                 self.tell(slot, EventKind::Failed(error.to_string()));
@@ -87,12 +107,10 @@ impl Rotator {
         };
         match looked {
             Ok(()) => {
-                // Whatever is said of the new key: a clock that is ahead, a life that was cut short
-                // or no date at all must not bring one rotation after another.
-                let rest = slot.rotate_after() / 2;
-                *state = Kept { rests_until: Instant::now().checked_add(rest), ..Kept::default() };
-                if let Ok(status) = self.status(name).await {
-                    state.due_at = status.due_at.map(|at| early(at, slot, state));
+                state.failures = 0;
+                let early = state.early(slot);
+                if let Ok(status) = self.status_early(name, early).await {
+                    state.see(&status, slot);
                 }
             }
             Err(error) => {
@@ -114,29 +132,51 @@ impl Rotator {
 #[derive(Clone, Debug, Default)]
 struct Kept {
     due_at: Option<Timestamp>,
+    is_urgent: bool,
     /// The random part, the same until the slot was rotated.
     jitter: Option<f64>,
     failures: u32,
     pause: Option<Instant>,
-    /// Until when no rotation begins, by the clock that does not jump.
-    rests_until: Option<Instant>,
+    /// When this loop last brought a key into use, as long as the rotator had been going, by the clock
+    /// that does not jump.
+    promoted_at: Option<Duration>,
+    /// For how long after that no rotation begins.
+    rest: Duration,
 }
 
 impl Kept {
-    fn is_due(&self, now: Timestamp) -> bool {
-        let rests = self.rests_until.is_some_and(|until| Instant::now() < until);
-        !rests && self.due_at.is_none_or(|at| now >= at)
+    fn see(&mut self, status: &Status, slot: &Slot) {
+        (self.due_at, self.is_urgent) = (status.due_at, status.is_urgent);
+        self.rest = status.rest(slot);
+    }
+
+    /// How much earlier than it is due a slot goes: a random part of a twentieth of the time between
+    /// two rotations.
+    fn early(&mut self, slot: &Slot) -> Duration {
+        let jitter = *self.jitter.get_or_insert_with(fastrand::f64);
+        (slot.rotate_after() / 20).mul_f64(jitter)
+    }
+
+    /// How long the rotator has been going when the next rotation may begin.
+    fn rests_until(&self) -> Duration {
+        self.promoted_at.map_or(Duration::ZERO, |at| at.saturating_add(self.rest))
+    }
+
+    fn is_due(&self, now: Timestamp, running: Duration) -> bool {
+        let rests = running < self.rests_until();
+        self.is_urgent || (!rests && self.due_at.is_none_or(|at| now >= at))
     }
 
     /// How long nothing has to be done.
-    fn left(&self, now: Timestamp) -> Duration {
-        let until = |until: Instant| until.duration_since(Instant::now());
+    fn left(&self, now: Timestamp, running: Duration) -> Duration {
         if let Some(pause) = self.pause {
-            return until(pause).max(SHORTEST);
+            return pause.duration_since(Instant::now()).max(SHORTEST);
+        }
+        if self.is_urgent {
+            return SHORTEST;
         }
         let due = self.due_at.map_or(Duration::ZERO, |at| at.saturating_since(now));
-        let rests = self.rests_until.map(until).unwrap_or_default();
-        due.max(rests).clamp(SHORTEST, LONGEST)
+        due.max(self.rests_until().saturating_sub(running)).clamp(SHORTEST, LONGEST)
     }
 }
 
@@ -154,27 +194,23 @@ fn pause_after(error: &RotateError, failures: u32, slot: &Slot) -> Duration {
     pause.max(error.retry_after().unwrap_or_default())
 }
 
-/// A due date, earlier by a random part of a twentieth of the time between two rotations.
-fn early(at: Timestamp, slot: &Slot, state: &mut Kept) -> Timestamp {
-    let jitter = *state.jitter.get_or_insert_with(fastrand::f64);
-    let most = slot.rotate_after() / 20;
-    crate::status::before(at, most.mul_f64(jitter))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_brings_one_rotation_after_another() {
+    async fn nothing_but_a_leak_brings_one_rotation_after_another() {
         let now = Timestamp::from_unix_seconds(1_790_000_000);
-        let fresh = Kept::default();
-        assert!(fresh.is_due(now), "a slot without a key is due");
-        let rests_until = Some(Instant::now() + Duration::from_secs(3600));
+        let hour = Duration::from_secs(3600);
+        assert!(Kept::default().is_due(now, Duration::ZERO), "a slot without a key is due");
         for due_at in [None, Some(now), Some(crate::status::before(now, Duration::from_secs(9)))] {
-            let kept = Kept { due_at, rests_until, ..Kept::default() };
-            assert!(!kept.is_due(now), "{kept:?}");
-            assert!(kept.left(now) == LONGEST, "{kept:?}");
+            let kept = Kept { due_at, promoted_at: Some(hour), rest: hour, ..Kept::default() };
+            assert!(!kept.is_due(now, hour * 3 / 2), "{kept:?}");
+            assert_eq!(kept.left(now, hour * 3 / 2), LONGEST, "{kept:?}");
+            assert!(kept.is_due(now, hour * 2), "it has rested: {kept:?}");
+            let leaked = Kept { is_urgent: true, ..kept };
+            assert!(leaked.is_due(now, hour * 3 / 2), "{leaked:?}");
+            assert_eq!(leaked.left(now, hour * 3 / 2), SHORTEST, "{leaked:?}");
         }
     }
 
@@ -209,8 +245,12 @@ mod tests {
         let slot = slot.with_rotate_after(hour).unwrap();
         let at = Timestamp::from_unix_seconds(1_790_000_000);
         for _ in 0..100 {
-            let early = early(at, &slot, &mut Kept::default());
-            assert!(at.saturating_since(early) <= hour / 20);
+            let mut kept = Kept::default();
+            let early = kept.early(&slot);
+            assert!(early <= hour / 20, "{early:?}");
+            assert_eq!(kept.early(&slot), early, "the same until it was rotated");
+            let due_at = crate::status::before(at, early);
+            assert!(due_at <= at && at.saturating_since(due_at) <= hour / 20, "{due_at}");
         }
     }
 }

@@ -200,7 +200,9 @@ pub enum RotateErrorKind {
     ProjectUnusable,
     /// The organization refuses it: a policy, a permission, a limit.
     Refused,
-    /// The store's current key is not the one that was promoted: somebody changed it by hand.
+    /// The store's current key is not the one that was promoted: somebody changed it by hand. What
+    /// was put there stays for a day, unless a rotation is asked for: see
+    /// [`Status::due_at`](crate::Status::due_at).
     StoreChanged,
     /// The store does not do it.
     StoreRefused,

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use keyward::{ApiKey, Timestamp};
+use keyward::{ApiKey, Clock, Timestamp};
 
 use crate::RotateError;
 use crate::tag::Tag;
@@ -159,4 +159,30 @@ pub(crate) trait Time: Send + Sync {
     fn running(&self) -> Duration;
 
     fn sleep(&self, pause: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// The clock for dates, and tokio's timer for waiting.
+pub(crate) struct SystemTimes {
+    clock: Clock,
+    began: tokio::time::Instant,
+}
+
+impl SystemTimes {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, began: tokio::time::Instant::now() }
+    }
+}
+
+impl Time for SystemTimes {
+    fn wall(&self) -> Timestamp {
+        self.clock.now().into()
+    }
+
+    fn running(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
 }

@@ -18,7 +18,7 @@ use crate::journal::{DynJournal, Journal, StoreJournal};
 use crate::machine::{Goal, Hand, Ledger, View, foreign_pending, tag_of, to_retire};
 use crate::organization::ProjectKeys;
 use crate::outcome::{Outcome, ended};
-use crate::outside::{Organization as _, Time};
+use crate::outside::{Organization as _, SystemTimes, Time};
 use crate::plan::{Plan, PlannedStep};
 use crate::probe::{DynProbe, HttpProbe, Probe};
 use crate::status::{Status, due_at};
@@ -182,11 +182,20 @@ impl Rotator {
     ///
     /// No such slot, or the store or the journal does not answer.
     pub async fn status(&self, slot: &str) -> Result<Status, RotateError> {
+        self.status_early(slot, Duration::ZERO).await
+    }
+
+    /// The status, where the next rotation is due so much early.
+    pub(crate) async fn status_early(
+        &self,
+        slot: &str,
+        early: Duration,
+    ) -> Result<Status, RotateError> {
         let place = self.place(slot)?;
         let look = async {
             let ledger = Ledger::of(&place.journal.read(slot).await?.records()?);
             let snapshot = place.store.snapshot().await.map_err(|e| RotateError::of_store(&e))?;
-            Ok(Status::of(&place.slot, &ledger, &snapshot))
+            Ok(Status::of(&place.slot, &ledger, &snapshot, early))
         };
         look.await.map_err(|error: RotateError| error.in_slot(slot))
     }
@@ -211,7 +220,7 @@ impl Rotator {
         for place in self.0.slots.iter().filter(is_near) {
             let _turn = if sweep.deletes { Some(place.turn.lock().await) } else { None };
             let organization = ProjectKeys::new(&self.0.management, &place.slot);
-            let outside = self.outside(place, &organization, &|| ());
+            let outside = self.outside(place, &organization, &|_| ());
             sweep.whole_project = whole && is_first;
             is_first = false;
             report.add(sweep_slot(&outside, &all, &sweep).await?);
@@ -223,6 +232,11 @@ impl Rotator {
         self.0.time.wall()
     }
 
+    /// How long it has been going.
+    pub(crate) fn running(&self) -> Duration {
+        self.0.time.running()
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.0.hub
     }
@@ -232,7 +246,7 @@ impl Rotator {
         slot: &str,
         goal: Goal,
     ) -> Result<Option<Outcome>, RotateError> {
-        self.drive_until(slot, goal, &|| ()).await
+        self.drive_until(slot, goal, &|_| ()).await
     }
 
     /// Drives, and calls `promoted` when only old keys are waited for.
@@ -240,7 +254,7 @@ impl Rotator {
         &self,
         slot: &str,
         goal: Goal,
-        promoted: &(dyn Fn() + Send + Sync),
+        promoted: &(dyn Fn(bool) + Send + Sync),
     ) -> Result<Option<Outcome>, RotateError> {
         let place = self.place(slot)?;
         // From here on it is heard.
@@ -281,7 +295,7 @@ impl Rotator {
         &'a self,
         place: &'a Place,
         organization: &'a ProjectKeys<'a>,
-        promoted: &'a (dyn Fn() + Send + Sync),
+        promoted: &'a (dyn Fn(bool) + Send + Sync),
     ) -> Outside<'a, ProjectKeys<'a>, DynKeyStore, DynJournal, DynProbe, SystemTimes> {
         Outside {
             slot: &place.slot,
@@ -353,6 +367,7 @@ impl Rotator {
             hand: &hand,
             can_expire: true,
             is_due: false,
+            has_rested: true,
             running: Duration::ZERO,
             lag: place.store.lag(),
             #[cfg(test)]
@@ -383,7 +398,7 @@ impl Rotator {
             stragglers: slot.stragglers(),
         }));
         steps.extend(left_alone.into_iter().map(|key| PlannedStep::LeaveAlone { key }));
-        let due_at = due_at(slot, &ledger, snapshot.current.as_ref());
+        let due_at = due_at(slot, &ledger, snapshot.current.as_ref(), Duration::ZERO);
         let obstacles = obstacles.into_iter().map(|e| e.in_slot(slot.name())).collect();
         Ok(Plan { slot: slot.name().to_owned(), steps, obstacles, due_at })
     }
@@ -546,32 +561,6 @@ impl RotatorBuilder {
 impl fmt::Debug for RotatorBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RotatorBuilder").field("holder", &self.holder).finish_non_exhaustive()
-    }
-}
-
-/// The clock for dates, and tokio's timer for waiting.
-pub(crate) struct SystemTimes {
-    clock: Clock,
-    began: tokio::time::Instant,
-}
-
-impl SystemTimes {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, began: tokio::time::Instant::now() }
-    }
-}
-
-impl Time for SystemTimes {
-    fn wall(&self) -> Timestamp {
-        self.clock.now().into()
-    }
-
-    fn running(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
     }
 }
 

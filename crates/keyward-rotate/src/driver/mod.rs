@@ -10,7 +10,7 @@ use crate::machine::{Goal, Hand, Ledger, Next, Step, View, back_off, decide};
 use crate::outcome::Outcome;
 use crate::outside::{Minted, Organization, Time};
 use crate::probe::Probe;
-use crate::status::due_at;
+use crate::status::{due_at, rest};
 use crate::tag::Tag;
 use crate::{RotateError, RotateErrorKind, Slot};
 
@@ -33,8 +33,9 @@ pub(crate) struct Outside<'a, O, S, J, P, T> {
     pub(crate) holder: &'a str,
     pub(crate) settings: &'a Settings,
     pub(crate) random: &'a (dyn Fn() -> u128 + Send + Sync),
-    /// Called when the new key is in use, and only old ones are waited for.
-    pub(crate) promoted: &'a (dyn Fn() + Send + Sync),
+    /// Called when the new key is in use, and only old ones are waited for; and told whether it was
+    /// brought into use by this call.
+    pub(crate) promoted: &'a (dyn Fn(bool) + Send + Sync),
     #[cfg(test)]
     pub(crate) mutant: Option<crate::machine::Mutant>,
 }
@@ -204,7 +205,7 @@ where
             ));
         }
         if self.ledger.open.as_ref().is_some_and(|open| open.step.is_promoted()) {
-            (self.outside.promoted)();
+            (self.outside.promoted)(false);
         }
         let is_stored = self.ledger.open.as_ref().is_some_and(|open| open.step >= Step::Staged);
         if is_stored {
@@ -246,16 +247,24 @@ where
     }
 
     fn view(&self) -> View<'_> {
+        let (slot, current) = (self.outside.slot, self.snapshot.current.as_ref());
+        let running = self.outside.time.running();
+        let has_rested = |at| running.saturating_sub(at) >= rest(slot, current);
+        let may_begin = match self.goal {
+            Goal::Due { not_before, .. } => running >= not_before,
+            _ => true,
+        };
         View {
-            slot: self.outside.slot,
+            slot,
             goal: self.goal,
             ledger: &self.ledger,
             snapshot: &self.snapshot,
             hand: &self.hand,
             can_expire: self.outside.organization.can_expire(),
-            is_due: due_at(self.outside.slot, &self.ledger, self.snapshot.current.as_ref())
+            is_due: due_at(slot, &self.ledger, current, self.goal.early())
                 .is_none_or(|at| self.outside.time.wall() >= at),
-            running: self.outside.time.running(),
+            has_rested: may_begin && self.hand.promoted_at.is_none_or(has_rested),
+            running,
             lag: self.outside.store.lag(),
             #[cfg(test)]
             mutant: self.outside.mutant,
@@ -346,7 +355,8 @@ where
         };
         let step = record.step();
         if record.entry == Entry::Promoted {
-            (self.outside.promoted)();
+            self.hand.promoted_at = Some(self.outside.time.running());
+            (self.outside.promoted)(true);
         }
         let what = match record.entry {
             Entry::DeletionRefused => EventKind::DeletionRefused,

@@ -19,6 +19,8 @@ pub(crate) struct Ledger {
     /// The old keys that the last rotation handed on, because they were still used when the next was
     /// due.
     pub(crate) carried: Vec<OldKey>,
+    /// When somebody put another key in the place of a rotation's, if nothing was begun since.
+    pub(crate) superseded_at: Option<Timestamp>,
     /// Whether a key leaked, and no rotation that was begun for that has come to its end since.
     pub(crate) is_urgent: bool,
     /// Whether each key gets an account of its own, because single keys cannot be deleted.
@@ -94,6 +96,7 @@ impl Ledger {
                 if let Some(tag) = self.open.as_ref().map(|open| open.tag.clone()) {
                     self.abandon(&tag);
                 }
+                self.superseded_at = None;
                 self.open = Some(Attempt {
                     tag: tag.clone(),
                     begun_at: *at,
@@ -113,6 +116,8 @@ impl Ledger {
                 if *entry == Entry::Done {
                     self.done = Some((tag.clone(), *at));
                     self.is_urgent &= !open.is_some_and(|open| open.now);
+                } else {
+                    self.superseded_at = Some(*at);
                 }
             }
             Entry::HandedOn { old } => {

@@ -25,6 +25,9 @@ pub(crate) use self::old::{is_listed, to_retire};
 /// What a call is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Goal {
+    /// To end what is open, or else to replace the key if that is due, which it is so much early, and
+    /// not before this process has been going for so long.
+    Due { early: Duration, not_before: Duration },
     /// To replace the key because it leaked.
     Now,
     /// To end what is open, and to begin nothing. After a leak a rotation is open until another key
@@ -32,6 +35,16 @@ pub(crate) enum Goal {
     Resume,
     /// To end what is open, or else to replace the key.
     Rotate,
+}
+
+impl Goal {
+    /// By how much the next rotation is due early.
+    pub(crate) fn early(self) -> Duration {
+        match self {
+            Self::Due { early, .. } => early,
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// All that a decision depends on.
@@ -44,6 +57,9 @@ pub(crate) struct View<'a> {
     pub(crate) can_expire: bool,
     /// Whether the key in use is itself to be replaced.
     pub(crate) is_due: bool,
+    /// Whether this process has made no key for so long that it may make the next, whatever the dates
+    /// say.
+    pub(crate) has_rested: bool,
     /// How long this process has been going.
     pub(crate) running: Duration,
     /// How long after a promotion a reader may still get the key before it.
@@ -101,6 +117,8 @@ pub(crate) struct Hand {
     pub(crate) stored_at: Option<Duration>,
     /// Whether that was a promotion, which need not be asked for again.
     pub(crate) is_promoted: bool,
+    /// When this process last wrote down that a key is in use, as long as it had been going.
+    pub(crate) promoted_at: Option<Duration>,
     /// What this process discarded from the store.
     pub(crate) discarded: Vec<Version>,
     /// With what the call ends when what was begun is cleaned up.
@@ -331,6 +349,7 @@ fn begin(view: &View<'_>) -> Next {
         return Next::Discard(pending.version.clone());
     }
     let is_wanted = match view.goal {
+        Goal::Due { .. } => view.is_due && view.has_rested,
         Goal::Now | Goal::Rotate => true,
         Goal::Resume => false,
     };

@@ -1,6 +1,7 @@
 //! A key leaked: whoever goes on does not rest before one is in use that was made after that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyward::store::KeyStore as _;
 
@@ -63,7 +64,8 @@ fn die_twice(last: Goal, mutant: Option<Mutant>) -> (u32, u32) {
 
 #[test]
 fn a_leak_that_was_noted_is_ended_by_whoever_goes_on() {
-    for last in [Goal::Rotate, Goal::Resume] {
+    let rests = Goal::Due { early: Duration::ZERO, not_before: Duration::MAX };
+    for last in [Goal::Rotate, Goal::Resume, rests] {
         let (known, left) = die_twice(last, None);
         assert_eq!(left, 0, "{last:?}: of {known}");
         assert!(known > 50, "{last:?}: {known}");

@@ -2,6 +2,7 @@
 //! organization in memory and a clock of its own, with things that go wrong at any moment. Every
 //! claim of the crate's documentation about crashes is held here.
 
+mod due;
 mod exhaustive;
 mod leak;
 mod lives;
@@ -9,5 +10,6 @@ mod mutants;
 mod organization;
 mod outside;
 mod random;
+mod roll_back;
 mod scenario;
 mod world;

@@ -363,7 +363,7 @@ async fn with_outside<T>(
         holder: &holder,
         settings: &settings,
         random: &random,
-        promoted: &|| (),
+        promoted: &|_| (),
         mutant,
     };
     act(outside).await

@@ -1,6 +1,7 @@
 //! Rotation against the fake organization, over HTTP.
 
 mod admin;
+mod daemon;
 mod fixture;
 mod leaked;
 mod leaks;
