@@ -44,7 +44,7 @@
 //!
 //! Clocks matter little: silence is told by the organization's `last_used_at` and this process's
 //! monotonic clock. By this machine's date go leases, due dates, the age that a [`Sweep`] asks for, and
-//! whether an old key's expiry is within its grace already.
+//! how near the expiry of an old key is.
 //!
 //! After a leak ([`Rotator::rotate_now`]) nobody is waited for: the lease is taken from whoever holds it,
 //! and its fence stops them.

@@ -57,9 +57,12 @@ where
         let ttl = self.outside.slot.ttl();
         let listed = persist!(self, self.outside.organization.look(&key))?;
         let latest = self.outside.time.wall().saturating_add(ttl);
+        // Whatever this machine's clock says of an expiry that was set by this rotation.
+        let is_drained = self.ledger.open.as_ref().is_some_and(|open| open.draining.contains(&key));
+        let is_far = |at| at >= latest && !is_drained;
         let lives_on = match listed {
             None => false,
-            Some(listed) if listed.expires_at.is_none_or(|at| at >= latest) => true,
+            Some(listed) if listed.expires_at.is_none_or(is_far) => true,
             Some(listed) if !self.is_ours(&listed) => false,
             Some(_) => {
                 let set = persist!(self, self.outside.organization.expire(&key, ttl))?;
