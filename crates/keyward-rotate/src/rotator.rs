@@ -367,6 +367,7 @@ impl Rotator {
             hand: &hand,
             can_expire: true,
             is_due: false,
+            is_nearly_due: false,
             has_rested: true,
             running: Duration::ZERO,
             lag: place.store.lag(),

@@ -250,6 +250,8 @@ where
         let (slot, current) = (self.outside.slot, self.snapshot.current.as_ref());
         let running = self.outside.time.running();
         let has_rested = |at| running.saturating_sub(at) >= rest(slot, current);
+        let now = self.outside.time.wall();
+        let is_due = |early| due_at(slot, &self.ledger, current, early).is_none_or(|at| now >= at);
         let may_begin = match self.goal {
             Goal::Due { not_before, .. } => running >= not_before,
             _ => true,
@@ -261,8 +263,8 @@ where
             snapshot: &self.snapshot,
             hand: &self.hand,
             can_expire: self.outside.organization.can_expire(),
-            is_due: due_at(slot, &self.ledger, current, self.goal.early())
-                .is_none_or(|at| self.outside.time.wall() >= at),
+            is_due: is_due(Duration::ZERO),
+            is_nearly_due: is_due(self.goal.early()),
             has_rested: may_begin && self.hand.promoted_at.is_none_or(has_rested),
             running,
             lag: self.outside.store.lag(),

@@ -99,7 +99,8 @@ fn drain(view: &View<'_>, open: &Attempt, old: &OldKey) -> Next {
     if is_held {
         let since_put_off =
             watch.put_off_at.map_or(Duration::MAX, |at| view.running.saturating_sub(at));
-        // The next rotation goes on with it, and it lives until that does.
+        // The next rotation goes on with it, and it lives until that does: so it must be due for
+        // whoever comes, however early that one goes.
         let ends = view.is_due && view.has_rested && view.goal != Goal::Resume;
         // Held: it must not expire under those who use it.
         if view.can_expire && since_put_off >= if ends { grace / 8 } else { grace / 2 } {

@@ -57,6 +57,8 @@ pub(crate) struct View<'a> {
     pub(crate) can_expire: bool,
     /// Whether the key in use is itself to be replaced.
     pub(crate) is_due: bool,
+    /// The same as early as the goal has it.
+    pub(crate) is_nearly_due: bool,
     /// Whether this process has made no key for so long that it may make the next, whatever the dates
     /// say.
     pub(crate) has_rested: bool,
@@ -349,7 +351,7 @@ fn begin(view: &View<'_>) -> Next {
         return Next::Discard(pending.version.clone());
     }
     let is_wanted = match view.goal {
-        Goal::Due { .. } => view.is_due && view.has_rested,
+        Goal::Due { .. } => view.is_nearly_due && view.has_rested,
         Goal::Now | Goal::Rotate => true,
         Goal::Resume => false,
     };

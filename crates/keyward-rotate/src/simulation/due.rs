@@ -66,3 +66,22 @@ fn a_clock_that_is_ahead_hands_nothing_on_too_early() {
     assert!(held >= hours(2) && held < hours(3), "half of what is between two: {held:?}");
     assert_eq!(violation(&world), None);
 }
+
+/// One that goes early hands nothing on early: the next may be another, who does not.
+#[test]
+fn what_is_held_is_handed_on_when_it_is_due_for_all() {
+    let (world, slot) = begin(&Scenario { stragglers: Stragglers::Hold, ..PLAIN });
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    let slot = slot.with_ttl(hours(24)).unwrap().with_rotate_after(hours(4)).unwrap();
+    world.lock().advance(hours(3), &world.store);
+    let old = now_or_never(world.store.current()).unwrap().unwrap();
+    world.lock().stuck = vec![old.key];
+    world.lock().serve(&world.store);
+    let began = world.lock().now;
+    let early = Goal::Due { early: hours(2), not_before: Duration::ZERO };
+    let outcome = live(&world, &slot, early, None).unwrap().unwrap();
+    assert_eq!(outcome.handed_on.len(), 1);
+    let held = world.lock().now - began;
+    assert!(held >= hours(4), "{held:?}");
+    assert_eq!(violation(&world), None);
+}
