@@ -36,7 +36,7 @@ async fn the_daemon_goes_on_when_it_has_handed_a_key_on() {
     let seconds = Duration::from_secs;
     let slot = world.slot().with_ttl(seconds(60)).unwrap().with_rotate_after(seconds(12)).unwrap();
     let slot = slot
-        .with_grace(seconds(4))
+        .with_grace(seconds(12))
         .with_short_silence(short_silence(seconds(1)))
         .with_stragglers(Stragglers::Hold);
     let rotator = world.rotator_of(slot);
