@@ -4,7 +4,7 @@
 //! rotate --slot keyward.toml#billing --plan     # what would be done, and what is in the way
 //! rotate --slot keyward.toml#billing            # does it
 //! rotate --slot keyward.toml#billing --if-due   # does it when it is time, or when one is open
-//! rotate --slot keyward.toml#billing --resume   # ends what was begun, and begins nothing
+//! rotate --slot keyward.toml#billing --resume   # ends what was begun, a leak included
 //! rotate --slot keyward.toml#billing --now      # after a leak: the old key is deleted at once
 //! rotate --slot keyward.toml#billing --sweep    # what is left over; --yes deletes it
 //! rotate --slot keyward.toml --watch            # a daemon: every slot of the file, when it is due
@@ -40,7 +40,7 @@
 //! | 0 | done, or nothing was to be done | nothing |
 //! | 1 | failed, and will fail again | tell somebody; do not run it again |
 //! | 2 | the command line is wrong | the same |
-//! | 3 | something did not answer; what was begun is in the journal | run it again, or with `--resume`, later |
+//! | 3 | something did not answer; what was begun is in the journal | run it again later; `--resume` goes on with what is in the journal alone |
 //! | 4 | another rotator holds the lease, or has taken the slot meanwhile | the same; the other is at work |
 //! | 5 | it is done, and something is left: `--now`, an old key lives on that keyward did not make; `--sweep`, what was not deleted; `--plan`, something is in the way | tell somebody; do not run it again |
 //!
@@ -85,10 +85,11 @@ struct Args {
     /// Tells where each slot is. Asks the store and the journal alone.
     #[arg(long)]
     status: bool,
-    /// Rotates only when that is due, or when a rotation is open.
+    /// Rotates only when that is due, or when a rotation is open. A key that was put back by hand is
+    /// left for a day.
     #[arg(long, conflicts_with = "action")]
     if_due: bool,
-    /// Ends what was begun, and begins nothing.
+    /// Ends what was begun, and begins nothing; after a leak it makes the key that `--now` was to make.
     #[arg(long)]
     resume: bool,
     /// The key has leaked: the old one is deleted as soon as the new one is in use.
