@@ -281,7 +281,7 @@ fn what_was_cut_off_in_its_marker_has_enough_before_it() {
                 let text = format!("{glued}{cut}");
                 let found = KeyFinder::new().find(text.as_bytes());
                 let range = found.map(|found| found.range());
-                let expected = (before >= 20).then(|| glued.len()..text.len());
+                let expected = (before >= 20).then_some(glued.len()..text.len());
                 assert_eq!(range, expected, "{} glued, {before} before, {len} of it", glued.len());
             }
         }
