@@ -7,6 +7,7 @@ use keyward_admin::{
     ApiKey, Client, ClientBuilder, ErrorKind, Method, NewAdminKey, NewServiceAccount,
     NewServiceAccountKey, Scope, Scopes,
 };
+use keyward_rotate::danger::ShortSilence;
 use keyward_rotate::{HttpProbe, Rotator, Slot};
 use keyward_testkit::{EchoPlace, FaultAction, assert_no_leak, leak};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
@@ -251,10 +252,11 @@ async fn a_rotation_takes_such_a_client_as_it_is() {
     let policy = keyward::KeyPolicy::production().with_host("127.0.0.1").unwrap();
     let store = MemoryStore::new("billing");
     let scopes = Scopes::only(Scope::RESPONSES_WRITE).and(Scope::MODEL_REQUEST);
+    let silence = ShortSilence::new(Duration::ZERO, "the organization is a fake").unwrap();
     let slot = Slot::new("billing", org.project.as_str(), org.account.as_str(), scopes)
         .unwrap()
         .with_grace(Duration::from_secs(60))
-        .with_silence(Duration::ZERO);
+        .with_short_silence(silence);
     let rotator = Rotator::builder(client(&org, &front), "test")
         .probe(HttpProbe::new(org.fake.base_url(), policy).unwrap())
         .slot(slot, store.clone())

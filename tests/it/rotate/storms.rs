@@ -84,8 +84,9 @@ async fn at_each_step(storm: impl AsyncFn(&mut World, usize) -> String) {
     assert_eq!(counted.code, Some(0), "{counted}");
     let steps: VecDeque<_> = (1..=counted.requests.len()).step_by(one_in(1)).collect();
     assert!(counted.requests.len() > 8, "{:?}", counted.requests);
+    let at_once = AT_ONCE.min(steps.len());
     let steps = Arc::new(Mutex::new(steps));
-    let workers = (0..AT_ONCE).map(|_| async {
+    let workers = (0..at_once).map(|_| async {
         let mut world = World::settled(Kind::File, Organization::start().await).await;
         let reader = Reader::of(&world);
         loop {
@@ -94,8 +95,11 @@ async fn at_each_step(storm: impl AsyncFn(&mut World, usize) -> String) {
             let after = storm(&mut world, step).await;
             sweeps_and_is_whole(&mut world, &after).await;
         }
+        // Whoever is set up last may find that the others have done it all.
         let (uses, dead) = reader.end().await;
-        assert!(uses > 0 && dead.is_empty(), "{dead:?}");
+        assert!(dead.is_empty(), "{dead:?}");
+        uses
     });
-    join_all(workers).await;
+    let uses: u64 = join_all(workers).await.into_iter().sum();
+    assert!(uses > 0, "nobody used the key");
 }
