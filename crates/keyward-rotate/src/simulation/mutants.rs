@@ -66,7 +66,7 @@ fn a_machine_that_does_not_wait_out_the_lag_is_caught() {
 
 #[test]
 fn a_broken_machine_is_caught_and_by_what_it_breaks() {
-    for (mutant, what) in [
+    let mutants = [
         (Mutant::ForgetAbandoned, "a sweep finds"),
         (Mutant::ForgetNow, "I7"),
         (Mutant::ForgetOthers, "I5"),
@@ -77,8 +77,14 @@ fn a_broken_machine_is_caught_and_by_what_it_breaks() {
         (Mutant::RetireAny, "I4"),
         (Mutant::RetireStaged, "I1"),
         (Mutant::SkipIntent, "a sweep finds"),
-    ] {
-        let caught = caught(mutant);
-        assert!(caught.as_ref().is_some_and(|c| c.starts_with(what)), "{mutant:?}: {caught:?}");
-    }
+    ];
+    std::thread::scope(|scope| {
+        for (mutant, what) in mutants {
+            scope.spawn(move || {
+                let caught = caught(mutant);
+                let is_caught = caught.as_ref().is_some_and(|c| c.starts_with(what));
+                assert!(is_caught, "{mutant:?}: {caught:?}");
+            });
+        }
+    });
 }
