@@ -50,9 +50,9 @@
 //! `--watch` ends with 0 when it is told to, by Ctrl-C or SIGTERM; what is open then is gone on with
 //! by the next.
 //!
-//! The admin key comes from `OPENAI_ADMIN_KEY`, a file or a reference; or from a store, where it is read at each
-//! call, so that it can be replaced too, with `--admin`, while a daemon runs. `file:PATH` is a store
-//! and a plain file: to begin, put the key there.
+//! The admin key comes from `OPENAI_ADMIN_KEY`, from a file or from where a reference says; or from a
+//! store, where it is read at each call, so that it can be replaced too, with `--admin`, while a daemon
+//! runs. `file:PATH` is a store and a plain file: to begin, put the key there.
 
 mod slots;
 mod target;
