@@ -275,7 +275,7 @@ impl AdminRotatorBuilder {
 
     /// As of [`RotatorBuilder::lease`](crate::RotatorBuilder::lease).
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = lease.max(Duration::from_secs(60));
+        self.settings.lease = lease;
         self
     }
 

@@ -481,7 +481,7 @@ impl RotatorBuilder {
     /// client whose server throttles waits until its
     /// [`deadline`](keyward_admin::ClientBuilder::deadline), which is five minutes as well unless set.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = lease.max(Duration::from_secs(60));
+        self.settings.lease = lease;
         self
     }
 

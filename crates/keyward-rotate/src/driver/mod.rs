@@ -56,9 +56,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// As they are used: who waits for an answer must not lose the lease meanwhile.
+    /// As they are used: machines' clocks agree better than the shortest lease, and who waits for an
+    /// answer must not lose it meanwhile.
     pub(crate) fn checked(self) -> Self {
-        Self { patience: self.patience.min(self.lease / 2), ..self }
+        let lease = self.lease.max(Duration::from_secs(60));
+        Self { lease, patience: self.patience.min(lease / 2) }
     }
 }
 
