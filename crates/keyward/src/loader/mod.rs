@@ -9,12 +9,13 @@ use std::sync::Arc;
 use keyward_core::KeySource;
 
 pub use self::attempt::{Attempt, AttemptOutcome};
+#[cfg(feature = "store")]
+pub(crate) use self::bounded::read_bounded;
 pub use self::chain::LoaderChain;
 pub use self::command::CommandLoader;
 pub use self::dynamic::DynKeyLoader;
 pub use self::env::EnvLoader;
 pub use self::error::{LoadError, LoadErrorKind};
-#[cfg(feature = "store")]
 pub(crate) use self::file::signature as file_signature;
 pub use self::file::{FileLoader, FileRule};
 #[cfg(feature = "keychain")]
@@ -31,6 +32,7 @@ pub(crate) use self::threads::blocking;
 pub use self::workload_identity::WorkloadIdentity;
 
 mod attempt;
+mod bounded;
 mod chain;
 mod command;
 pub(crate) mod detached;

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileType};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use keyward_core::{ApiKey, KeySource};
-use zeroize::Zeroizing;
 
+use super::bounded::read_bounded;
 use super::place::Place;
 use super::{KeyLoader, LoadError, LoadErrorKind, LoadedKey, SourceSignature, Threads};
 use crate::Environment;
@@ -237,7 +237,7 @@ fn read(path: &Place, rule: FileRule) -> Result<LoadedKey, LoadError> {
     let mut text = open(path.as_path())
         .and_then(|file| {
             check(&file, path, rule)?;
-            read_bounded(&file)
+            read_bounded(&file, MAX_FILE_LEN)?.ok_or(Problem::TooLarge)
         })
         .map_err(|problem| problem.at(source.clone()))?;
     // EXPOSE: the door for keys that stand in files. The buffer goes into the key as it is.
@@ -316,25 +316,6 @@ fn check_kind(kind: FileType) -> Result<(), Problem> {
     Err(Problem::NotAFile(if kind.is_dir() { "a directory" } else { platform::name_of(kind) }))
 }
 
-/// Reads into one buffer that never moves, because what a buffer leaves behind when it grows is
-/// not wiped. The size is bounded here too: the file can grow after it was looked at.
-fn read_bounded(mut file: &File) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let mut buffer = Zeroizing::new(vec![0; MAX_FILE_LEN + 1]);
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
-            Ok(0) => {
-                buffer.truncate(len);
-                return Ok(buffer);
-            }
-            Ok(n) => len += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Problem::TooLarge)
-}
-
 fn is_file_name(name: &Path) -> bool {
     // Compared whole, because `components` drops a trailing `/` and `.`.
     name.file_name() == Some(name.as_os_str())
@@ -401,24 +382,7 @@ impl From<io::Error> for Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
-
-    #[test]
-    fn a_file_that_grows_while_it_is_read_is_still_bounded() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&vec![b'a'; MAX_FILE_LEN]).unwrap();
-        for (extra, expected) in [(0, Some(MAX_FILE_LEN)), (1, None)] {
-            file.write_all(&vec![b'a'; extra]).unwrap();
-            io::Seek::rewind(&mut file).unwrap();
-            let read = read_bounded(&file).ok();
-            assert_eq!(read.as_ref().map(|buffer| buffer.len()), expected);
-            if let Some(buffer) = read {
-                assert_eq!(buffer.capacity(), MAX_FILE_LEN + 1, "the buffer moved");
-            }
-        }
-    }
 
     /// A path whose name is there can lead to nothing for a moment, or for good.
     #[test]

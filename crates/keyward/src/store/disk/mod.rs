@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{StoreError, StoreErrorKind};
 use crate::SourceSignature;
-use crate::loader::{ShownPath, Threads, blocking, file_signature};
+use crate::loader::{ShownPath, Threads, blocking, file_signature, read_bounded};
 
 #[cfg_attr(not(unix), path = "other.rs")]
 #[cfg_attr(unix, path = "unix.rs")]
@@ -73,12 +73,11 @@ impl Disk {
         };
         let metadata = file.metadata().map_err(|error| self.trouble(&path, &error))?;
         self.check_file(&path, &metadata)?;
-        read_bounded(&file).map_err(|error| self.trouble(&path, &error))?.map(Some).ok_or_else(
-            || {
-                let what = format!("larger than {} KiB", MAX_LEN / 1024);
-                self.error(StoreErrorKind::TooLarge, &path, what, "move it away")
-            },
-        )
+        let read = read_bounded(&file, MAX_LEN).map_err(|error| self.trouble(&path, &error))?;
+        read.map(Some).ok_or_else(|| {
+            let what = format!("larger than {} KiB", MAX_LEN / 1024);
+            self.error(StoreErrorKind::TooLarge, &path, what, "move it away")
+        })
     }
 
     /// Keeps other processes, and other tasks of this one, from writing.
@@ -264,21 +263,3 @@ struct Insecure {
 
 /// The largest file that is read.
 const MAX_LEN: usize = 256 * 1024;
-
-/// Reads into one buffer that never moves; `None` when the file is too large.
-fn read_bounded(mut file: &File) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut buffer = Zeroizing::new(vec![0; MAX_LEN + 1]);
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
-            Ok(0) => {
-                buffer.truncate(len);
-                return Ok(Some(buffer));
-            }
-            Ok(n) => len += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
-}
