@@ -7,12 +7,14 @@
 use super::Form;
 use crate::base64;
 
+const MIN_SECRET: usize = super::LeakDetector::MIN_SECRET;
+
 /// What a decoder read, and where each byte of it stood in the haystack.
 pub(super) struct View {
     pub(super) form: Form,
     pub(super) bytes: Vec<u8>,
-    pub(super) starts: Vec<usize>,
-    pub(super) ends: Vec<usize>,
+    starts: Vec<usize>,
+    ends: Vec<usize>,
 }
 
 impl View {
@@ -25,27 +27,32 @@ impl View {
         self.starts.push(start);
         self.ends.push(end);
     }
+
+    /// From where to where in the haystack these bytes were read.
+    pub(super) fn place(&self, from: usize, to: usize) -> (usize, usize) {
+        match self.form {
+            Form::Raw => (from, to),
+            _ => (self.starts[from], self.ends[to - 1]),
+        }
+    }
 }
 
 /// Shows `haystack` as each decoder reads it, one view at a time: together they are many times
-/// as large as the haystack.
+/// as large as the haystack. A decoder that would read it as it is, or read nothing, is left out.
 pub(super) fn for_each_view(haystack: &[u8], mut visit: impl FnMut(&View)) {
-    visit(&raw(haystack));
-    visit(&percent(haystack));
-    visit(&escaped(haystack));
+    visit(&View { bytes: haystack.to_vec(), ..View::new(Form::Raw) });
+    if haystack.contains(&b'%') {
+        visit(&percent(haystack));
+    }
+    if haystack.contains(&b'\\') {
+        visit(&escaped(haystack));
+    }
     byte_lists(haystack, &mut visit);
     hex(haystack, &mut visit);
-    utf16(haystack, &mut visit);
-    base64(haystack, &mut visit);
-}
-
-fn raw(haystack: &[u8]) -> View {
-    View {
-        form: Form::Raw,
-        bytes: haystack.to_vec(),
-        starts: (0..haystack.len()).collect(),
-        ends: (1..=haystack.len()).collect(),
+    if haystack.contains(&0) {
+        utf16(haystack, &mut visit);
     }
+    base64(haystack, &mut visit);
 }
 
 fn percent(haystack: &[u8]) -> View {
@@ -137,7 +144,7 @@ fn number(digits: &[u8]) -> Option<u8> {
 
 /// Runs of hexadecimal digits, at both alignments: one view each.
 fn hex(haystack: &[u8], visit: &mut impl FnMut(&View)) {
-    for (start, end) in runs(haystack, u8::is_ascii_hexdigit) {
+    for (start, end) in runs(haystack, 2 * MIN_SECRET, u8::is_ascii_hexdigit) {
         for phase in 0..2 {
             let mut view = View::new(Form::Hex);
             let mut at = start + phase;
@@ -188,7 +195,8 @@ fn utf16(haystack: &[u8], visit: &mut impl FnMut(&View)) {
 fn base64(haystack: &[u8], visit: &mut impl FnMut(&View)) {
     // A line break inside a run is the wrapping of MIME.
     let digit = |byte: &u8| base64::digit(*byte).is_some() || matches!(*byte, b'\r' | b'\n');
-    for (start, end) in runs(haystack, digit) {
+    // Six bits a digit.
+    for (start, end) in runs(haystack, (8 * MIN_SECRET).div_ceil(6), digit) {
         let digits: Vec<usize> =
             (start..end).filter(|at| base64::digit(haystack[*at]).is_some()).collect();
         let url_safe = haystack[start..end].iter().any(|byte| matches!(byte, b'-' | b'_'));
@@ -213,7 +221,7 @@ fn base64(haystack: &[u8], visit: &mut impl FnMut(&View)) {
 
 /// Shows `view` if it can hold a secret, and empties it.
 fn hand_over(view: &mut View, visit: &mut impl FnMut(&View)) {
-    if view.bytes.len() >= super::LeakDetector::MIN_SECRET {
+    if view.bytes.len() >= MIN_SECRET {
         visit(view);
     }
     view.bytes.clear();
@@ -221,13 +229,13 @@ fn hand_over(view: &mut View, visit: &mut impl FnMut(&View)) {
     view.ends.clear();
 }
 
-/// The stretches of `haystack` whose bytes are all `member`.
-fn runs(haystack: &[u8], member: impl Fn(&u8) -> bool) -> Vec<(usize, usize)> {
+/// The stretches of `haystack`, of this length or longer, whose bytes are all `member`.
+fn runs(haystack: &[u8], least: usize, member: impl Fn(&u8) -> bool) -> Vec<(usize, usize)> {
     let mut runs = Vec::new();
     let mut at = 0;
     while at < haystack.len() {
         let length = haystack[at..].iter().take_while(|byte| member(byte)).count();
-        if length >= super::LeakDetector::MIN_SECRET {
+        if length >= least {
             runs.push((at, at + length));
         }
         at += length + 1;

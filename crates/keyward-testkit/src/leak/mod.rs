@@ -132,8 +132,7 @@ impl LeakDetector {
         let mut leaks: Vec<Leak> = Vec::new();
         decode::for_each_view(haystack, |view| {
             for run in self.runs(&view.bytes) {
-                let start = view.starts[run.start];
-                let end = view.ends[run.end - 1];
+                let (start, end) = view.place(run.start, run.end);
                 // A decoder that changed nothing in the run saw what the raw view sees.
                 if view.form != Form::Raw && end - start == run.end - run.start {
                     continue;
@@ -342,11 +341,12 @@ impl Places {
         let mut sieve = vec![false; 1 << SIEVE_BITS];
         for (index, secret) in secrets.iter().enumerate() {
             let head = *secret.text.first_chunk().expect("a secret is longer");
-            sieve[hash(head)] = true;
+            sieve[hash(u32::from_le_bytes(head))] = true;
             heads.entry(head).or_default().push(index);
             for window in secret.text[secret.body..].windows(LeakDetector::FRAGMENT) {
                 let window: [u8; LeakDetector::FRAGMENT] = window.try_into().expect("as long");
-                sieve[hash(*window.first_chunk().expect("it is longer"))] = true;
+                let first = *window.first_chunk().expect("it is longer");
+                sieve[hash(u32::from_le_bytes(first))] = true;
                 let owners = windows.entry(window).or_default();
                 if owners.last() != Some(&index) {
                     owners.push(index);
@@ -367,11 +367,14 @@ impl LeakDetector {
     fn runs(&self, bytes: &[u8]) -> Vec<Run> {
         let mut runs = Vec::new();
         let mut after = vec![0; self.secrets.len()];
-        for (at, head) in bytes.windows(4).enumerate() {
-            let head = head.try_into().expect("four");
-            if !self.places.sieve[hash(head)] {
+        // The four bytes that end here.
+        let mut head = 0;
+        for (end, byte) in bytes.iter().enumerate() {
+            head = head >> 8 | u32::from(*byte) << 24;
+            if end < 3 || !self.places.sieve[hash(head)] {
                 continue;
             }
+            let (at, head) = (end - 3, head.to_le_bytes());
             for &secret in self.places.heads.get(&head).into_iter().flatten() {
                 let text = &self.secrets[secret].text;
                 if at >= after[secret] && bytes[at..].starts_with(text) {
@@ -398,9 +401,9 @@ impl LeakDetector {
 
 const SIEVE_BITS: u32 = 18;
 
-/// Four bytes as a place in the sieve.
-fn hash(bytes: [u8; 4]) -> usize {
-    (u32::from_le_bytes(bytes).wrapping_mul(0x9e37_79b1) >> (32 - SIEVE_BITS)) as usize
+/// Four bytes, the first the lowest, as a place in the sieve.
+fn hash(bytes: u32) -> usize {
+    (bytes.wrapping_mul(0x9e37_79b1) >> (32 - SIEVE_BITS)) as usize
 }
 
 struct Run {
