@@ -1,6 +1,6 @@
 //! Every single fault at every operation, and every pair of crashes, in every scenario.
 //!
-//! `KEYWARD_SIMULATE_EVERY=1` takes all of them, as CI does; without it each eighth is taken, since
+//! `KEYWARD_SIMULATE_EVERY=1` takes all of them, as CI does; without it one of 24 is taken, since
 //! somebody waits for the tests.
 
 use super::scenario::{Run, SCENARIOS, run};
@@ -25,7 +25,7 @@ const EACH: [Fault; 12] = [
 fn one_in() -> usize {
     #[allow(clippy::disallowed_methods, reason = "how much is tested is said by who runs it")]
     let set = std::env::var("KEYWARD_SIMULATE_EVERY").ok();
-    set.map_or(8, |text| text.parse().expect("KEYWARD_SIMULATE_EVERY is a number from 1"))
+    set.map_or(24, |text| text.parse().expect("KEYWARD_SIMULATE_EVERY is a number from 1"))
 }
 
 #[test]

@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use super::scenario::{Run, SCENARIOS, run};
 use super::world::{Fault, Faults};
 
-const SCHEDULES: u32 = 2000;
+const SCHEDULES: u32 = 1000;
 
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
