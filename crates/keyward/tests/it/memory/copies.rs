@@ -109,8 +109,22 @@ fn each_form_is_found_and_counts_once() {
     }
 }
 
+const CHILD: &str = "memory::copies::copies_in_a_process_of_its_own";
+
+/// In a process of its own, so that all that other tests hold is not searched with it.
 #[test]
 fn copies_are_found_in_the_processs_own_memory_and_are_gone_when_they_are_wiped() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", CHILD, "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && told.contains("1 passed"), "{child:?}");
+}
+
+#[test]
+#[ignore = "started by the test above"]
+fn copies_in_a_process_of_its_own() {
     for (form, plant, expected) in PLANTS {
         let key = Masked::new();
         assert_eq!(key.traces(), NONE, "{form}");
