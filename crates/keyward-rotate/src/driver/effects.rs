@@ -420,6 +420,8 @@ where
             return self.gone(&old.key).await;
         };
         self.must_be_ours(&listed)?;
+        // Each call may have taken almost as long as the lease.
+        self.renew().await?;
         match persist!(self, self.outside.organization.delete_key(&old.key))? {
             Deletion::Deleted => {
                 self.allow_deletion().await?;
@@ -434,6 +436,7 @@ where
                 if self.delete_account_of(&old).await? {
                     return self.retired(&old.key, Retirement::AccountDeleted).await;
                 }
+                self.renew().await?;
                 match persist!(self, self.outside.organization.expire(&old.key, AT_ONCE))? {
                     Expiry::Set(_) => {
                         if let Some(tag) = self.open_tag() {
@@ -503,6 +506,7 @@ where
     async fn sweep(&mut self, key: &ListedKey) -> Result<(), RotateError> {
         let deleted = persist!(self, self.outside.organization.delete_key(&key.id));
         if let Ok(refusal @ (Deletion::Forbidden | Deletion::Refused)) = deleted {
+            self.renew().await?;
             let expired = persist!(self, self.outside.organization.expire(&key.id, AT_ONCE));
             if let (Ok(Expiry::Set(_)), Some(tag)) = (expired, key.tag()) {
                 self.refuse_deletion(refusal, &tag).await?;

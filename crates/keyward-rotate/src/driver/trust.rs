@@ -96,6 +96,7 @@ where
         if listing.keys.iter().filter(is_its).any(|key| self.is_in_use(key)) {
             return Err(in_use(account));
         }
+        self.renew().await?;
         let deleted = persist!(self, self.outside.organization.delete_account(account))?;
         Ok(matches!(deleted, Deletion::Deleted | Deletion::Gone))
     }

@@ -103,6 +103,24 @@ fn a_sleeper_and_another() {
     }
 }
 
+/// One operation takes almost as long as the lease, and the answer of the next one is lost: what is
+/// made once more is made under the lease, or not at all.
+#[test]
+fn a_slow_operation_before_a_lost_answer() {
+    for scenario in &SCENARIOS {
+        let ops = run(scenario, &Run::default()).expect(scenario.name).ops;
+        for op in (1..=ops).step_by(one_in().min(4)) {
+            for slow in [210, 246, 290] {
+                let faults = [((0, op), Fault::Slow(slow)), ((0, op + 1), Fault::Lost)].into();
+                let plan = Run { faults, two: true, seed: 1, ..Run::default() };
+                if let Err(what) = run(scenario, &plan) {
+                    panic!("{}: {slow} s at {op} of {ops}: {what}", scenario.name);
+                }
+            }
+        }
+    }
+}
+
 /// A store that shows once what it held before, although the contract of stores does not let it.
 #[test]
 fn a_store_that_is_late() {
