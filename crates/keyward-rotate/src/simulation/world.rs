@@ -110,6 +110,8 @@ pub(super) struct Process {
     asleep_until: Duration,
     /// What it waits for, each until a moment.
     timers: BTreeMap<u64, Duration>,
+    /// When it last did something.
+    went_on_at: Option<Duration>,
     pub(super) holder: String,
     /// The admin key that it has, where the organization's keys are such.
     pub(super) manages_with: Option<ApiKey>,
@@ -120,9 +122,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// When it goes on.
+    /// When it goes on. What it was let go on for and left alone, it is not let go on for again: it
+    /// comes to that when it has done what it waits for now.
     fn wakes_at(&self) -> Duration {
-        self.timers.values().min().copied().unwrap_or_default().max(self.asleep_until)
+        let next =
+            self.timers.values().filter(|until| self.went_on_at.is_none_or(|at| **until > at));
+        next.min().copied().unwrap_or_default().max(self.asleep_until)
     }
 }
 
@@ -195,6 +200,10 @@ impl World {
             };
             let at = ready[choose(ready.len()) % ready.len()];
             let (index, life) = &mut running[at];
+            {
+                let mut state = self.lock();
+                state.processes[life.process].went_on_at = Some(state.now);
+            }
             let polled = life.future.as_mut().poll(&mut context);
             let is_dead = self.lock().processes[life.process].is_dead;
             if let Poll::Ready(result) = polled {
