@@ -16,6 +16,7 @@ pub use self::command::CommandLoader;
 pub use self::dynamic::DynKeyLoader;
 pub use self::env::EnvLoader;
 pub use self::error::{LoadError, LoadErrorKind};
+#[cfg(feature = "store")]
 pub(crate) use self::file::signature as file_signature;
 pub use self::file::{FileLoader, FileRule};
 #[cfg(feature = "keychain")]
