@@ -30,6 +30,7 @@ struct Shared {
 
 /// What was asked.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "specification"), allow(dead_code, reason = "nothing is held to it"))]
 pub(crate) struct Request {
     pub(crate) method: String,
     /// Below the base URL.
