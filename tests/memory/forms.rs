@@ -87,7 +87,12 @@ pub(crate) struct Forms {
 
 impl Forms {
     pub(crate) fn of(key: &Masked) -> Self {
-        let mut patterns = vec![Pattern::new(Form::Plain, 24, key.masked().to_vec())];
+        Self::with_pieces(key, 24)
+    }
+
+    /// Those of which shorter pieces count too: of `least` bytes, and no fewer than 15.
+    pub(crate) fn with_pieces(key: &Masked, least: usize) -> Self {
+        let mut patterns = vec![Pattern::new(Form::Plain, least, key.masked().to_vec())];
         patterns.extend((0..8).map(|shift| Pattern::new(Form::Coded, 16, coded(key, shift))));
         for alphabet in [STANDARD, URL] {
             let of = |skipped| Pattern::new(Form::Base64, 32, base64(key, skipped, alphabet));

@@ -99,9 +99,18 @@ impl Masked {
         self.traces_in(&Image::Own)
     }
 
-    /// The same in another image.
+    /// The same, with pieces from 16 bytes on, which is what a vector register of any x86-64 and
+    /// AArch64 holds.
+    pub(crate) fn traces_of_registers(&self) -> Copies {
+        Self::walk(Forms::with_pieces(self, 16), &Image::Own)
+    }
+
+    /// What of it stands in another image.
     pub(crate) fn traces_in(&self, image: &Image) -> Copies {
-        let mut forms = Forms::of(self);
+        Self::walk(Forms::of(self), image)
+    }
+
+    fn walk(mut forms: Forms, image: &Image) -> Copies {
         image.walk(forms.longest(), |chunk| {
             forms.look(chunk.at, chunk.bytes);
             ControlFlow::Continue(())
@@ -109,7 +118,7 @@ impl Masked {
         forms.count()
     }
 
-    /// The same in bytes at hand.
+    /// What of it stands in bytes at hand.
     pub(crate) fn traces_in_bytes(&self, bytes: &[u8]) -> Copies {
         let mut forms = Forms::of(self);
         forms.look(0, bytes);

@@ -58,7 +58,8 @@ fn left_by(test: &str, event: Event, warm: bool) {
             assert_eq!(masked.traces(), Copies { whole: 1, ..Copies::default() });
             happens_after_a_copy(&key, event);
             drop(key);
-            let left = masked.traces();
+            // A copy without AVX-512 clears the upper halves of its registers at its end.
+            let left = masked.traces_of_registers();
             println!("{event:?}, warmed up {warm}: {left:?}");
             if warm {
                 assert_eq!(left, Copies::default());
