@@ -451,7 +451,16 @@ fn built() -> &'static HashMap<String, PathBuf> {
             (false, true) => &["--features", "keyward-examples/frameworks"],
             (false, false) => &[],
         };
-        let cargo = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo tells a test of its package would have it build again, since some dependency
+        // looks at that.
+        std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+            .for_each(|name| {
+                cargo.env_remove(name);
+            });
+        let cargo = cargo
             .args(["build", "--examples", "--message-format=json", "--quiet"])
             .args(features)
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace"))
