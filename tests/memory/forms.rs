@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 
-use super::{MASK, Masked};
+use super::{MASK, Masked, PAGE, ZEROS};
 
 #[path = "../../crates/keyward/src/wire/huffman.rs"]
 mod huffman;
@@ -190,8 +190,6 @@ impl Pattern {
     }
 }
 
-const PAGE: usize = 4096;
-static ZEROS: [u8; PAGE] = [0; PAGE];
 const MASKS: u64 = u64::from_ne_bytes([MASK; WINDOW]);
 
 fn hash(window: u64) -> usize {

@@ -19,6 +19,9 @@ mod image;
 
 pub(crate) const MASK: u8 = 0xa5;
 
+const PAGE: usize = 4096;
+static ZEROS: [u8; PAGE] = [0; PAGE];
+
 /// What stands before the random part, which is no secret.
 const PREFIX: &str = "sk-svcacct-";
 
@@ -145,13 +148,17 @@ fn search(needle: &[u8], enough: usize) -> usize {
 fn count(haystack: &[u8], masked: &[u8]) -> usize {
     let first = masked[0] ^ MASK;
     let mut count = 0;
-    let mut rest = haystack;
-    while let Some(at) = rest.iter().position(|byte| *byte == first) {
-        rest = &rest[at..];
-        if rest.len() >= masked.len() && rest.iter().zip(masked).all(|(a, b)| *a == b ^ MASK) {
-            count += 1;
+    for (page, content) in haystack.chunks(PAGE).enumerate() {
+        // Most of memory is that.
+        if *content == ZEROS[..content.len()] {
+            continue;
         }
-        rest = &rest[1..];
+        for at in memchr::memchr_iter(first, content) {
+            let rest = &haystack[page * PAGE + at..];
+            if rest.len() >= masked.len() && rest.iter().zip(masked).all(|(a, b)| *a == b ^ MASK) {
+                count += 1;
+            }
+        }
     }
     count
 }
