@@ -161,22 +161,29 @@ fn streamed(finder: &KeyFinder, text: &[u8], cuts: &[usize]) -> (Vec<u8>, Vec<Fo
 fn a_key_is_found_wherever_its_text_is_cut() {
     let rng = &mut KeyRng::seeded(12);
     let finder = KeyFinder::new();
-    for shape in own_shapes() {
-        for context in corpus::contexts().iter().filter(|context| can_show(context, shape)) {
-            let key = shape.generate(rng);
-            let line = planted(context, shape, &key).line;
-            let whole: Vec<_> = finder.find_iter(&line).collect();
-            assert_eq!(whole.len(), 1, "{} {}", shape.id(), context.name());
-            // Each cut where the key stands alone, some where it takes more bytes.
-            let step = if context.name() == "bare" { 1 } else { 31 };
-            for cut in (0..=line.len()).step_by(step) {
-                let (_, keys) = streamed(&finder, &line, &[cut]);
-                assert_eq!(keys, whole, "{} {} cut at {cut}", shape.id(), context.name());
-            }
-            let each_byte: Vec<_> = (0..line.len()).collect();
-            assert_eq!(streamed(&finder, &line, &each_byte).1, whole);
+    let cut_everywhere = &|shape: &KeyShape, context: &Context, line: &[u8]| {
+        let whole: Vec<_> = finder.find_iter(line).collect();
+        assert_eq!(whole.len(), 1, "{} {}", shape.id(), context.name());
+        // Each cut where the key stands alone, some where it takes more bytes.
+        let step = if context.name() == "bare" { 1 } else { 31 };
+        for cut in (0..=line.len()).step_by(step) {
+            let (_, keys) = streamed(&finder, line, &[cut]);
+            assert_eq!(keys, whole, "{} {} cut at {cut}", shape.id(), context.name());
         }
-    }
+        let each_byte: Vec<_> = (0..line.len()).collect();
+        assert_eq!(streamed(&finder, line, &each_byte).1, whole);
+    };
+    std::thread::scope(|scope| {
+        for context in corpus::contexts() {
+            let shown = own_shapes().into_iter().filter(|shape| can_show(context, shape));
+            let lines: Vec<_> = shown
+                .map(|shape| (shape, planted(context, shape, &shape.generate(rng)).line))
+                .collect();
+            scope.spawn(move || {
+                lines.iter().for_each(|(shape, line)| cut_everywhere(shape, context, line));
+            });
+        }
+    });
 }
 
 #[test]

@@ -115,6 +115,13 @@ fn no_bit_of_an_envelope_can_be_changed() {
         kinds.insert(format!("{:?}", error.kind()));
     }
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["Invalid", "Undecryptable"]);
+}
+
+#[test]
+fn no_envelope_can_be_cut_off() {
+    let secret = secret();
+    let sealed = sealed(&secret);
+    let whole = sealed.as_bytes();
     for end in 0..whole.len() {
         let loader = EnvelopeLoader::from_bytes(&whole[..end], Turning, context());
         assert!(load_logged(&loader, &[&secret]).is_err(), "cut off at {end}");
