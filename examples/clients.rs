@@ -2,7 +2,7 @@
 //! leave.
 //!
 //! ```sh
-//! cargo run --example clients -- --key file:/etc/billing/openai.key
+//! cargo run --example clients --features frameworks -- --key file:/etc/billing/openai.key
 //! ```
 //!
 //! With the example `fake_openai` running, `--base-url` sends them there instead of to OpenAI.

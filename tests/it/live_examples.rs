@@ -58,6 +58,7 @@ fn line(stdout: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
+#[cfg(feature = "frameworks")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_hold_no_key_and_ask_all_the_same() {
     let org = FakeOpenAi::start().await.expect("a fake");
